@@ -8,6 +8,12 @@ class UserError(Exception):
     """Bad input or configuration. The message names the file or field and the way out."""
 
 
+def require(condition: bool, message: str) -> None:
+    """Raises `UserError(message)` unless `condition` holds."""
+    if not condition:
+        raise UserError(message)
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Runs a command line's `main`: a `UserError` becomes one line on stderr and exit code 2."""
     try:

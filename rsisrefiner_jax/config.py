@@ -1,0 +1,336 @@
+"""Typed, immutable configuration: dataclasses, a Python file and `--set a.b=value`.
+
+    config = load("configs/base.py", ["model.theta=0.5", "optim.lr=1e-4"])
+
+Nothing here imports jax, so that `--help` answers at once.
+"""
+
+import ast
+import dataclasses
+import difflib
+import json
+import os
+import runpy
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, Literal, Union
+
+from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.protocol import PRESETS, Protocol
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What the network is (paper section III). Widths are channels."""
+
+    image_size: int = 448  # side of the square input, a multiple of 2 * patch_size
+    patch_size: int = 16
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    # windowed: 2x2 windows except in two blocks, as MFP and SimpleClick were trained.
+    attention: Literal["global", "windowed"] = "global"
+    early_blocks: tuple[int, int] = (2, 3)  # 1-based; the paper's F_ViT^1 and F_ViT^2
+    fpn_channels: tuple[int, int, int, int] = (128, 256, 512, 1024)
+    extractor_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    mask_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    adapter_heads: int = 8
+    # released: the authors' code as it runs (drops the dense fusion, scrambles axes).
+    decoder: Literal["paper", "released"] = "paper"
+    # Ablations (Tables VI to IX).
+    early_fusion: Literal["gated", "fixed", "first", "second"] = "gated"
+    theta: Literal["learnable"] | float = "learnable"
+    f_vit: bool = True
+    f_hq: bool = True
+    modulation: Literal["improved", "original", "none"] = "improved"
+    # Clicks.
+    click_radius: int = 5
+    # double: an empty previous mask is first predicted, then refined (the reference's rule).
+    first_pass: Literal["double", "single"] = "double"
+    first_pass_gradient: bool = True
+    # Weights.
+    backbone_weights: str | None = None  # .npz written by `python -m convert_weights`
+    frozen: tuple[str, ...] = ("backbone", "patch_embed_coords", "neck")
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters stay fp32
+
+    def __post_init__(self) -> None:
+        require(
+            self.image_size % (2 * self.patch_size) == 0,
+            f"model.image_size={self.image_size} is not a multiple of "
+            f"{2 * self.patch_size} (2 * model.patch_size)",
+        )
+        require(
+            self.width % self.heads == 0 and self.width % self.adapter_heads == 0,
+            f"model.width={self.width} is not a multiple of model.heads and model.adapter_heads",
+        )
+        require(
+            all(1 <= block <= self.depth for block in self.early_blocks),
+            f"model.early_blocks={self.early_blocks} lie outside 1..{self.depth} (model.depth)",
+        )
+        known = ("backbone", "patch_embed_coords", "neck")
+        require(
+            all(name in known for name in self.frozen),
+            f"model.frozen={self.frozen} may name only {', '.join(known)}",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """Random changes of a training picture, in this order (spec of RITM and MFP)."""
+
+    scale: tuple[float, float] = (0.75, 1.25)
+    flip: float = 0.5
+    rotate90: float = 0.5
+    shift_rotate: float = 0.75  # probability of the next two
+    shift: float = 0.03  # of the side, each way
+    degrees: float = 3.0
+    brightness_contrast: float = 0.75
+    brightness: tuple[float, float] = (-0.25, 0.25)
+    contrast: tuple[float, float] = (-0.15, 0.4)
+    rgb_shift: float = 0.75
+    rgb_shift_limit: float = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Where scenes come from and how a training sample is drawn from one."""
+
+    train: tuple[str, ...] = ("isaid:train", "potsdam:train")  # data SPECs
+    weights: tuple[float, ...] = ()  # sampling weight of each; () = by number of scenes
+    eval: tuple[str, ...] = ("isaid:val",)
+    threads: int = 2
+    workers: int = 0  # processes; 0 = threads only, right on small machines
+    augment: Augment = Augment()
+    min_object_area: int = 256  # pixels after augmentation
+    merge_objects: float = 0.15  # probability of a target made of two objects
+    erode_objects: float = 0.9  # probability of eroding before the first click is drawn
+    first_click_k: float = 1.7  # first click: distance > max / k
+
+    def __post_init__(self) -> None:
+        require(
+            self.weights == () or len(self.weights) == len(self.train),
+            f"data.weights has {len(self.weights)} entries for {len(self.train)} in data.train",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Clicks:
+    """The simulated annotator of a training step."""
+
+    max_clicks: int = 24
+    iterations: tuple[float, ...] = (1.0, 0.8, 0.64)  # weights of 1, 2, 3 ... iterations
+    pred_thr: float = 0.49
+    inner_k: float = 2.0  # next click: distance > max / k
+
+    def __post_init__(self) -> None:
+        require(
+            1 <= len(self.iterations) < self.max_clicks,
+            "clicks.iterations must hold at least one weight and fewer than clicks.max_clicks",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Normalised focal loss (RITM)."""
+
+    alpha: float = 0.5
+    gamma: float = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Optim:
+    """How it learns (paper section IV-B)."""
+
+    lr: float = 5e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    milestones: tuple[int, ...] = (10, 50)  # epochs after which the rate is multiplied by decay
+    decay: float = 0.1
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+    weight_decay: float = 0.0
+    backbone_lr_scale: float = 1.0  # group "backbone" (what model.frozen leaves trainable of it)
+    adapter_lr_scale: float = 1.0  # group "adapter" (everything else)
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """How long, and what is kept."""
+
+    batch_size: int = 16  # over all devices
+    epochs: int = 60
+    samples_per_epoch: int = 30_000
+    log_every: int = 20  # steps
+    checkpoint_every: int = 500  # steps
+    preview_every: int = 500  # steps
+    keep: int = 3  # newest checkpoints
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(self.samples_per_epoch // self.batch_size, 1)
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Parallel:
+    """How a step is spread over devices."""
+
+    backend: Literal["pmap", "shard_map"] = "pmap"
+    sync_batch_norm: bool = True  # statistics over all devices, as if there were one
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval:
+    """What an evaluation reads."""
+
+    batch_size: int = 1
+    limit: int | None = None  # objects per data set; None = all
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One experiment."""
+
+    name: str = "base"
+    note: str = ""  # said at the start of a run
+    seed: int = 0
+    model: Model = Model()
+    data: Data = Data()
+    clicks: Clicks = Clicks()
+    loss: Loss = Loss()
+    optim: Optim = Optim()
+    train: Train = Train()
+    parallel: Parallel = Parallel()
+    eval: Eval = Eval()
+    protocol: Protocol = PRESETS["paper"]
+
+
+def load(path: str, overrides: Sequence[str] = ()) -> Config:
+    """Runs the Python file at `path`, takes its `config` and applies `a.b=value` overrides.
+
+    Raises:
+        UserError: no such file, no `config` in it, or a field or value that does not fit.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"--config {path}: no such file; configs/base.py is the paper's")
+    config = runpy.run_path(path).get("config")
+    if not isinstance(config, Config):
+        raise UserError(f"--config {path}: the file must define `config = Config(...)`")
+    return apply_overrides(config, overrides)
+
+
+def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """`config` with every `a.b=value` applied in order. Raises UserError."""
+    for item in overrides:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UserError(f"--set {item}: expected field=value, as in optim.lr=1e-4")
+        config = _override(config, key.split("."), value, item)
+    return config
+
+
+def to_json(config: Config) -> str:
+    """The whole configuration as JSON text; `from_json` restores it exactly."""
+    return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def from_json(text: str) -> Config:
+    """The configuration in JSON text. Raises UserError when a field is unknown or misfits."""
+    return _build(Config, json.loads(text), "config")
+
+
+def _override(node: Any, path: list[str], text: str, item: str) -> Any:
+    hints = typing.get_type_hints(type(node)) if dataclasses.is_dataclass(node) else {}
+    name, *rest = path
+    if name not in hints:
+        near = difflib.get_close_matches(name, hints, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"--set {item}: no field {name!r}{hint}")
+    old = getattr(node, name)
+    if rest:
+        new = _override(old, rest, text, item)
+    elif dataclasses.is_dataclass(hints[name]):
+        fields = ", ".join(f.name for f in dataclasses.fields(hints[name]))
+        raise UserError(f"--set {item}: {name!r} is a group; set one of its fields: {fields}")
+    else:
+        new = _parse(text, hints[name], f"--set {item}")
+    return dataclasses.replace(node, **{name: new})
+
+
+def _parse(text: str, hint: Any, where: str) -> Any:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = _bare_list(text) if text[:1] in "[(" else text
+    try:
+        return _check(value, hint, where)
+    except UserError:
+        if isinstance(value, str):
+            raise
+        return _check(text, hint, where)  # a name that happens to be a Python literal
+
+
+def _bare_list(text: str) -> list[str]:
+    """[synthetic,coco:a,b.json] without quotes, as a shell leaves it: split where a SPEC starts."""
+    parts: list[str] = []
+    for part in text.strip("[]()").split(","):
+        part = part.strip()
+        continues = parts and ":" in parts[-1] and ":" not in part and "/" in parts[-1] + part
+        if continues:
+            parts[-1] += "," + part
+        elif part:
+            parts.append(part)
+    return parts
+
+
+def _check(value: Any, hint: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        for option in args:
+            try:
+                return _check(value, option, where)
+            except UserError:
+                pass
+        raise UserError(f"{where}: {value!r} is not {_describe(hint)}")
+    if origin is Literal:
+        if value in args:
+            return value
+        near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1)
+        raise UserError(
+            f"{where}: {value!r} is not one of {', '.join(map(str, args))}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+        )
+    if origin is tuple and isinstance(value, (tuple, list)):
+        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(kinds) == len(value):
+            return tuple(_check(v, k, where) for v, k in zip(value, kinds, strict=True))
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif hint is type(None) and value in (None, "none", "None", "null"):
+        return None
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    raise UserError(f"{where}: {value!r} is not {_describe(hint)}")
+
+
+def _describe(hint: Any) -> str:
+    return getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint)
+
+
+def _build(cls: type, values: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise UserError(f"{where}: unknown field {unknown[0]!r}; written by another version?")
+    return cls(
+        **{
+            key: _build(hints[key], value, f"{where}.{key}")
+            if dataclasses.is_dataclass(hints[key])
+            else _check(value, hints[key], f"{where}.{key}")
+            for key, value in values.items()
+        }
+    )
