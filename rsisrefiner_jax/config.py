@@ -275,16 +275,15 @@ def _parse(text: str, hint: Any, where: str) -> Any:
 
 
 def _bare_list(text: str) -> list[str]:
-    """[synthetic,coco:a,b.json] without quotes, as a shell leaves it: split where a SPEC starts."""
-    parts: list[str] = []
-    for part in text.strip("[]()").split(","):
-        part = part.strip()
-        continues = parts and ":" in parts[-1] and ":" not in part and "/" in parts[-1] + part
-        if continues:
-            parts[-1] += "," + part
-        elif part:
-            parts.append(part)
-    return parts
+    """[coco:a,b.json,synthetic] without quotes, as a shell leaves it; a SPEC keeps its commas."""
+    fields = {"coco": 2, "instances": 2, "classes": 3, "geo": 2}
+    parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
+    items: list[str] = []
+    while parts:
+        take = fields.get(parts[0].partition(":")[0], 1) if ":" in parts[0] else 1
+        items.append(",".join(parts[:take]))
+        del parts[:take]
+    return items
 
 
 def _check(value: Any, hint: Any, where: str) -> Any:
