@@ -165,6 +165,7 @@ class Train:
     checkpoint_every: int = 500  # steps
     preview_every: int = 500  # steps
     keep: int = 3  # newest checkpoints
+    save_untrained: bool = False  # also the first weights, to compare with
 
     @property
     def steps_per_epoch(self) -> int:

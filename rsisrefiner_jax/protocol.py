@@ -5,7 +5,10 @@ the RITM family differs in more than the network, and a NoC is only comparable u
 """
 
 import dataclasses
+import difflib
 from typing import Literal
+
+from rsisrefiner_jax.errors import UserError, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +22,12 @@ class Protocol:
     pred_thr: float = 0.5  # a pixel is object when its probability is strictly greater
     early_stop: float | None = 0.9  # stop an object once its IoU reaches this; None = never
     # Zoom-in: where the network looks.
-    zoom_skip_clicks: int = -1  # zoom from click skip_clicks + 2 on; -1 = crop logic from the start
-    zoom_size: int | None = None  # side of the square network input; None = the model's own
-    zoom_keep_aspect: bool = False  # resize the longest side to zoom_size instead of squashing
+    # The first this many clicks see the whole image. From then on the crop follows the prediction;
+    # where that is empty, -1 keeps the crop logic going and 0 or more falls back on the image.
+    zoom_skip_clicks: int = -1
+    zoom_size: int | None = None  # side the crop is resized to; None = the network's input side
+    # True: the longest side becomes zoom_size, zeros below and to the right fill the input square.
+    zoom_keep_aspect: bool = False
     zoom_prob_thr: float = 0.5
     zoom_expansion: float = 1.4
     zoom_min_crop: int = 200  # pixels of the image
@@ -33,10 +39,33 @@ class Protocol:
     channel_order: Literal["rgb", "bgr"] = "rgb"
     # Counting.
     noc_targets: tuple[float, ...] = (0.8, 0.85, 0.9)
-    nof: Literal["strict", "at_max"] = "strict"  # strict: never reached; at_max: NoC == max_clicks
+    # The NoF that tables show. strict: never reached; at_max: NoC == max_clicks (RITM's count).
+    nof: Literal["strict", "at_max"] = "strict"
     # Objects.
     id_decode: Literal["exact", "wrapped"] = "exact"  # wrapped: uint8/uint16 overflow as released
-    min_area: int = 0
+    min_area: int = 0  # objects with fewer pixels are left out
+
+    def check(self, image_size: int) -> None:
+        """Raises UserError when settings contradict each other or the network's input side."""
+        require(
+            1 <= self.min_clicks <= self.max_clicks,
+            f"protocol.min_clicks={self.min_clicks} must lie in 1..{self.max_clicks} "
+            "(protocol.max_clicks)",
+        )
+        require(
+            bool(self.noc_targets) and all(0 < target <= 1 for target in self.noc_targets),
+            f"protocol.noc_targets={self.noc_targets} must be IoUs in (0, 1]",
+        )
+        highest = max(self.noc_targets)
+        require(
+            self.early_stop is None or self.early_stop >= highest,
+            f"protocol.early_stop={self.early_stop} would hide NoC at {highest}; "
+            f"set it to {highest} or to none",
+        )
+        require(
+            self.zoom_size is None or 2 <= self.zoom_size <= image_size,
+            f"protocol.zoom_size={self.zoom_size} must lie in 2..{image_size} (model.image_size)",
+        )
 
 
 PRESETS: dict[str, Protocol] = {
@@ -55,9 +84,7 @@ PRESETS: dict[str, Protocol] = {
         noc_targets=(0.85, 0.9, 0.95, 0.99, 1.0),
         nof="at_max",
     ),
-    "simpleclick": Protocol(
-        name="simpleclick", pred_thr=0.49, zoom_outside="zero", nof="at_max"
-    ),
+    "simpleclick": Protocol(name="simpleclick", pred_thr=0.49, zoom_outside="zero", nof="at_max"),
     "ritm": Protocol(
         name="ritm",
         pred_thr=0.49,
@@ -68,3 +95,12 @@ PRESETS: dict[str, Protocol] = {
         nof="at_max",
     ),
 }
+
+
+def preset(name: str) -> Protocol:
+    """The preset called `name`. Raises UserError, offering the nearest name."""
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"--protocol {name}: {hint}the presets are {', '.join(PRESETS)}")
+    return PRESETS[name]

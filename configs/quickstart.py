@@ -1,0 +1,34 @@
+"""A small network on generated scenes: minutes on two CPU cores, nothing to download.
+
+    python train.py --config configs/quickstart.py
+    python eval.py --checkpoint runs/quickstart --out runs/quickstart/eval
+"""
+
+from rsisrefiner_jax.config import Config, Data, Eval, Model, Optim, Train
+
+config = Config(
+    name="quickstart",
+    note="no pretrained backbone is at hand, so this trains everything, the small ViT included",
+    model=Model(
+        image_size=128,
+        width=96,
+        depth=4,
+        heads=4,
+        adapter_heads=4,
+        fpn_channels=(32, 48, 64, 96),
+        extractor_channels=(16, 32, 48, 64),
+        mask_channels=(16, 32, 48, 64),
+        frozen=(),
+    ),
+    data=Data(train=("synthetic:train",), eval=("synthetic:test",), min_object_area=100),
+    optim=Optim(lr=1e-3, milestones=(3,), warmup_steps=20, clip_norm=1.0),
+    train=Train(
+        batch_size=16,
+        epochs=4,
+        samples_per_epoch=1600,
+        checkpoint_every=100,
+        preview_every=100,
+        save_untrained=True,
+    ),
+    eval=Eval(limit=40),
+)

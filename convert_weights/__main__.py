@@ -1,0 +1,150 @@
+"""python -m convert_weights SOURCE DEST: see `--help`. Heavy imports wait until arguments are read."""
+
+import argparse
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from rsisrefiner_jax.errors import UserError, require, run_main
+
+if TYPE_CHECKING:
+    from convert_weights.convert import Conversion
+    from convert_weights.source import Source
+
+DESCRIPTION = """\
+Converts a PyTorch checkpoint (.pth, .pt or .safetensors; torch is not needed) to this project's
+weights. Nothing in the file is executed, and nothing is written unless every tensor fits.
+
+kinds:
+  rsisrefiner  the whole network        -> DEST is a checkpoint directory for eval.py and train.py
+  mfp          backbone, patch_embed_coords, neck -> DEST is one .npz for model.backbone_weights
+  simpleclick  the same; its missing modulated-map channel gets zero weights
+  vit          a plain ViT with timm names (MAE, DINOv2): backbone only -> one .npz
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m convert_weights",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="checkpoint to read")
+    parser.add_argument("dest", metavar="DEST", help="file or directory to write")
+    parser.add_argument(
+        "--kind",
+        choices=("auto", "mfp", "rsisrefiner", "simpleclick", "vit"),
+        default="auto",
+        help="what SOURCE holds (default: recognised from its keys)",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        default=448,
+        metavar="PIXELS",
+        help="input side; the position embedding is resized to it (bicubic; default 448)",
+    )
+    parser.add_argument("--certificate", metavar="FILE.json", help="also write what was done here")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+
+    from convert_weights.certificate import certificate
+    from convert_weights.convert import convert, recognise
+    from convert_weights.source import read_source
+
+    source = read_source(args.source)
+    kind = recognise(source) if args.kind == "auto" else args.kind
+    files = [args.certificate] if args.certificate else []
+    if kind == "rsisrefiner":
+        require_new_directory(args.dest)
+    else:
+        files.append(args.dest)
+    for path in files:
+        require(not os.path.isdir(path), f"{path} is a directory; name a file to write")
+    for path in {args.dest, *files}:
+        require_writable(path, source.path)
+    result = convert(source, kind, args.image_size)
+    record = certificate(source, result)
+    try:
+        if kind == "rsisrefiner":
+            write_checkpoint(args.dest, source, result, args.image_size)
+        else:
+            write_npz(args.dest, result, record)
+        if args.certificate:
+            write_json(args.certificate, record)
+    except OSError as error:
+        raise UserError(f"{args.dest} cannot be written ({error.strerror or error})") from error
+    total = sum(array.size for array in result.arrays.values())
+    print(f"{args.dest}: {kind}, {len(result.arrays)} tensors, {total:,} numbers")
+
+
+def write_npz(dest: str, result: "Conversion", record: dict[str, Any]) -> None:
+    """One file with the frozen subtrees and `__meta__`."""
+    from convert_weights.convert import HEADS
+    from rsisrefiner_jax.weights import save_npz
+
+    meta = {
+        "kind": result.kind,
+        "source": record["source"]["name"],
+        "sha256": record["source"]["sha256"],
+        "width": result.sizes.width,
+        "depth": result.sizes.depth,
+        "heads": HEADS.get(result.sizes.width),
+        "patch_size": result.sizes.patch_size,
+        "grid": result.sizes.grid,
+        "fpn_channels": None if result.kind == "vit" else result.sizes.fpn_channels,
+        "unused": record["parameters"]["unused"],
+        "certificate": record,
+    }
+    save_npz(dest, result.arrays, meta)
+
+
+def write_checkpoint(dest: str, source: "Source", result: "Conversion", image_size: int) -> None:
+    """A checkpoint directory, complete or not there."""
+    from convert_weights.convert import checkpoint_config, nested
+    from rsisrefiner_jax.checkpoint import save_weights
+
+    dest = os.path.abspath(dest)
+    os.makedirs(os.path.dirname(dest), exist_ok=True)
+    temporary = f"{dest}.{os.getpid()}.tmp"
+    params, batch_stats = (nested(result.arrays, name) for name in ("params", "batch_stats"))
+    try:
+        save_weights(temporary, checkpoint_config(source, result, image_size), params, batch_stats)
+        os.rename(temporary, dest)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: str, record: dict[str, Any]) -> None:
+    from rsisrefiner_jax.weights import atomic_file
+
+    with atomic_file(path) as file:
+        file.write(json.dumps(record, indent=1).encode())
+
+
+def require_writable(path: str, source: str) -> None:
+    """Raises UserError unless a file could be made at `path` (its folders may not exist yet)."""
+    require(
+        os.path.realpath(path) != os.path.realpath(source), f"{path} is SOURCE; name another file"
+    )
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    require(
+        os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK),
+        f"{path} cannot be written: {folder} is not a folder that you may write to",
+    )
+
+
+def require_new_directory(dest: str) -> None:
+    """Raises UserError unless `dest` is free or an empty directory."""
+    free = not os.path.lexists(dest) or (os.path.isdir(dest) and not os.listdir(dest))
+    require(free, f"DEST {dest} exists already; name a new directory for the checkpoint")
+
+
+if __name__ == "__main__":
+    run_main(main)

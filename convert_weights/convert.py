@@ -1,0 +1,209 @@
+"""Applies the table of a kind, strictly: every key has a rule and every target path one source."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from convert_weights import adapt, rules
+from convert_weights.source import Source
+from rsisrefiner_jax.config import Config, Model
+from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.weights import some
+
+# Parameters of a ViT that no layer of ours reads.
+UNUSED = (
+    r"cls_token|mask_token|register_tokens|reg_token|(fc_)?norm\.(weight|bias)|head\.(weight|bias)"
+)
+LEFT_OVER = {
+    "mfp": r"head\..*",  # MFP's own decoder
+    "simpleclick": r"head\..*",
+    "vit": r"decoder_.*",  # of a masked autoencoder
+    "rsisrefiner": r".*\.num_batches_tracked",  # a counter that flax does not keep
+}
+HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}  # by width, the usual ViT sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """The arrays of a checkpoint under our paths, and what became of every key."""
+
+    kind: str
+    sizes: rules.Sizes
+    arrays: dict[str, np.ndarray]  # {"a/b/c": float32}; batch statistics below "batch_stats/"
+    mapped: dict[str, str]  # {PyTorch key: path}
+    unused: dict[str, int]  # {PyTorch key: number of parameters} that no layer reads
+    left_over: tuple[str, ...]  # PyTorch keys that belong to another network
+
+
+def recognise(source: Source) -> str:
+    """The kind of a checkpoint, from its keys. Raises UserError."""
+    heads = {key.split(".")[0] for key in source.tensors}
+    if heads & {"click_refiner", "gatefusion"}:
+        return "rsisrefiner"
+    if "backbone" in heads and heads & {"neck", "patch_embed_coords"}:
+        coords = source.tensors.get("patch_embed_coords.proj.weight")
+        return "simpleclick" if coords is not None and coords.shape[1:2] == (3,) else "mfp"
+    if heads & {"patch_embed", "blocks"}:
+        return "vit"
+    raise UserError(
+        f"{source.path} holds no network that is known here (its keys begin with "
+        f"{', '.join(sorted(heads)[:5])}); expected RS-ISRefiner, MFP, SimpleClick or a plain ViT"
+    )
+
+
+def convert(source: Source, kind: str, image_size: int) -> Conversion:
+    """Renames, transposes and checks the tensors of `source`. The arrays are views where possible.
+
+    Raises:
+        UserError: naming every key without a rule, every missing one and every wrong shape.
+    """
+    prefix = "" if kind == "vit" else "backbone."
+    sizes = measure(source, prefix, image_size)
+    tensors, folded = adapt.fold_layer_scale(source.tensors)
+    adapted = {"pos_embed": lambda w: adapt.fit_pos_embed(w, sizes.grid)}
+    if kind == "simpleclick":
+        adapted["patch_embed_coords.proj.weight"] = adapt.add_modulated_channel
+    table = rules_of(kind, sizes, prefix)
+    expected = dict(_expected(kind, table, sizes, image_size))
+
+    arrays: dict[str, np.ndarray] = {}
+    mapped: dict[str, str] = {}
+    unused, left_over, unknown, wrong = {}, [], [], []
+    for key, tensor in tensors.items():
+        rule, path = _find(table, key)
+        if rule is not None and path in expected and path not in arrays:
+            tensor = adapted.get(key.removeprefix(prefix), rules.same)(tensor)
+            fits = tensor.dtype.kind in "fV" and _moved_shape(rule, tensor) == expected[path]
+            if not fits:
+                wrong.append(_mismatch(key, rule, tensor, path, expected[path]))
+            arrays[path] = _float32(rule.move(tensor)) if fits else tensor
+            mapped[key] = path
+        elif key.startswith(prefix) and re.fullmatch(UNUSED, key.removeprefix(prefix)):
+            unused[key] = tensor.size
+        elif re.fullmatch(LEFT_OVER[kind], key):
+            left_over.append(key)
+        else:
+            unknown.append(key)
+    missing = [_source_name(table, path) for path in expected if path not in arrays]
+    problems = [
+        some("missing", missing),
+        some("without a rule", unknown),
+        some("of another shape or type", wrong),
+    ]
+    if any(problems):
+        raise UserError(
+            f"{source.path} does not fit --kind {kind}: {'; '.join(filter(None, problems))}"
+        )
+    mapped |= {gamma: mapped[weight] for gamma, weight in folded.items()}
+    return Conversion(kind, sizes, arrays, mapped, unused, tuple(left_over))
+
+
+def measure(source: Source, prefix: str, image_size: int) -> rules.Sizes:
+    """Width, depth, patch and neck channels from the tensors; ViT-B's where they do not say."""
+    tensors, default = source.tensors, rules.Sizes()
+    embed = tensors.get(f"{prefix}patch_embed.proj.weight", np.empty(0))
+    width, patch = (embed.shape[0], embed.shape[2]) if embed.ndim == 4 else (768, 16)
+    blocks = {m[1] for key in tensors if (m := re.match(rf"{prefix}blocks\.([0-9]+)\.", key))}
+    require(
+        patch > 0 and image_size > 0 and image_size % patch == 0,
+        f"--image-size {image_size} is not a multiple of {patch}, the patch size of {source.path}",
+    )
+    norms = ("down_4.6", "down_8.3", "down_16.1", "down_32.3")
+    biases = [tensors.get(f"neck.{norm}.bias") for norm in norms]
+    channels = tuple(
+        default_channels if bias is None else bias.size
+        for bias, default_channels in zip(biases, default.fpn_channels, strict=True)
+    )
+    return rules.Sizes(width, len(blocks), patch, image_size // patch, channels)
+
+
+def rules_of(kind: str, sizes: rules.Sizes, prefix: str) -> list[rules.Rule]:
+    table = rules.backbone(sizes, prefix)
+    if kind != "vit":
+        table += rules.patch_embed_coords(sizes) + rules.neck(sizes)
+    if kind == "rsisrefiner":
+        table += rules.adapter()
+    return table
+
+
+def model_of(sizes: rules.Sizes, image_size: int) -> Model:
+    """The `config.model` of the released network; its decoder is the one it was trained with."""
+    return Model(
+        image_size=image_size,
+        patch_size=sizes.patch_size,
+        width=sizes.width,
+        depth=sizes.depth,
+        heads=HEADS.get(sizes.width, 12),
+        fpn_channels=sizes.fpn_channels,
+        decoder="released",
+    )
+
+
+def checkpoint_config(source: Source, result: Conversion, image_size: int) -> Config:
+    """The config that a converted RS-ISRefiner checkpoint carries."""
+    note = f"converted from {source.path.rsplit('/', 1)[-1]} (sha256 {source.sha256[:16]})"
+    return Config(name="converted", note=note, model=model_of(result.sizes, image_size))
+
+
+def _expected(
+    kind: str, table: list[rules.Rule], sizes: rules.Sizes, image_size: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    if kind == "rsisrefiner":
+        from rsisrefiner_jax.models.refiner import abstract_variables
+
+        variables = abstract_variables(model_of(sizes, image_size))
+        for path, leaf in flatten_dict(variables["params"], sep="/").items():
+            yield path, tuple(leaf.shape)
+        for path, leaf in flatten_dict(variables["batch_stats"], sep="/").items():
+            yield f"batch_stats/{path}", tuple(leaf.shape)
+        return
+    for rule in table:
+        for i in range(sizes.depth) if "{i}" in rule.target else [0]:
+            assert rule.shape is not None
+            yield rule.target.format(i=i), rule.shape
+
+
+def _find(table: Iterable[rules.Rule], key: str) -> tuple[rules.Rule | None, str]:
+    for rule in table:
+        if path := rules.rename(key, rule.source, rule.target):
+            return rule, path
+    return None, ""
+
+
+def _source_name(table: Iterable[rules.Rule], path: str) -> str:
+    """The PyTorch key that a target path is made from."""
+    names = (rules.rename(path, rule.target, rule.source) for rule in table)
+    return next(filter(None, names), path)
+
+
+def _moved_shape(rule: rules.Rule, tensor: np.ndarray) -> tuple[int, ...] | None:
+    try:
+        return rule.move(tensor).shape
+    except ValueError:  # another number of axes
+        return None
+
+
+def _mismatch(
+    key: str, rule: rules.Rule, tensor: np.ndarray, path: str, expected: tuple[int, ...]
+) -> str:
+    moved = _moved_shape(rule, tensor) or tensor.shape
+    return f"{key}: {path} would be {tensor.dtype} {moved}, expected float {expected}"
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32, copy=False)
+
+
+def nested(arrays: dict[str, np.ndarray], collection: str) -> dict[str, Any]:
+    """The nested tree of one collection, `params` or `batch_stats`, in C order."""
+    stats = "batch_stats/"
+    chosen = {
+        path.removeprefix(stats): np.ascontiguousarray(array)
+        for path, array in arrays.items()
+        if path.startswith(stats) == (collection == "batch_stats")
+    }
+    return unflatten_dict(chosen, sep="/")

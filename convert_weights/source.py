@@ -1,0 +1,76 @@
+"""A checkpoint file as {key: array}: PyTorch zip files and safetensors."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from convert_weights.torch_file import read_torch_file
+from rsisrefiner_jax.errors import UserError
+
+WRAPPERS = ("state_dict", "model", "model_state_dict", "teacher")
+LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how a file of torch < 1.6 begins
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A checkpoint: where it came from and its tensors in file order (PyTorch layout)."""
+
+    path: str
+    sha256: str
+    size: int  # bytes
+    tensors: dict[str, np.ndarray]
+
+
+def read_source(path: str) -> Source:
+    """Reads `path`, whatever its suffix; tensors are lazy where the format allows.
+
+    Raises:
+        UserError: no such file, not a checkpoint, damaged, or something executable in it.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if head.startswith(b"PK"):
+            content = read_torch_file(path)
+        elif head[8:9] == b"{":
+            content = _read_safetensors(path)
+        elif head == LEGACY_TORCH[:16]:
+            raise UserError(
+                f"{path} is in the format of torch < 1.6; load it with torch and save it again"
+            )
+        else:
+            raise UserError(f"{path} is neither a PyTorch (.pth) nor a safetensors checkpoint")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    return Source(path, sha256, os.path.getsize(path), _state_dict(path, content))
+
+
+def _read_safetensors(path: str) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from error
+
+
+def _state_dict(path: str, content: Any) -> dict[str, np.ndarray]:
+    """The tensors inside {'state_dict': ...} and the like, without DataParallel's `module.`."""
+    while isinstance(content, Mapping):
+        inner = next((content[k] for k in WRAPPERS if isinstance(content.get(k), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = content if isinstance(content, Mapping) else {}
+    if not tensors or not all(isinstance(value, np.ndarray) for value in tensors.values()):
+        raise UserError(f"{path} holds no state_dict, so it is not a checkpoint that can be read")
+    if all(str(key).startswith("module.") for key in tensors):
+        return {str(key).removeprefix("module."): value for key, value in tensors.items()}
+    return {str(key): value for key, value in tensors.items()}

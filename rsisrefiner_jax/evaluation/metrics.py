@@ -1,0 +1,76 @@
+"""What is counted: IoU, NoC, NoF and the mIoU curve (paper section IV-B)."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+
+def iou(target: np.ndarray, mask: np.ndarray) -> float:
+    """Intersection over union; NaN where both are empty.
+
+    target: int [h, w], 1 = object, 0 = background, -1 = ignore. mask: bool [h, w].
+    """
+    wanted = target == 1
+    intersection = np.count_nonzero(wanted & mask)
+    surplus = np.count_nonzero(mask & (target == 0))
+    union = np.count_nonzero(wanted) + surplus
+    return intersection / union if union else float("nan")
+
+
+def reaches(ious: np.ndarray | float, target: float) -> np.ndarray:
+    """Whether an IoU meets a target. Decided in float32, as the field's harness stores IoUs."""
+    return np.asarray(ious, np.float32) >= np.float32(target)
+
+
+def clicks_needed(ious: Sequence[float], target: float, max_clicks: int) -> int:
+    """Number of clicks until the first IoU that reaches `target`, else `max_clicks`."""
+    reached = np.flatnonzero(reaches(np.asarray(ious), target))
+    return int(reached[0]) + 1 if reached.size else max_clicks
+
+
+def number_of_clicks(
+    traces: Sequence[Sequence[float]], target: float, max_clicks: int
+) -> tuple[float, float]:
+    """NoC: mean and (population) standard deviation over objects; NaN without objects."""
+    if not traces:
+        return float("nan"), float("nan")
+    counts = [clicks_needed(ious, target, max_clicks) for ious in traces]
+    return float(np.mean(counts)), float(np.std(counts))
+
+
+def number_of_failures(traces: Sequence[Sequence[float]], target: float) -> int:
+    """NoF, strict: objects whose IoU never reaches `target`."""
+    return sum(not reaches(np.asarray(ious), target).any() for ious in traces)
+
+
+def number_of_failures_at_max(
+    traces: Sequence[Sequence[float]], target: float, max_clicks: int
+) -> int:
+    """NoF as the RITM family counts: NoC == max_clicks, reaching it with the last click included.
+
+    Never smaller than `number_of_failures`.
+    """
+    return sum(clicks_needed(ious, target, max_clicks) == max_clicks for ious in traces)
+
+
+def miou_curve(traces: Sequence[Sequence[float]], max_clicks: int) -> np.ndarray:
+    """float32 [max_clicks]: mean IoU over objects after every click.
+
+    An object that stopped early keeps its last IoU: the annotator is done with it.
+    """
+    if not traces:
+        return np.full(max_clicks, np.nan, np.float32)
+    full = np.empty((len(traces), max_clicks), np.float32)
+    for row, ious in zip(full, traces, strict=True):
+        row[: len(ious)] = ious
+        row[len(ious) :] = ious[-1]
+    return full.mean(axis=0)
+
+
+def object_hash(objects: Iterable[tuple[str, int, int]]) -> str:
+    """Identifies a list of evaluated objects: "sha256:..." over (image, object id, area)."""
+    digest = hashlib.sha256()
+    for image, object_id, area in objects:
+        digest.update(f"{image}\t{object_id}\t{area}\n".encode())
+    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,151 @@
+"""Transformer decoder with dynamic convolution (paper section III-D, equations 4 to 7)."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.nn.initializers import normal
+
+from rsisrefiner_jax.models.layers import (
+    Attention,
+    Up2,
+    conv,
+    conv_relu,
+    gelu,
+    layer_norm,
+    linear,
+)
+from rsisrefiner_jax.ops.resize import resize_half_pixel
+
+
+class Decoder(nn.Module):
+    """F_mask and F_ViT [b, s, s, e], detail [b, 4s, 4s, e/4] -> logits [b, 4s, 4s].
+
+    `detail` is F_HQ + F_multiscale. With kind "released" the decoder reads F_mask alone and views
+    the token-major buffer as channel-major without transposing it, as the authors' code does;
+    `group` consecutive samples share that buffer.
+    """
+
+    heads: int
+    kind: Literal["paper", "released"] = "paper"
+    f_vit: bool = True
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, f_mask, f_vit, detail, group: int = 1):
+        d = self.dtype
+        b, side, _, width = f_mask.shape
+        if not self.f_vit:
+            f_vit = jnp.zeros_like(f_vit)
+        fused = conv(
+            jnp.concatenate([f_mask, f_vit], -1), width, 1, name="dense_fusion", dtype=d
+        )
+        self.sow("intermediates", "dense_fusion_out", fused)
+        feature = (fused if self.kind == "paper" else f_mask).reshape(b, -1, width)
+
+        token = self.param("mask_token", normal(0.02), (1, width)).astype(feature.dtype)
+        token = jnp.broadcast_to(token[None], (b, 1, width))
+        for i in range(2):
+            token, feature = DecoderLayer(self.heads, d, name=f"layer_{i}")(token, feature)
+            self.sow("intermediates", f"dec{i}_feature", feature)
+            self.sow("intermediates", f"dec{i}_token", token)
+        token = FinalToken(self.heads, d, name="final_token")(token, feature)
+        self.sow("intermediates", "final_token", token)
+
+        if self.kind == "paper":
+            x = feature.reshape(b, side, side, width)
+        else:
+            x = scramble(feature, side, group)
+        self.sow("intermediates", "mask_feature_2d", x)
+        x = Up2(width // 2, d, name="up_1")(x)
+        x = Up2(width // 4, d, name="up_2")(x)
+        self.sow("intermediates", "transposed_mask_feature", x)
+        x = x + detail  # F_final, equation 5
+        self.sow("intermediates", "final_feature", x)
+
+        channels = x.shape[-1]  # equation 7
+        weights = linear(token, channels, name="kernel_mlp_in", dtype=d)
+        weights = linear(nn.relu(weights), 9 * channels + 1, name="kernel_mlp_out", dtype=d)
+        return dynamic_conv(x, weights)
+
+
+class DecoderLayer(nn.Module):
+    """Token [b, 1, e] and feature [b, n, e] attend to each other; cross-attention comes first.
+
+    Q' = LN(Q + CA(Q, F)) (equation 4), self-attention, MLP, then F' = LN(F + CA(F, Q')).
+    """
+
+    heads: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, token, feature):
+        d = self.dtype
+        y = Attention(self.heads, d, name="token_attends")(token, feature, feature)
+        token = layer_norm(token + y, name="norm_1", dtype=d)
+        y = Attention(self.heads, d, name="token_self")(token, token, token)
+        token = layer_norm(token + y, name="norm_2", dtype=d)
+        y = gelu(linear(token, 4 * token.shape[-1], name="mlp_in", dtype=d))
+        y = linear(y, token.shape[-1], name="mlp_out", dtype=d)
+        token = layer_norm(token + y, name="norm_3", dtype=d)
+        y = Attention(self.heads, d, name="feature_attends")(feature, token, token)
+        return token, layer_norm(feature + y, name="norm_4", dtype=d)
+
+
+class FinalToken(nn.Module):
+    """Q_final = MLP(LN(Q' + CA(Q', F'))) (equation 6): [b, 1, e] -> [b, e/4]."""
+
+    heads: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, token, feature):
+        d, width = self.dtype, token.shape[-1]
+        y = Attention(self.heads, d, name="token_attends")(token, feature, feature)
+        x = layer_norm(token + y, name="norm", dtype=d)[:, 0]
+        x = gelu(linear(x, width // 2, name="mlp_in", dtype=d))
+        return linear(x, width // 4, name="mlp_out", dtype=d)
+
+
+class MultiScaleFusion(nn.Module):
+    """The four FPN levels -> F_multiscale [b, 4s, 4s, width]."""
+
+    width: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, levels):
+        side = levels[0].shape[1]
+        maps = [
+            resize_half_pixel(
+                conv_relu(x, self.width, 1, name=f"conv_{i}", dtype=self.dtype), (side, side)
+            )
+            for i, x in enumerate(levels)
+        ]
+        return conv_relu(
+            jnp.concatenate(maps, -1), self.width, 1, name="fuse", dtype=self.dtype
+        )
+
+
+def dynamic_conv(x, weights):
+    """M_seg = w * F_final + b with each sample's own 3x3 kernel (equation 7).
+
+    x [b, h, w, c]; weights [b, 9 c + 1]: the kernel as [c, 3, 3], then the bias -> [b, h, w].
+    """
+    b, h, w, c = x.shape
+    kernel = weights[:, :-1].reshape(b, c, 9)
+    # One product per tap at every pixel, then nine shifted sums: far less memory than patches.
+    taps = jnp.einsum("bhwc,bck->bhwk", x, kernel)
+    taps = jnp.pad(taps, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    total = sum(taps[:, i : i + h, j : j + w, 3 * i + j] for i in range(3) for j in range(3))
+    return total + weights[:, -1, None, None]
+
+
+def scramble(feature, side: int, group: int):
+    """[b, n, c] tokens -> [b, side, side, c], as `.view(B, C, h, w)` of an [N, B, C] buffer does.
+
+    Each run of `group` samples is one buffer.
+    """
+    b, n, c = feature.shape
+    buffer = feature.reshape(b // group, group, n, c).swapaxes(1, 2)
+    return buffer.reshape(b, c, side, side).transpose(0, 2, 3, 1)

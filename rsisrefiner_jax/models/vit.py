@@ -1,0 +1,119 @@
+"""The frozen backbone: a plain Vision Transformer (paper section III-B)."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.nn.initializers import normal, xavier_uniform, zeros
+
+from rsisrefiner_jax.models.layers import attend, gelu, layer_norm
+
+
+def patch_embed(x, width: int, size: int, *, name: str, init=None, dtype=None):
+    """size x size patches to tokens: [b, h, w, c] -> [b, (h/size)*(w/size), width], row by row."""
+    y = nn.Conv(
+        width,
+        (size, size),
+        (size, size),
+        "VALID",
+        kernel_init=init or xavier_uniform(),
+        dtype=dtype,
+        name=name,
+    )(x)
+    return y.reshape(y.shape[0], -1, width)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block; attends globally or inside 2x2 windows of the token grid."""
+
+    heads: int
+    windows: int  # per side; 1 = global
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x):
+        y = layer_norm(x, name="norm1", epsilon=1e-6, dtype=self.dtype)
+        x = x + SelfAttention(self.heads, self.windows, self.dtype, name="attn")(y)
+        y = layer_norm(x, name="norm2", epsilon=1e-6, dtype=self.dtype)
+        return x + Mlp(self.dtype, name="mlp")(y)
+
+
+class SelfAttention(nn.Module):
+    """x [b, n, c] -> [b, n, c]."""
+
+    heads: int
+    windows: int
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x):
+        dense = {"kernel_init": xavier_uniform(), "dtype": self.dtype}
+        width = x.shape[-1]
+        qkv = nn.Dense(3 * width, name="qkv", **dense)(x)
+        side = round(x.shape[1] ** 0.5)
+        if self.windows > 1:
+            qkv = partition(qkv, side, self.windows)
+        out = attend(*jnp.split(qkv, 3, axis=-1), self.heads)
+        if self.windows > 1:
+            out = unpartition(out, side, self.windows)
+        return nn.Dense(width, name="proj", **dense)(out)
+
+
+class Mlp(nn.Module):
+    """c -> 4c -> GELU -> c."""
+
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x):
+        dense = {"kernel_init": xavier_uniform(), "bias_init": zeros, "dtype": self.dtype}
+        y = gelu(nn.Dense(4 * x.shape[-1], name="fc1", **dense)(x))
+        return nn.Dense(x.shape[-1], name="fc2", **dense)(y)
+
+
+class ViT(nn.Module):
+    """Image and auxiliary tokens through the blocks.
+
+    image [b, s, s, 3] normalised, coords [b, n, width] = the embedded auxiliary tensor
+    -> (early features [b, n, width] x 2, F_ViT [b, n, width]). No final norm.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    patch_size: int
+    attention: str
+    early_blocks: tuple[int, int]
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, image, coords):
+        x = patch_embed(
+            image, self.width, self.patch_size, name="patch_embed", dtype=self.dtype
+        )
+        # Entry 0 belongs to the class token of the pretrained weights and is not used.
+        pos = self.param("pos_embed", normal(0.02), (1, 1 + x.shape[1], self.width))
+        self.sow("intermediates", "patch_embed_image", x)
+        x = x + coords + pos[:, 1:].astype(x.dtype)
+        self.sow("intermediates", "block0_input", x)
+        outputs = []
+        for i in range(self.depth):
+            windowed = self.attention == "windowed" and (i + 1) % (self.depth // 2) != 0
+            x = Block(self.heads, 2 if windowed else 1, self.dtype, name=f"block_{i}")(x)
+            self.sow("intermediates", f"block{i + 1}", x)
+            outputs.append(x)
+        first, second = self.early_blocks
+        return outputs[first - 1], outputs[second - 1], x
+
+
+def partition(x, side: int, windows: int):
+    """[b, side*side, c] -> [b * windows^2, (side/windows)^2, c]."""
+    b, _, c = x.shape
+    s = side // windows
+    x = x.reshape(b, windows, s, windows, s, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b * windows**2, s * s, c)
+
+
+def unpartition(x, side: int, windows: int):
+    """The inverse of `partition`."""
+    s, c = side // windows, x.shape[-1]
+    x = x.reshape(-1, windows, windows, s, s, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(-1, side * side, c)

@@ -1,0 +1,42 @@
+"""Learning rate and optimizer of the trainable parameters (paper section IV-B)."""
+
+from typing import Any
+
+import optax
+from flax import traverse_util
+
+from rsisrefiner_jax.config import Config
+
+BACKBONE = ("backbone", "patch_embed_coords", "neck")
+
+
+def schedule(config: Config) -> optax.Schedule:
+    """Learning rate of step k: multiplied by `decay` after each milestone epoch."""
+    optim, per_epoch = config.optim, config.train.steps_per_epoch
+    steps = optax.piecewise_constant_schedule(
+        optim.lr, {epoch * per_epoch: optim.decay for epoch in optim.milestones}
+    )
+    if not optim.warmup_steps:
+        return steps
+    return lambda k: steps(k) * optax.linear_schedule(0.0, 1.0, optim.warmup_steps)(k + 1)
+
+
+def group_of(path: tuple[str, ...]) -> str:
+    """The parameter group of a path in the trainable tree."""
+    return "backbone" if path[0] in BACKBONE else "adapter"
+
+
+def optimizer(config: Config) -> optax.GradientTransformation:
+    """Adam per parameter group. It only ever sees the trainable tree, clipping included."""
+    optim, rate = config.optim, schedule(config)
+
+    def adam(scale: float) -> optax.GradientTransformation:
+        settings = {"b1": optim.betas[0], "b2": optim.betas[1], "eps": optim.eps}
+        return optax.adamw(lambda k: scale * rate(k), weight_decay=optim.weight_decay, **settings)
+
+    def labels(params: Any) -> Any:
+        return traverse_util.path_aware_map(lambda path, _: group_of(path), params)
+
+    groups = {"backbone": adam(optim.backbone_lr_scale), "adapter": adam(optim.adapter_lr_scale)}
+    clip = [] if optim.clip_norm is None else [optax.clip_by_global_norm(optim.clip_norm)]
+    return optax.chain(*clip, optax.multi_transform(groups, labels))

@@ -1,0 +1,108 @@
+"""Data parallelism: one per-device step, compiled for all devices. Nothing else knows of devices.
+
+A step is written as for one device: `step(state, frozen, batch) -> (state, metrics, shown)`. It
+averages gradients and metrics itself with `mean`; `batch` and `shown` are split over devices,
+everything else is the same on each. Backends:
+
+- pmap: within one process. What jax.pmap compiles to since jax 0.8 is the other backend.
+- shard_map: also over the processes of a cluster.
+
+`check_vma=False` keeps pmap's meaning of grad in both: local gradients, averaged by `mean`.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from rsisrefiner_jax.errors import require
+
+AXIS = "data"
+
+
+def initialize() -> None:
+    """Joins the other processes when the environment names a coordinator of several.
+
+    Compiled programs are kept on disk, so that a second start is quick.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    if jax.config.jax_compilation_cache_dir is None:
+        path = os.path.join(cache, "rsisrefiner_jax", "xla")
+        jax.config.update("jax_compilation_cache_dir", path)
+    if "JAX_COORDINATOR_ADDRESS" in os.environ and not jax.distributed.is_initialized():
+        jax.distributed.initialize()
+
+
+def mean(tree: Any) -> Any:
+    """Average over devices; call inside a step."""
+    return jax.lax.pmean(tree, AXIS)
+
+
+def sample_index(size: int) -> jax.Array:
+    """int32 [size]: this device's samples as numbered over all devices; call inside a step."""
+    return jax.lax.axis_index(AXIS) * size + jax.numpy.arange(size)
+
+
+class DataParallel:
+    """Compiles steps for `devices` (default: all) under the given backend."""
+
+    def __init__(self, backend: str, batch_size: int, devices: list | None = None):
+        self.backend = backend
+        self.devices = devices or jax.devices()
+        require(
+            batch_size % len(self.devices) == 0,
+            f"train.batch_size={batch_size} cannot be split over {len(self.devices)} devices",
+        )
+        require(
+            backend != "pmap" or jax.process_count() == 1,
+            "parallel.backend=pmap works within one process; set parallel.backend=shard_map",
+        )
+        self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+    def replicate(self, tree: Any) -> Any:
+        """Host values -> the same array on every device."""
+        # np.array first: device_put may alias its argument, and steps donate the result.
+        return jax.device_put(jax.tree.map(np.array, tree), NamedSharding(self.mesh, P()))
+
+    def shard(self, batch: Any) -> Any:
+        """This process's rows [b, ...] -> what a compiled step takes as its batch."""
+        if self.backend == "pmap":
+            count = len(self.devices)
+            return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
+        split = NamedSharding(self.mesh, P(AXIS))
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), batch)
+
+    def compile(self, step: Callable) -> Callable:
+        """`step` over all devices; its first argument is donated."""
+        if self.backend == "pmap":
+            mapped = jax.pmap(
+                step,
+                AXIS,
+                in_axes=(None, None, 0),
+                out_axes=(None, None, 0),
+                devices=self.devices,
+            )
+
+            def run(state, frozen, batch):
+                state, metrics, shown = mapped(state, frozen, batch)
+                return state, metrics, jax.tree.map(_join, shown)
+
+            return run
+        return jax.jit(
+            jax.shard_map(
+                step,
+                mesh=self.mesh,
+                in_specs=(P(), P(), P(AXIS)),
+                out_specs=(P(), P(), P(AXIS)),
+                check_vma=False,
+            ),
+            donate_argnums=0,
+        )
+
+
+def _join(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, *x.shape[2:])

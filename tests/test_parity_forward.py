@@ -1,0 +1,153 @@
+"""The full-size network against the reference's own numbers, stage by stage."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from rsisrefiner_jax.clicks import Clicks
+from rsisrefiner_jax.config import Model
+from rsisrefiner_jax.models.refiner import Refiner, apply
+from rsisrefiner_jax.models.vit import partition
+from tests import full_size
+from tests.goldens import make_inputs
+
+pytestmark = pytest.mark.slow
+
+CASES = ["first_b1", "first_b2", "later_b1_pos", "later_b1_neg", "later_b2", "mixed_b2"]
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def run(config: Model, double: bool, group: int, variables, image, prev_mask, clicks: Clicks):
+    return apply(
+        config,
+        variables,
+        image,
+        prev_mask,
+        clicks,
+        double=double,
+        group=group,
+        mutable=("intermediates",),
+    )
+
+
+def inputs(golden):
+    image = np.stack([make_inputs.image(int(s)) for s in golden["image_seeds"]])
+    prev = [
+        make_inputs.prev_mask(int(s)) if s >= 0 else np.zeros((448, 448), np.float32)
+        for s in golden["prev_seeds"]
+    ]
+    return image.astype(np.float32) / 255, np.stack(prev), full_size.to_clicks(golden["points"])
+
+
+def stages(intermediates) -> dict[str, list[np.ndarray]]:
+    """{name: value per pass} of everything sown, whatever the module."""
+    found: dict[str, list[np.ndarray]] = {}
+
+    def walk(tree, prefix=""):
+        for name, value in tree.items():
+            if isinstance(value, tuple):
+                full = "ife_block1_offsets" if (prefix, name) == ("block_1", "offsets") else name
+                found[full] = [np.asarray(v) for v in value]
+            else:
+                walk(value, name)
+
+    walk(intermediates)
+    return found
+
+
+def as_reference(name: str, x: np.ndarray, shape) -> np.ndarray:
+    """Our NHWC or [batch, tokens, channels] array in the reference's layout."""
+    if name == "final_token":
+        return x[None]
+    if name == "logits_112":
+        return x[:, None]
+    if x.ndim == 4:
+        return x.transpose(0, 3, 1, 2)
+    if tuple(shape) != x.shape and shape[0] == 4 * x.shape[0]:
+        return np.asarray(partition(x, 28, 2))  # a windowed block
+    if tuple(shape) != x.shape or name.startswith(("dec", "F_early_up", "F_IFE_up")):
+        return x.swapaxes(0, 1)
+    return x
+
+
+def check_pass(golden, number: int, found: dict[str, list[np.ndarray]], skip=()) -> int:
+    """Every recorded intermediate of a pass within 2e-3 of its standard deviation."""
+    prefix, checked = f"p{number}/", 0
+    for key in golden.files:
+        if not (key.startswith(prefix) and key.endswith("/idx")):
+            continue
+        name = key.split("/")[1]
+        if name in skip:
+            continue
+        alias = "block12" if name == "vit_final" else name
+        assert alias in found, name
+        values = found[alias]
+        x = values[number - 1] if len(values) > 1 else values[0]
+        x = as_reference(name, x, golden[f"{prefix}{name}/shape"])
+        assert x.shape == tuple(golden[f"{prefix}{name}/shape"])
+        error = np.abs(x.ravel()[golden[key]] - golden[f"{prefix}{name}/val"]).max()
+        assert error <= 2e-3 * golden[f"{prefix}{name}/std"], (prefix + name, error)
+        checked += 1
+    return checked
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("mode", ["paper", "official"])
+def test_refiner(mode, case):
+    golden = np.load(full_size.GOLDENS / "forward" / f"fwd_rsis_{mode}_{case}.npz")
+    image, prev_mask, clicks = inputs(golden)
+    double = int(golden["num_passes"]) == 2
+    # The reference's scramble runs over its whole batch.
+    group = len(image) if mode == "official" else 1
+    logits, updated = run(
+        full_size.model(mode),
+        double,
+        group,
+        full_size.variables("rsisrefiner"),
+        image,
+        prev_mask,
+        clicks,
+    )
+    found = stages(updated["intermediates"])
+    for number in range(1, 2 + double):
+        assert check_pass(golden, number, found) >= 30
+        ours = found["logits_112"][number - 1]
+        error = np.abs(ours[:, None] - golden[f"p{number}/logits_112"]).max()
+        assert error < 1e-3, error
+    final = np.asarray(logits).ravel()[golden["instances/idx"]]
+    np.testing.assert_allclose(final, golden["instances/val"], atol=1e-3)
+
+
+@partial(jax.jit, static_argnums=0)
+def run_frozen_part(config: Model, variables, image, prev_mask, modulated, clicks):
+    """The network with MFP's frozen part; the adapter's parameters do not matter."""
+    return Refiner(config).apply(
+        {name: {"network": tree} for name, tree in variables.items()},
+        image,
+        prev_mask,
+        modulated,
+        clicks,
+        method="one_pass",
+        mutable=["intermediates"],
+    )[1]["intermediates"]
+
+
+@pytest.mark.parametrize("case", ["first_b1", "later_b1_pos", "later_b1_neg", "later_b2"])
+def test_mfp_frozen_part(case):
+    golden = np.load(full_size.GOLDENS / "forward" / f"fwd_mfp_{case}.npz")
+    image, prev_mask, clicks = inputs(golden)
+    config = Model(attention="windowed", modulation="original")
+    frozen = full_size.variables("mfp")["params"]
+    variables = full_size.variables("rsisrefiner")
+    variables = variables | {"params": variables["params"] | frozen}
+    # Pass 1 of a first click sees the previous mask unmodulated.
+    modulated = prev_mask
+    if not case.startswith("first"):
+        modulated = Refiner(config).apply({}, prev_mask, clicks, method="modulate")
+    found = stages(run_frozen_part(config, variables, image, prev_mask, modulated, clicks))
+    head = ("F_multiscale", "prevMod_feature", "refine0", "refine1", "logits_112")
+    assert check_pass(golden, 1, found, skip=head) >= 12
+
+
