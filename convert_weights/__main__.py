@@ -1,4 +1,4 @@
-"""python -m convert_weights SOURCE DEST: see `--help`. Heavy imports wait until arguments are read."""
+"""python -m convert_weights SOURCE DEST: see `--help`. Heavy imports wait for the arguments."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from rsisrefiner_jax.errors import UserError, require, run_main
 
 if TYPE_CHECKING:
     from convert_weights.convert import Conversion
-    from convert_weights.source import Source
+    from rsisrefiner_jax.config import Config
 
 DESCRIPTION = """\
 Converts a PyTorch checkpoint (.pth, .pt or .safetensors; torch is not needed) to this project's
@@ -53,11 +53,13 @@ def main() -> None:
     args = parse_args()
 
     from convert_weights.certificate import certificate
-    from convert_weights.convert import convert, recognise
+    from convert_weights.convert import checkpoint_config, convert, origin, recognise
     from convert_weights.source import read_source
+    from rsisrefiner_jax.weights import save_npz
 
     source = read_source(args.source)
     kind = recognise(source) if args.kind == "auto" else args.kind
+    require(args.certificate != args.dest, "--certificate and DEST name the same file")
     files = [args.certificate] if args.certificate else []
     if kind == "rsisrefiner":
         require_new_directory(args.dest)
@@ -69,11 +71,13 @@ def main() -> None:
         require_writable(path, source.path)
     result = convert(source, kind, args.image_size)
     record = certificate(source, result)
+    meta = origin(source, result, record)
     try:
         if kind == "rsisrefiner":
-            write_checkpoint(args.dest, source, result, args.image_size)
+            config = checkpoint_config(source, result, args.image_size)
+            write_checkpoint(args.dest, config, result, meta)
         else:
-            write_npz(args.dest, result, record)
+            save_npz(args.dest, result.arrays, meta)
         if args.certificate:
             write_json(args.certificate, record)
     except OSError as error:
@@ -82,30 +86,11 @@ def main() -> None:
     print(f"{args.dest}: {kind}, {len(result.arrays)} tensors, {total:,} numbers")
 
 
-def write_npz(dest: str, result: "Conversion", record: dict[str, Any]) -> None:
-    """One file with the frozen subtrees and `__meta__`."""
-    from convert_weights.convert import HEADS
-    from rsisrefiner_jax.weights import save_npz
-
-    meta = {
-        "kind": result.kind,
-        "source": record["source"]["name"],
-        "sha256": record["source"]["sha256"],
-        "width": result.sizes.width,
-        "depth": result.sizes.depth,
-        "heads": HEADS.get(result.sizes.width),
-        "patch_size": result.sizes.patch_size,
-        "grid": result.sizes.grid,
-        "fpn_channels": None if result.kind == "vit" else result.sizes.fpn_channels,
-        "unused": record["parameters"]["unused"],
-        "certificate": record,
-    }
-    save_npz(dest, result.arrays, meta)
-
-
-def write_checkpoint(dest: str, source: "Source", result: "Conversion", image_size: int) -> None:
+def write_checkpoint(
+    dest: str, config: "Config", result: "Conversion", meta: dict[str, Any]
+) -> None:
     """A checkpoint directory, complete or not there."""
-    from convert_weights.convert import checkpoint_config, nested
+    from convert_weights.convert import nested
     from rsisrefiner_jax.checkpoint import save_weights
 
     dest = os.path.abspath(dest)
@@ -113,7 +98,7 @@ def write_checkpoint(dest: str, source: "Source", result: "Conversion", image_si
     temporary = f"{dest}.{os.getpid()}.tmp"
     params, batch_stats = (nested(result.arrays, name) for name in ("params", "batch_stats"))
     try:
-        save_weights(temporary, checkpoint_config(source, result, image_size), params, batch_stats)
+        save_weights(temporary, config, params, batch_stats, meta)
         os.rename(temporary, dest)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

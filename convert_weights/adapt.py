@@ -51,9 +51,7 @@ def add_modulated_channel(weight: np.ndarray) -> np.ndarray:
     Its channels are [previous map, positive, negative clicks]; ours have the modulated previous
     map second. Zero weights there make the network the same function as SimpleClick's.
     """
-    if weight.ndim != 4 or weight.shape[1] != 3:
-        return weight
-    return np.insert(weight, 1, 0, axis=1)
+    return np.insert(weight, 1, 0, axis=1) if weight.ndim == 4 else weight
 
 
 def _is_square(n: int) -> bool:

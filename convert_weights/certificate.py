@@ -1,4 +1,4 @@
-"""What a conversion did, as JSON: the source, the fate of every key, and how the result was checked."""
+"""What a conversion did, as JSON: the source, the fate of every key, how it was checked."""
 
 import os
 import zlib
@@ -40,7 +40,8 @@ def state_dict_checksum(tensors: Mapping[str, np.ndarray]) -> int:
     """One number for a state dict: crc32 over keys and little-endian bytes, in file order."""
     crc = 0
     for key, array in tensors.items():
-        crc = zlib.crc32(np.ascontiguousarray(array).view(np.uint8), zlib.crc32(key.encode(), crc))
+        data = np.ascontiguousarray(array).view(np.uint8).data
+        crc = zlib.crc32(data, zlib.crc32(key.encode(), crc))
     return crc
 
 

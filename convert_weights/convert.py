@@ -1,6 +1,7 @@
 """Applies the table of a kind, strictly: every key has a rule and every target path one source."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from convert_weights import adapt, rules
+from convert_weights.rules import same
 from convert_weights.source import Source
 from rsisrefiner_jax.config import Config, Model
 from rsisrefiner_jax.errors import UserError, require
@@ -76,12 +78,11 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
     for key, tensor in tensors.items():
         rule, path = _find(table, key)
         if rule is not None and path in expected and path not in arrays:
-            tensor = adapted.get(key.removeprefix(prefix), rules.same)(tensor)
-            fits = tensor.dtype.kind in "fV" and _moved_shape(rule, tensor) == expected[path]
-            if not fits:
-                wrong.append(_mismatch(key, rule, tensor, path, expected[path]))
-            arrays[path] = _float32(rule.move(tensor)) if fits else tensor
             mapped[key] = path
+            arrays[path] = moved = rule.apply(adapted.get(key.removeprefix(prefix), same)(tensor))
+            if moved.shape != expected[path] or moved.dtype != np.float32:
+                found = f"{tensor.dtype} {tensor.shape}"
+                wrong.append(f"{key} is {found}: gives {moved.shape}, expected {expected[path]}")
         elif key.startswith(prefix) and re.fullmatch(UNUSED, key.removeprefix(prefix)):
             unused[key] = tensor.size
         elif re.fullmatch(LEFT_OVER[kind], key):
@@ -106,19 +107,19 @@ def measure(source: Source, prefix: str, image_size: int) -> rules.Sizes:
     """Width, depth, patch and neck channels from the tensors; ViT-B's where they do not say."""
     tensors, default = source.tensors, rules.Sizes()
     embed = tensors.get(f"{prefix}patch_embed.proj.weight", np.empty(0))
-    width, patch = (embed.shape[0], embed.shape[2]) if embed.ndim == 4 else (768, 16)
+    width, patch = embed.shape[:3:2] if embed.ndim == 4 else (768, 16)
     blocks = {m[1] for key in tensors if (m := re.match(rf"{prefix}blocks\.([0-9]+)\.", key))}
     require(
         patch > 0 and image_size > 0 and image_size % patch == 0,
         f"--image-size {image_size} is not a multiple of {patch}, the patch size of {source.path}",
     )
     norms = ("down_4.6", "down_8.3", "down_16.1", "down_32.3")
-    biases = [tensors.get(f"neck.{norm}.bias") for norm in norms]
-    channels = tuple(
-        default_channels if bias is None else bias.size
-        for bias, default_channels in zip(biases, default.fpn_channels, strict=True)
+    biases = [tensors.get(f"neck.{norm}.bias", np.empty(0)) for norm in norms]
+    c4, c8, c16, c32 = (
+        bias.size or usual for bias, usual in zip(biases, default.fpn_channels, strict=True)
     )
-    return rules.Sizes(width, len(blocks), patch, image_size // patch, channels)
+    grid = image_size // patch
+    return rules.Sizes(width, len(blocks), patch, grid, (c4, c8, c16, c32))
 
 
 def rules_of(kind: str, sizes: rules.Sizes, prefix: str) -> list[rules.Rule]:
@@ -143,9 +144,26 @@ def model_of(sizes: rules.Sizes, image_size: int) -> Model:
     )
 
 
+def origin(source: Source, result: Conversion, record: dict[str, Any]) -> dict[str, Any]:
+    """What a converted file says about itself; `record` is its certificate."""
+    return {
+        "kind": result.kind,
+        "source": os.path.basename(source.path),
+        "sha256": source.sha256,
+        "width": result.sizes.width,
+        "depth": result.sizes.depth,
+        "heads": HEADS.get(result.sizes.width),
+        "patch_size": result.sizes.patch_size,
+        "grid": result.sizes.grid,
+        "fpn_channels": None if result.kind == "vit" else result.sizes.fpn_channels,
+        "unused": sum(result.unused.values()),
+        "certificate": record,
+    }
+
+
 def checkpoint_config(source: Source, result: Conversion, image_size: int) -> Config:
     """The config that a converted RS-ISRefiner checkpoint carries."""
-    note = f"converted from {source.path.rsplit('/', 1)[-1]} (sha256 {source.sha256[:16]})"
+    note = f"converted from {os.path.basename(source.path)} (sha256 {source.sha256[:16]})"
     return Config(name="converted", note=note, model=model_of(result.sizes, image_size))
 
 
@@ -178,24 +196,6 @@ def _source_name(table: Iterable[rules.Rule], path: str) -> str:
     """The PyTorch key that a target path is made from."""
     names = (rules.rename(path, rule.target, rule.source) for rule in table)
     return next(filter(None, names), path)
-
-
-def _moved_shape(rule: rules.Rule, tensor: np.ndarray) -> tuple[int, ...] | None:
-    try:
-        return rule.move(tensor).shape
-    except ValueError:  # another number of axes
-        return None
-
-
-def _mismatch(
-    key: str, rule: rules.Rule, tensor: np.ndarray, path: str, expected: tuple[int, ...]
-) -> str:
-    moved = _moved_shape(rule, tensor) or tensor.shape
-    return f"{key}: {path} would be {tensor.dtype} {moved}, expected float {expected}"
-
-
-def _float32(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32, copy=False)
 
 
 def nested(arrays: dict[str, np.ndarray], collection: str) -> dict[str, Any]:

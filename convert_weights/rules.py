@@ -46,6 +46,15 @@ class Rule:
     move: Move = same
     shape: tuple[int, ...] | None = None  # of the target; None = the model knows
 
+    def apply(self, w: np.ndarray) -> np.ndarray:
+        """`w` in our layout, floats as float32; unmoved where its number of axes is wrong."""
+        if w.dtype.kind in "fV":  # V: bfloat16
+            w = w.astype(np.float32, copy=False)
+        try:
+            return self.move(w)
+        except ValueError:
+            return w
+
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:

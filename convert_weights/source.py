@@ -40,7 +40,7 @@ def read_source(path: str) -> Source:
             content = read_torch_file(path)
         elif head[8:9] == b"{":
             content = _read_safetensors(path)
-        elif head == LEGACY_TORCH[:16]:
+        elif head.startswith(LEGACY_TORCH):
             raise UserError(
                 f"{path} is in the format of torch < 1.6; load it with torch and save it again"
             )

@@ -107,7 +107,7 @@ class _Unpickler(pickle.Unpickler):
         header = self._file[info.header_offset : info.header_offset + 30].tobytes()
         start = info.header_offset + 30 + sum(struct.unpack("<HH", header[26:30]))
         raw = self._file[start : start + info.file_size]
-        if len(raw) != info.file_size or zlib.crc32(raw) != info.CRC:
+        if len(raw) != info.file_size or zlib.crc32(raw.data) != info.CRC:
             raise zipfile.BadZipFile(f"wrong checksum of {name}")
         return raw.view(dtype)
 

@@ -85,7 +85,9 @@ def check_same(tree: Tree, expected: Tree, where: str) -> None:
         {path: tuple(leaf.shape) for path, leaf in flatten_dict(t, sep="/").items()}
         for t in (tree, expected)
     )
-    shapes = [f"{p} is {got[p]}, expected {want[p]}" for p in want if p in got and got[p] != want[p]]
+    shapes = [
+        f"{p} is {got[p]}, expected {want[p]}" for p in want if p in got and got[p] != want[p]
+    ]
     problems = [
         some("missing", [path for path in want if path not in got]),
         some("unexpected", [path for path in got if path not in want]),

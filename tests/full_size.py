@@ -1,7 +1,6 @@
 """The full-size networks with the stand-in weights that the golden numbers were made with."""
 
 import functools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from convert_weights.convert import convert, nested
 from convert_weights.source import Source
 from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Model
-from tests.stand_in_weights import make_state_dict
+from tests.stand_in_weights import make_state_dict, manifest
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -18,8 +17,7 @@ GOLDENS = Path(__file__).parent / "goldens"
 @functools.cache
 def state_dict(network: str) -> dict[str, np.ndarray]:
     """PyTorch keys and arrays of `rsisrefiner` or `mfp`, weight seed 0."""
-    manifest = json.loads((GOLDENS / f"{network}_vitb_manifest.json").read_text())
-    return make_state_dict(manifest, seed=0)
+    return make_state_dict(manifest(network), seed=0)
 
 
 @functools.cache

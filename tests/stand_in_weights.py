@@ -16,11 +16,11 @@ GOLDENS = pathlib.Path(__file__).parent / "goldens"
 
 def manifest(model: str) -> dict[str, tuple[int, ...]]:
     """{PyTorch key: shape}, in file order, of 'rsisrefiner', 'mfp' or 'simpleclick' (ViT-B)."""
-    shapes = json.loads((GOLDENS / f"state_dict_{model}.json").read_text())
+    shapes = json.loads((GOLDENS / f"{model}_vitb_manifest.json").read_text())
     return {key: tuple(shape) for key, shape in shapes.items()}
 
 
-def state_dict(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
+def make_state_dict(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
     """Stand-in tensors in PyTorch layout."""
     return {key: tensor(key, shape, seed) for key, shape in shapes.items()}
 

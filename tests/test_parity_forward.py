@@ -15,6 +15,11 @@ from tests.goldens import make_inputs
 
 pytestmark = pytest.mark.slow
 
+ALIASES = {  # where a module has the reference's name
+    "vit_final": "block12",
+    "patch_embed_coords": "coord_tokens",
+    "final_token": "Q_final",
+}
 CASES = ["first_b1", "first_b2", "later_b1_pos", "later_b1_neg", "later_b2", "mixed_b2"]
 
 
@@ -81,7 +86,7 @@ def check_pass(golden, number: int, found: dict[str, list[np.ndarray]], skip=())
         name = key.split("/")[1]
         if name in skip:
             continue
-        alias = "block12" if name == "vit_final" else name
+        alias = ALIASES.get(name, name)
         assert alias in found, name
         values = found[alias]
         x = values[number - 1] if len(values) > 1 else values[0]

@@ -1,7 +1,6 @@
 """Zoom-in against recorded crops, boxes and paste-backs, and its geometry."""
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,11 @@ from hypothesis import strategies as st
 from rsisrefiner_jax.evaluation import zoom_in
 from rsisrefiner_jax.evaluation.clicker import Click
 from rsisrefiner_jax.protocol import PRESETS
+from tests.goldens import make_inputs
 
 GOLDENS = Path(__file__).parent / "goldens"
 GOLDEN = np.load(GOLDENS / "zoom_in.npz")
 PAPER = PRESETS["paper"]
-
-_spec = importlib.util.spec_from_file_location("make_inputs", GOLDENS / "make_inputs.py")
-make_inputs = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(make_inputs)
 
 
 def test_boxes_equal_the_reference():

@@ -8,6 +8,7 @@ import types
 import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from unittest import mock
 
 import ml_dtypes
 import numpy as np
@@ -47,20 +48,12 @@ def pickled_class(module: str, name: str) -> type:
     return type(name, (), {"__module__": module})
 
 
-@contextlib.contextmanager
-def fake_module(module: str, **members: Any) -> Iterator[None]:
-    """`module` as importable, for the time of pickling."""
-    fake = types.ModuleType(module)
-    fake.__dict__.update(members)
-    before = sys.modules.get(module)
-    sys.modules[module] = fake
-    try:
-        yield
-    finally:
-        if before is None:
-            del sys.modules[module]
-        else:
-            sys.modules[module] = before
+def fake_module(name: str, **members: Any) -> contextlib.AbstractContextManager:
+    """`name` and its parents as importable modules, for the time of pickling."""
+    parts = name.split(".")
+    fakes = {".".join(parts[:i]): types.ModuleType(parts[0]) for i in range(1, len(parts) + 1)}
+    fakes[name].__dict__.update(members)
+    return mock.patch.dict(sys.modules, fakes)
 
 
 class _Storage(NamedTuple):
@@ -114,11 +107,15 @@ def _fake_torch() -> Iterator[Any]:
     def _rebuild_tensor_v2() -> None:
         pass
 
-    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = (
+        "torch._utils",
+        "_rebuild_tensor_v2",
+    )
     kinds = {name: pickled_class("torch", name) for name in STORAGES.values()}
-    utils = types.ModuleType("torch._utils")
-    utils._rebuild_tensor_v2 = _rebuild_tensor_v2  # type: ignore[attr-defined]
-    with fake_module("torch", _utils=utils, **kinds):
+    with (
+        fake_module("torch._utils", _rebuild_tensor_v2=_rebuild_tensor_v2),
+        fake_module("torch", **kinds),
+    ):
         torch = sys.modules["torch"]
-        with fake_module("torch._utils", _rebuild_tensor_v2=_rebuild_tensor_v2):
-            yield torch
+        torch._utils = sys.modules["torch._utils"]  # type: ignore[attr-defined]
+        yield torch

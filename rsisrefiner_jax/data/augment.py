@@ -46,7 +46,7 @@ def augment(
     return (
         cv2.LUT(warp(image, matrix, crop, cv2.INTER_LINEAR), table),
         np.moveaxis(np.stack(layers), 0, -1),
-        warp(ignore.astype(np.uint8), matrix, crop, cv2.INTER_NEAREST).astype(bool),
+        warp(ignore.view(np.uint8), matrix, crop, cv2.INTER_NEAREST).astype(bool),
     )
 
 

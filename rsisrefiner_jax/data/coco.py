@@ -17,6 +17,8 @@ from pycocotools import mask as coco_mask
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.errors import UserError, require
 
+_FAR_OUTSIDE = 1_000_000  # pixels; pycocotools crashes on coordinates much larger
+
 
 @dataclasses.dataclass(frozen=True)
 class _Picture:
@@ -85,10 +87,16 @@ class CocoSource:
             f"but {self.annotations} says {size[0]} x {size[1]}",
         )
         ids = [item[0] for item in picture.objects]
-        labels, layers = _paint(ids, [self._rle(picture, item[2]) for item in picture.objects])
-        ignore = np.zeros(size, bool)
-        for counts in picture.crowds:
-            ignore |= _decode(self._rle(picture, counts)) & ~labels.any(axis=-1)
+        try:
+            labels, layers = _paint(ids, [_rle(size, item[2]) for item in picture.objects])
+            ignore = np.zeros(size, bool)
+            for counts in picture.crowds:
+                ignore |= _decode(_rle(size, counts)) & ~labels.any(axis=-1)
+        except ValueError as error:
+            raise UserError(
+                f"{self.annotations}: an RLE of {picture.file_name} does not fit {size[0]} x "
+                f"{size[1]} pixels (height x width)"
+            ) from error
         return Scene(
             name=picture.file_name,
             image=image,
@@ -99,9 +107,6 @@ class CocoSource:
             ),
             ignore=ignore,
         )
-
-    def _rle(self, picture: _Picture, counts: bytes) -> dict[str, Any]:
-        return {"size": [picture.height, picture.width], "counts": counts}
 
     def _index(self, content: dict[str, Any]) -> None:
         """Fills `_pictures` and the two counts from the parsed JSON."""
@@ -142,6 +147,10 @@ class CocoSource:
                 parts = [part for part in shape if len(part) >= 6]
                 if not parts:
                     return None
+                require(
+                    max(max(map(abs, part)) for part in parts) < _FAR_OUTSIDE,
+                    f"{where} has a polygon far outside its image",
+                )
                 rle = coco_mask.merge(coco_mask.frPyObjects(parts, height, width))
             else:
                 require(
@@ -233,11 +242,13 @@ def _compressed(rle: dict[str, Any]) -> dict[str, Any]:
     return coco_mask.frPyObjects(rle, height, width)
 
 
+def _rle(size: tuple[int, int], counts: bytes) -> dict[str, Any]:
+    return {"size": list(size), "counts": counts}
+
+
 def _decode(rle: dict[str, Any]) -> np.ndarray:
-    try:
-        return coco_mask.decode(rle).view(bool)
-    except ValueError as error:
-        raise UserError(f"an RLE does not fit its size {rle['size']}") from error
+    """bool [h, w]. Raises ValueError when the runs are longer than the size allows."""
+    return coco_mask.decode(rle).view(bool)
 
 
 def _paint(ids: list[int], rles: list[dict[str, Any]]) -> tuple[np.ndarray, list[int]]:

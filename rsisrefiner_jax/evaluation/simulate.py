@@ -69,7 +69,8 @@ class ClickSession:
         self._image_size = image_size
         self._keep_history = keep_history
         self._viewed: tuple[Roi, np.ndarray] | None = None  # the last crop and its pixels
-        self.reset()
+        self._history: list[_State] = []
+        self._state = _State((), np.zeros(image.shape[:2], np.float32), None)
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -115,7 +116,7 @@ class ClickSession:
 
     def set_mask(self, mask: np.ndarray) -> None:
         """Starts again, without clicks, from a mask (0/1 or bool) or probabilities, [h, w]."""
-        self._history: list[_State] = []
+        self._history = []
         self._state = _State((), np.asarray(mask).astype(np.float32), None)
 
     def _look(self, view: Roi, clicks: tuple[Click, ...]) -> np.ndarray:

@@ -50,7 +50,7 @@ class Decoder(nn.Module):
             self.sow("intermediates", f"dec{i}_feature", feature)
             self.sow("intermediates", f"dec{i}_token", token)
         token = FinalToken(self.heads, d, name="final_token")(token, feature)
-        self.sow("intermediates", "final_token", token)
+        self.sow("intermediates", "Q_final", token)
 
         if self.kind == "paper":
             x = feature.reshape(b, side, side, width)

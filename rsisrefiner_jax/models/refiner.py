@@ -71,7 +71,7 @@ class Refiner(nn.Module):
         """The network once, on a modulated mask that is given: logits [b, s, s]."""
         side = image.shape[1]
         image = (image - IMAGE_MEAN[None, None, None]) / IMAGE_STD[None, None, None]
-        click_maps = disks(clicks, side, self.config.click_radius)
+        click_maps = disks(clicks, image.shape[1:3], self.config.click_radius)
         # The network's second input: previous mask, modulated mask, positive and negative disks.
         aux = jnp.concatenate([prev_mask[..., None], modulated[..., None], click_maps], -1)
         logits = self.network(image, aux, group=group, train=train)
@@ -101,7 +101,7 @@ class Network(nn.Module):
             init=nn.initializers.zeros if plain else None,
             dtype=dtype,
         )
-        self.sow("intermediates", "patch_embed_coords", coords)
+        self.sow("intermediates", "coord_tokens", coords)
         first, second, last = ViT(
             config.width,
             config.depth,

@@ -21,22 +21,20 @@ def photograph(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     gain = (rng.normal(1, 0.06, 3) * rng.uniform(0.75, 1.2)).astype(np.float32)
     haze = rng.uniform(0, 0.28) if rng.random() < 0.4 else 0.0
     veil = np.array((176, 186, 198), np.float32) * np.float32(haze)
-    rgb *= (light * np.float32(1 - haze))[..., None]
-    rgb *= gain
-    rgb += veil
+    light *= np.float32(1 - haze)
+    bands = zip(cv2.split(rgb), gain, veil, strict=True)
+    planes = [plane * (light * factor) + offset for plane, factor, offset in bands]
+    if rng.random() < 0.12:  # panchromatic
+        planes = [np.float32(0.35) * planes[0] + 0.5 * planes[1] + np.float32(0.15) * planes[2]]
     strength = np.float32(rng.uniform(0.5, 5.0))
-    if rng.random() < 0.12:
-        grey = rgb @ np.array((0.35, 0.5, 0.15), np.float32)
-        rgb = np.repeat((grey + strength * noise(rng, size, 1))[..., None], 3, axis=2)
-    else:
-        for channel in range(3):
-            rgb[..., channel] += strength * noise(rng, size, 1)
+    planes = [np.clip(plane + strength * noise(rng, size, 1), 0, 255) for plane in planes]
+    digits = cv2.merge([plane.astype(np.uint8) for plane in planes * (3 // len(planes))])
     curve = 255 * (np.arange(256) / 255) ** rng.uniform(0.75, 1.3)
-    image = cv2.LUT(cv2.convertScaleAbs(np.maximum(rgb, 0)), curve.astype(np.uint8))
+    image = cv2.LUT(digits, curve.astype(np.uint8))
     if rng.random() < 0.25:
         quality = int(rng.integers(55, 92))
         _, packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR_RGB))
     return image
 
 
@@ -44,7 +42,7 @@ def _infrared(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Colour infrared: plants, dull green to the eye, are bright in the near infrared."""
     red, green, blue = cv2.split(rgb)
     infrared = green + 2.2 * np.maximum(2 * green - red - blue, 0)
-    infrared = infrared * np.where(blue > red + 8, np.float32(0.6), np.float32(1))  # water, dark
+    infrared *= np.clip(1 - (blue - red) / 60, 0.5, 1)  # water is dark
     if rng.random() < 0.5:
         return cv2.merge([infrared, red, green])
     return cv2.merge([red, infrared, green])

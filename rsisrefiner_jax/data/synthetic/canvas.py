@@ -1,6 +1,7 @@
 """Where a scene is drawn: colours, surfaces and shadows, filled by the same polygons."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -26,13 +27,14 @@ class Pose:
 
     def place(self, points: np.ndarray) -> np.ndarray:
         """float [n, 2] metres (ahead, aside) -> float [n, 2] pixels (y, x)."""
-        cos, sin = np.cos(self.angle) * self.scale, np.sin(self.angle) * self.scale
-        return points @ np.array([[sin, cos], [cos, -sin]]) + (self.y, self.x)
+        cos, sin = math.cos(self.angle) * self.scale, math.sin(self.angle) * self.scale
+        return points @ np.array(((sin, cos), (cos, -sin))) + (self.y, self.x)
 
     def move(self, ahead: float, aside: float, turn: float = 0.0) -> "Pose":
         """The pose `ahead` and `aside` metres away, turned by `turn` radians."""
-        y, x = self.place(np.array([[ahead, aside]]))[0]
-        return Pose(float(y), float(x), self.angle + turn, self.scale)
+        cos, sin = math.cos(self.angle) * self.scale, math.sin(self.angle) * self.scale
+        y, x = self.y + ahead * sin + aside * cos, self.x + ahead * cos - aside * sin
+        return Pose(y, x, self.angle + turn, self.scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Canvas:
     """A picture in the making.
 
     rgb:     uint8 [S, S, 3] flat colours, S = SUPERSAMPLE * size.
-    surface: int32 [S, S] indices into `surfaces`.
+    surface: uint16 [S, S] indices into `surfaces`.
     shade:   uint8 [S, S], 255 = in the shadow of something.
     sun:     float [2], pixels (y, x) of shadow per metre of height.
     """
@@ -68,9 +70,9 @@ class Canvas:
         azimuth, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.1)
         self.size, self.gsd, self.rng = size, gsd, rng
         self.sun = np.array([np.sin(azimuth), np.cos(azimuth)]) * length / gsd
-        self.rgb = np.empty((side, side, 3), np.uint8)
-        self.rgb[:] = np.clip(ground, 0, 255)
-        self.surface = np.zeros((side, side), np.int32)
+        self.rgb = np.zeros((side, side, 3), np.uint8)
+        cv2.rectangle(self.rgb, (0, 0), (side, side), _scalar(ground), cv2.FILLED)
+        self.surface = np.zeros((side, side), np.uint16)
         self.shade = np.zeros((side, side), np.uint8)
         self.surfaces = [texture]
 
@@ -110,7 +112,7 @@ class Canvas:
         if height > 0:
             self.cast(polygons, height)
         for points, colour in zip(corners, colours, strict=True):
-            self._fill(self.rgb, points, tuple(np.clip(colour, 0, 255).tolist()))
+            self._fill(self.rgb, points, _scalar(colour))
             self._fill(self.surface, points, surface)
             self._fill(self.shade, points, 0)
 
@@ -122,13 +124,11 @@ class Canvas:
 
     def paint(self, polygon: np.ndarray, colour: Colour) -> None:
         """Colours a polygon without changing what it belongs to."""
-        self._fill(self.rgb, _fixed(polygon), tuple(np.clip(colour, 0, 255).tolist()))
+        self._fill(self.rgb, _fixed(polygon), _scalar(colour))
 
-    def line(
-        self, points: np.ndarray, width: float, colour: Colour, closed: bool = False
-    ) -> None:
+    def line(self, points: np.ndarray, width: float, colour: Colour, closed: bool = False) -> None:
         """Colours a line `width` pixels wide, at least one canvas pixel."""
-        self._line(self.rgb, points, width, tuple(np.clip(colour, 0, 255).tolist()), closed)
+        self._line(self.rgb, points, width, _scalar(colour), closed)
 
     def band(self, points: np.ndarray, width: float, colour: Colour, surface: int) -> None:
         """Draws a line `width` pixels wide as a surface of its own, on top of everything."""
@@ -156,14 +156,19 @@ class Canvas:
 
 def _fixed(polygon: np.ndarray) -> np.ndarray:
     """Picture pixels (y, x) -> canvas pixels (x, y) in cv2's fixed point."""
-    canvas = (polygon[:, ::-1] + 0.5) * SUPERSAMPLE - 0.5
-    return np.round(canvas * (1 << FRACTION_BITS)).astype(np.int32)
+    unit = 1 << FRACTION_BITS
+    return (polygon[:, ::-1] * (SUPERSAMPLE * unit) + (SUPERSAMPLE - 1) / 2 * unit).astype(np.int32)
+
+
+def _scalar(colour: Colour) -> tuple[float, ...]:
+    """A colour for cv2, which saturates it to 0..255."""
+    return tuple(np.asarray(colour, float).tolist())
 
 
 def box(length: float, width: float, ahead: float = 0.0, aside: float = 0.0) -> np.ndarray:
     """float [4, 2] metres: a rectangle centred on (ahead, aside)."""
     half = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]]) * (length / 2, width / 2)
-    return half + (ahead, aside)
+    return half + np.array([ahead, aside])
 
 
 def circle(radius: float, ahead: float = 0.0, aside: float = 0.0, points: int = 28) -> np.ndarray:
@@ -178,7 +183,10 @@ def blob(
     """float [points, 2] metres: an irregular closed outline of about length x width."""
     angle = np.arange(points) * (2 * np.pi / points)
     waves = np.arange(2, 12)
-    phases, heights = rng.uniform(0, 2 * np.pi, 10), rng.uniform(0.3, 1, 10) * rough / waves**0.8
+    phases, heights = (
+        rng.uniform(0, 2 * np.pi, 10),
+        rng.uniform(0.2, 1.2, 10) * rough * 1.5 / waves**1.2,
+    )
     radius = 1 + (np.cos(angle[:, None] * waves + phases) * heights).sum(1)
     radius = np.maximum(radius, 0.3)[:, None]
     return np.stack([np.cos(angle), np.sin(angle)], 1) * radius * (length / 2, width / 2)

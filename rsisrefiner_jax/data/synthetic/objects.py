@@ -12,6 +12,7 @@ CAR_PAINTS = np.array(
     float,
 )  # fmt: skip
 GLASS = np.array((42.0, 48.0, 56.0))
+FINE = 2.5  # pixels per metre from which a vehicle's windows can be told
 
 
 def pick(rng: np.random.Generator, colours: np.ndarray, spread: float = 8.0) -> np.ndarray:
@@ -31,6 +32,8 @@ def draw_vehicle(canvas: Canvas, pose: Pose, truck: bool = False) -> None:
         joint = box(1.2, width * 0.6, length / 2 - 2.4)
         parts = [pose.place(part) for part in (joint, trailer, cab)]
         canvas.fill(parts, [GLASS, cargo, paint], thing, height=3.2)
+        if pose.scale < FINE:
+            return
         canvas.paint(pose.place(box(0.6, width * 0.8, length / 2 - 0.4)), GLASS)
         for rib in np.arange(-length / 2 + 1, length / 2 - 3, 1.6):
             canvas.paint(pose.place(box(0.12, width, rib)), cargo * 0.86)
@@ -45,6 +48,8 @@ def draw_vehicle(canvas: Canvas, pose: Pose, truck: bool = False) -> None:
         ]
     )  # fmt: skip
     canvas.fill([pose.place(body)], [paint], thing, height=1.5)
+    if pose.scale < FINE:
+        return
     windscreen = [(0.18, 0.4), (0.06, 0.36), (0.06, -0.36), (0.18, -0.4)]
     rear = [(-0.26, 0.34), (-0.36, 0.38), (-0.36, -0.38), (-0.26, -0.34)]
     cabin = [(0.06, 0.36), (0.06, -0.36), (-0.26, -0.36), (-0.26, 0.36)]
@@ -66,7 +71,8 @@ def draw_plane(canvas: Canvas, pose: Pose, length: float) -> None:
         [
             (length / 2, 0), (length * 0.47, girth * 0.3), (length * 0.38, girth / 2),
             (-length * 0.25, girth / 2), (tail, girth * 0.12), (tail, -girth * 0.12),
-            (-length * 0.25, -girth / 2), (length * 0.38, -girth / 2), (length * 0.47, -girth * 0.3),
+            (-length * 0.25, -girth / 2), (length * 0.38, -girth / 2),
+            (length * 0.47, -girth * 0.3),
         ]
     )  # fmt: skip
     wing = np.array(
@@ -148,8 +154,8 @@ def _draw_wake(canvas: Canvas, pose: Pose, length: float, beam: float, foam: Col
     start, reach = -length * 0.45, length * canvas.rng.uniform(1, 2.5)
     end = start - reach
     for side in (-1, 1):
-        arm = [(start, side * beam * 0.4), (end, side * reach * 0.3), (end, side * reach * 0.24)]
+        arm = [(0, side * beam * 0.5), (end, side * reach * 0.2), (end, side * reach * 0.18)]
         canvas.paint(pose.place(np.array(arm)), foam)
-    near, far = beam * 0.45, beam * 0.2
-    trail = [(start, near), (end, far), (end, -far), (start, -near)]
+    near, far = beam * 0.3, beam * 0.45
+    trail = [(start, near), (end, far), (end * 1.3, 0), (end, -far), (start, -near)]
     canvas.paint(pose.place(np.array(trail)), foam)

@@ -16,8 +16,9 @@ SPLITS = {"train": 0, "val": 1, "test": 2}
 LENGTHS = {"train": 100_000, "val": 200, "test": 200}
 MIN_AREA = 40  # pixels; smaller objects are background
 MAX_AREA = 0.4  # of the picture; larger regions are background
-MIN_OBJECTS, MAX_OBJECTS = 3, 40
-ATTEMPTS = 4  # at a scene with enough objects
+MAX_OBJECTS = 40
+ATTEMPTS = 4  # at a scene with MIN_OBJECTS of USEFUL_AREA pixels (training drops smaller ones)
+MIN_OBJECTS, USEFUL_AREA = 3, 256
 # Ground that a road or a bridge divides: every piece is an object of its own.
 DIVISIBLE = ("field", "water", "road")
 
@@ -56,7 +57,7 @@ class SyntheticSource:
             canvas, palette = draw_layout(rng, self.size)
             rgb, surface = render(canvas, palette)
             labels, objects, ignore = _annotate(canvas, surface)
-            if len(objects) >= MIN_OBJECTS:
+            if (np.bincount(labels.ravel())[1:] >= USEFUL_AREA).sum() >= MIN_OBJECTS:
                 break
         image = photograph(rgb, rng)
         name = f"synthetic_{self.split}_{index:06d}"
@@ -75,22 +76,26 @@ def _annotate(
     regions: list[tuple[int, str, np.ndarray, tuple[slice, slice]]] = []
     ignore = np.zeros(surface.shape, bool)
     visible = np.bincount(surface.ravel(), minlength=len(canvas.surfaces))
-    for index in np.flatnonzero(visible >= MIN_AREA):
+    surface = surface.astype(np.uint16)  # compares faster
+    for index in np.argsort(-visible, kind="stable"):
         category = canvas.surfaces[index].category
+        if visible[index] < MIN_AREA or len(regions) >= MAX_OBJECTS:
+            break
         if not category:
             continue
-        mask = (surface == index).astype(np.uint8)
+        mask = (surface == index).view(np.uint8)
         x, y, w, h = cv2.boundingRect(mask)
         window = (slice(y, y + h), slice(x, x + w))
         _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask[window], connectivity=4)
         areas = stats[1:, cv2.CC_STAT_AREA]
-        main = int(areas.argmax()) + 1
-        for piece, area in enumerate(areas, start=1):
-            if area >= MIN_AREA and (piece == main or category in DIVISIBLE):
-                if area <= MAX_AREA * surface.size:
-                    regions.append((int(area), category, pieces == piece, window))
-            else:
-                ignore[window] |= pieces == piece
+        whole = np.flatnonzero(areas >= MIN_AREA) if category in DIVISIBLE else [areas.argmax()]
+        splinter = mask[window].astype(bool)
+        for piece in whole:
+            part = pieces == piece + 1
+            splinter &= ~part
+            if MIN_AREA <= areas[piece] <= MAX_AREA * surface.size:
+                regions.append((int(areas[piece]), category, part, window))
+        ignore[window] |= splinter
     regions.sort(key=lambda region: -region[0])
     labels = np.zeros(surface.shape, np.int32)
     objects = []

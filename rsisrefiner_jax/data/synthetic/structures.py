@@ -123,7 +123,9 @@ def _plan(rng: np.random.Generator, length: float, width: float) -> list[np.ndar
 def draw_tank(canvas: Canvas, pose: Pose, radius: float) -> None:
     """A storage tank: a cone roof, or a floating one that lies deep inside its wall."""
     rng = canvas.rng
-    shell = pick(rng, np.array([(226, 226, 222), (206, 204, 198), (170, 166, 158), (142, 124, 108)]))
+    shell = pick(
+        rng, np.array([(226, 226, 222), (206, 204, 198), (170, 166, 158), (142, 124, 108)])
+    )
     thing = canvas.add(Surface("storage_tank", 0.02, 0.02))
     height = rng.uniform(0.5, 0.9) * radius + 2
     canvas.fill([pose.place(circle(radius))], [shell * 0.9], thing, height)
@@ -232,7 +234,9 @@ def draw_track(canvas: Canvas, pose: Pose, palette: Palette, scale: float) -> No
     rng = canvas.rng
     lane = pick(rng, np.array([(160, 82, 66), (140, 96, 78), (110, 106, 104), (84, 110, 150)]))
     thing = canvas.add(
-        Surface("track_field", 0.04, 0.04, rng.uniform(0, 0.06), 10 * scale / canvas.gsd, pose.angle)
+        Surface(
+            "track_field", 0.04, 0.04, rng.uniform(0, 0.06), 10 * scale / canvas.gsd, pose.angle
+        )
     )
     straight, radius = 85 * scale, 46 * scale
     canvas.fill([pose.place(stadium(straight, radius))], [lane], thing)
@@ -251,9 +255,7 @@ def draw_track(canvas: Canvas, pose: Pose, palette: Palette, scale: float) -> No
         canvas.line(pose.place(penalty), width, palette.marking, closed=True)
 
 
-def draw_bridge(
-    canvas: Canvas, pose: Pose, palette: Palette, length: float, width: float
-) -> None:
+def draw_bridge(canvas: Canvas, pose: Pose, palette: Palette, length: float, width: float) -> None:
     """A bridge deck along the pose: a parapet on both sides, lanes between."""
     deck = palette.asphalt * canvas.rng.uniform(0.9, 1.4)
     thing = canvas.add(Surface("bridge", 0.03, 0.04))

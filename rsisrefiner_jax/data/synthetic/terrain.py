@@ -66,42 +66,44 @@ def _tile(side: int, cell: int) -> np.ndarray:
 def noise(rng: np.random.Generator, size: int, cell: int) -> np.ndarray:
     """float32 [size, size], unit std: noise with features of about `cell` pixels.
 
-    A random window, flipped at random, of one fixed tile: far cheaper than fresh noise.
+    A random window of one fixed tile: far cheaper than fresh noise.
     """
     y, x = rng.integers(0, size, 2)
-    window = _tile(2 * size, cell)[y : y + size, x : x + size]
-    flip_y, flip_x, swap = rng.random(3) < 0.5
-    window = window[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-    return window.T if swap else window
+    return np.ascontiguousarray(_tile(2 * size, cell)[y : y + size, x : x + size])
 
 
 def render(canvas: Canvas, palette: Palette) -> tuple[np.ndarray, np.ndarray]:
     """Textures, trees and shadows on the flat canvas.
 
     Returns:
-        float32 [size, size, 3] RGB 0..255 and int32 [size, size] indices into canvas.surfaces.
+        float32 [size, size, 3] RGB 0..255 and intp [size, size] indices into canvas.surfaces.
     """
     size, rng = canvas.size, canvas.rng
-    rgb = cv2.resize(canvas.rgb, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)
-    surface = np.ascontiguousarray(canvas.surface[::SUPERSAMPLE, ::SUPERSAMPLE])
+    rgb = cv2.resize(canvas.rgb, (size, size), interpolation=cv2.INTER_AREA)
+    planes = [plane.astype(np.float32) for plane in cv2.split(rgb)]
     shade = cv2.resize(canvas.shade, (size, size), interpolation=cv2.INTER_AREA)
-    fine = noise(rng, size, 1) + noise(rng, size, 3)
-    mid, coarse = noise(rng, size, 9), noise(rng, size, 40)
-    light = 1 + _table(canvas, "grain")[surface] * fine
-    light += _table(canvas, "mottle")[surface] * (0.7 * mid + coarse)
-    stripes = _table(canvas, "stripe")
-    if stripes.any():
-        light += stripes[surface] * _stripes(canvas, surface, coarse)
-    rgb *= light[..., None]
+    surface: np.ndarray = canvas.surface[::SUPERSAMPLE, ::SUPERSAMPLE].astype(np.intp)
+    small, mid, coarse = (noise(rng, size, cell) for cell in (3, 9, 40))
+    fine = small + noise(rng, size, 1)
+    mottle = _spread(canvas, "mottle", surface)
+    light = 1 + _spread(canvas, "grain", surface) * fine + mottle * (0.7 * mid + 0.7 * coarse)
+    if any(item.stripe for item in canvas.surfaces):
+        light += _spread(canvas, "stripe", surface) * _stripes(canvas, surface, coarse)
     # Vegetation and soil drift in hue, not only in brightness.
-    drift = _table(canvas, "mottle")[surface] * (coarse - 0.5 * mid)
-    rgb[..., 0] += 45 * drift
-    rgb[..., 2] -= 25 * drift
-    surface, shade = _plant(canvas, palette, rgb, surface, shade, fine, coarse)
-    shade = cv2.GaussianBlur(shade, (3, 3), 0.6)
-    depth = rng.uniform(0.45, 0.72) * np.array((1.0, 0.96, 0.86), np.float32) / 255
-    rgb *= 1 - shade[..., None] * depth.astype(np.float32)
-    return rgb, surface
+    drift = mottle * (coarse - 0.5 * mid)
+    for plane, hue in zip(planes, (0.35, 0.0, -0.2), strict=True):
+        plane *= light + hue * drift
+    surface, shade = _plant(canvas, palette, planes, surface, shade, (small, mid, coarse))
+    depth = rng.uniform(0.45, 0.72) / 255
+    shade = cv2.GaussianBlur(shade, (3, 3), 0.6).astype(np.float32) * np.float32(depth)
+    for plane, sky in zip(planes, (1.0, 0.96, 0.86), strict=True):  # the sky lights shadows blue
+        plane *= 1 - np.float32(sky) * shade
+    return cv2.merge(planes), surface
+
+
+def _spread(canvas: Canvas, field: str, surface: np.ndarray) -> np.ndarray:
+    """float32 [size, size]: one property of the surface at every pixel."""
+    return _table(canvas, field).take(surface)
 
 
 def _table(canvas: Canvas, field: str) -> np.ndarray:
@@ -113,54 +115,60 @@ def _stripes(canvas: Canvas, surface: np.ndarray, warp: np.ndarray) -> np.ndarra
     angle = _table(canvas, "angle")
     rate = 2 * np.pi / np.maximum(_table(canvas, "period"), 2.5)
     axis = np.arange(canvas.size, dtype=np.float32)
-    phase = (rate * np.sin(angle))[surface] * axis[:, None]
-    phase += (rate * np.cos(angle))[surface] * axis
-    return np.sin(phase + 0.4 * warp)
+    phase = (rate * np.sin(angle)).take(surface) * axis[:, None]
+    phase += (rate * np.cos(angle)).take(surface) * axis
+    phase += np.float32(0.4) * warp
+    return np.sin(phase, out=phase)
 
 
 def _plant(
     canvas: Canvas,
     palette: Palette,
-    rgb: np.ndarray,
+    planes: list[np.ndarray],
     surface: np.ndarray,
     shade: np.ndarray,
-    fine: np.ndarray,
-    coarse: np.ndarray,
+    noises: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Trees, singly and in woods, drawn into `rgb`; returns the new surface and shade.
+    """Trees, singly and in woods, drawn into `planes`; returns the new surface and shade.
 
     The crowns are the cells around random seeds, so that a wood costs as little as one tree.
     """
     size, rng = canvas.size, canvas.rng
+    small, mid, coarse = noises
     radius = float(np.clip(rng.uniform(1.8, 4.5) / canvas.gsd, 3.0, size / 10))
     seeds = rng.integers(0, size, (int(size * size / (1.5 * radius**2)), 2))
     at = tuple(seeds.T)
-    chance = _table(canvas, "trees")[surface[at]] * (0.08 + (coarse[at] > rng.uniform(-0.3, 1.6)))
+    density = _table(canvas, "trees")[surface[at]]
+    wooded = coarse[at] > rng.uniform(0.8, 2) - 2 * density
+    chance = np.where(wooded, density > 0, 0.12 * density)
     seeds = seeds[rng.random(len(seeds)) < chance]
     if not len(seeds):
         return surface, shade
     ground = np.ones((size, size), np.uint8)
     ground[tuple(seeds.T)] = 0
-    distance, owner = cv2.distanceTransformWithLabels(
+    distance, labels = cv2.distanceTransformWithLabels(
         ground, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    growth = rng.uniform(0.75, 1.15, len(seeds) + 2).astype(np.float32)
-    distance = distance / radius / growth[owner] + 0.1 * fine
+    owner: np.ndarray = labels.astype(np.intp)
+    growth = (radius * rng.uniform(0.75, 1.15, len(seeds) + 2)).astype(np.float32)
+    distance /= growth.take(owner)
+    distance += np.float32(0.1) * (mid if radius > 14 else small)  # ragged outlines
     crown = distance < 1
-    height = np.maximum(1 - distance**2, 0).astype(np.float32)
+    height = np.maximum(1 - distance * distance, 0)
     towards = -canvas.sun / np.linalg.norm(canvas.sun)
-    slope = cv2.Scharr(height, cv2.CV_32F, 1, 0) * towards[1]
-    slope += cv2.Scharr(height, cv2.CV_32F, 0, 1) * towards[0]
+    east, south = (cv2.Scharr(height, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1)))
+    slope = cv2.addWeighted(east, towards[1] * radius / 90, south, towards[0] * radius / 90, 0)
     vigour = rng.normal(1, 0.13, len(seeds) + 2).astype(np.float32)
-    bright = vigour[owner] * (0.72 + 0.3 * height - np.clip(slope * radius / 90, -0.4, 0.4))
-    leaves = (bright * (1 + 0.16 * fine))[..., None] * palette.leaves.astype(np.float32)
-    rgb[crown] = leaves[crown]
+    bright = np.float32(0.72) + np.float32(0.3) * height - np.clip(slope, -0.4, 0.4)
+    bright *= vigour.take(owner) * (1 + np.float32(0.2) * small)
+    for plane, colour in zip(planes, palette.leaves, strict=True):
+        np.copyto(plane, bright * np.float32(colour), where=crown)
     # A crown stands on a trunk: its shadow falls aside and spares the crown itself.
     fall = canvas.sun * canvas.gsd * radius * 1.3
     shift = np.array([[1, 0, fall[1]], [0, 1, fall[0]]], np.float32)
     shade = np.maximum(shade, cv2.warpAffine(crown.astype(np.uint8) * 255, shift, (size, size)))
     shade[crown] = 0
-    surface = np.where(crown, canvas.add(Surface()), surface)
+    surface[crown] = canvas.add(Surface())
     _label_lone_trees(canvas, surface, seeds, owner, crown, radius)
     return surface, shade
 
@@ -174,11 +182,11 @@ def _label_lone_trees(
     radius: float,
 ) -> None:
     """A few trees that touch no other become objects."""
-    if len(seeds) > 400:  # a wood: hardly a lone tree in it
-        seeds = canvas.rng.permutation(seeds)[:400]
-    gaps = np.abs(seeds[:, None] - seeds[None]).max(-1)
-    np.fill_diagonal(gaps, canvas.size)
-    lone = seeds[gaps.min(1) > 2.3 * radius][:5]
-    for y, x in lone:
-        crown_of_one = crown & (owner == owner[y, x])
-        surface[crown_of_one] = canvas.add(Surface("tree"))
+    for y, x in seeds[:8]:
+        neighbours = (np.abs(seeds - (y, x)) < 2.3 * radius).all(1)
+        if neighbours.sum() > 1:
+            continue
+        reach = int(1.5 * radius) + 1
+        window = slice(max(y - reach, 0), y + reach), slice(max(x - reach, 0), x + reach)
+        alone = crown[window] & (owner[window] == owner[y, x])
+        surface[window][alone] = canvas.add(Surface("tree"))

@@ -1,0 +1,225 @@
+"""The stream of training batches: content, determinism, resuming, sharing out, mixing."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rsisrefiner_jax.config import Augment, Config, Data, Model, Train
+from rsisrefiner_jax.data.coco import read_rgb
+from rsisrefiner_jax.data.pipeline import Samples, training_dataset, training_iterator
+from rsisrefiner_jax.data.preview import training_sheet
+from rsisrefiner_jax.data.scene import Scene, SceneObject
+from rsisrefiner_jax.errors import UserError
+
+SIZE = 64
+
+
+class Rectangles:
+    """Scenes of one value of red, with one rectangle each and a strip to ignore."""
+
+    def __init__(self, red: int, length: int = 10, side: int = 30) -> None:
+        self.red, self.length, self.side = red, length, side
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Scene:
+        image = np.full((80, 90, 3), (self.red, 100, 100), np.uint8)
+        labels = np.zeros((80, 90, 1), np.int32)
+        labels[30 : 30 + self.side, 20 + index : 20 + index + self.side] = index + 1
+        ignore = np.zeros((80, 90), bool)
+        ignore[:, 70:] = True
+        return Scene(f"{index}", image, labels, (SceneObject(index + 1, 0),), ignore)
+
+
+PLAIN = Augment(brightness_contrast=0, rgb_shift=0)
+
+
+def make_config(batch_size=4, seed=0, **data) -> Config:
+    weights = data.get("weights", ())
+    return Config(
+        seed=seed,
+        model=Model(image_size=SIZE),
+        data=dataclasses.replace(
+            Data(augment=PLAIN, min_object_area=100),
+            train=("synthetic",) * max(len(weights), 1),
+            **data,
+        ),
+        train=Train(batch_size=batch_size),
+    )
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+
+
+def take(iterator, count):
+    batches = [next(iterator) for _ in range(count)]
+    iterator.close()
+    return batches
+
+
+def test_a_batch_is_what_the_trainer_expects():
+    batch = training_dataset(make_config(), sources=[Rectangles(200)])[0]
+    shapes = {key: (value.shape, value.dtype.name) for key, value in batch.items()}
+    assert shapes == {
+        "image": ((4, SIZE, SIZE, 3), "uint8"),
+        "label": ((4, SIZE, SIZE), "int8"),
+        "first_click": ((4, 2), "float32"),
+    }
+    assert set(np.unique(batch["label"])) == {-1, 0, 1}
+    for label, (y, x) in zip(batch["label"], batch["first_click"], strict=True):
+        assert label[int(y), int(x)] == 1
+
+
+def test_a_sample_depends_on_seed_and_number_alone():
+    sources = [Rectangles(200)]
+    samples = Samples(sources, make_config())
+    assert_equal(samples[5], Samples(sources, make_config(batch_size=2))[5])
+    assert (samples[5]["label"] != samples[6]["label"]).any()
+    other = Samples(sources, make_config(seed=1))
+    assert (samples[5]["label"] != other[5]["label"]).any()
+
+
+def test_threads_do_not_change_the_stream():
+    sources = [Rectangles(200)]
+    expected = training_dataset(make_config(), sources=sources)
+    for threads in (0, 1, 3):
+        batches = take(training_iterator(make_config(threads=threads), sources=sources), 4)
+        for number, batch in enumerate(batches):
+            assert_equal(batch, expected[number])
+
+
+def test_a_restored_iterator_goes_on_exactly():
+    sources = [Rectangles(200)]
+    iterator = training_iterator(make_config(), sources=sources)
+    for _ in range(3):
+        next(iterator)
+    state = iterator.get_state()
+    expected = take(iterator, 3)
+    restored = training_iterator(make_config(threads=1), sources=sources)
+    next(restored)  # a used iterator can be set back or forth
+    restored.set_state(state)
+    for first, second in zip(expected, take(restored, 3), strict=True):
+        assert_equal(first, second)
+
+
+def test_the_state_goes_through_grains_checkpoint(tmp_path):
+    import grain.checkpoint
+    from etils import epath
+
+    handler = grain.checkpoint.CheckpointHandler()
+    iterator = training_iterator(make_config(), sources=[Rectangles(200)])
+    next(iterator)
+    handler.save(epath.Path(tmp_path), iterator)
+    restored = training_iterator(make_config(), sources=[Rectangles(200)])
+    restored = handler.restore(epath.Path(tmp_path), restored)
+    assert_equal(take(iterator, 1)[0], take(restored, 1)[0])
+
+
+def test_processes_share_each_batch_out():
+    sources = [Rectangles(200)]
+    whole = training_dataset(make_config(), sources=sources)
+    parts = [training_dataset(make_config(), i, 2, sources) for i in range(2)]
+    for number in (0, 7):
+        for i in range(2):
+            expected = {key: value[i::2] for key, value in whole[number].items()}
+            assert_equal(parts[i][number], expected)
+    with pytest.raises(UserError, match=r"train\.batch_size=4 is not a multiple of the 3"):
+        training_dataset(make_config(), 0, 3, sources)
+
+
+def share_of_first(config, sources, count=400):
+    samples = Samples(sources, config)
+    return np.mean([samples[k]["image"][..., 0].max() < 150 for k in range(count)])
+
+
+def test_sources_are_mixed_by_weight_or_by_length():
+    sources = [Rectangles(50, length=2), Rectangles(250, length=8)]
+    assert share_of_first(make_config(weights=(3.0, 1.0)), sources) == pytest.approx(0.75, abs=0.07)
+    assert share_of_first(make_config(), sources) == pytest.approx(0.2, abs=0.07)
+    assert share_of_first(make_config(weights=(0.0, 1.0)), sources, 50) == 0
+    with pytest.raises(UserError, match=r"data\.weights=\(0\.0, 0\.0\)"):
+        training_dataset(make_config(weights=(0.0, 0.0)), sources=sources)
+
+
+def test_scenes_without_a_target_are_drawn_again():
+    sources = [Rectangles(50, side=5), Rectangles(250)]
+    config = make_config(weights=(0.9, 0.1))
+    assert share_of_first(config, sources, 20) == 0  # 5 x 5 px is below min_object_area
+
+
+def test_hopeless_data_are_named():
+    iterator = training_iterator(make_config(), sources=[Rectangles(50, side=5)])
+    with pytest.raises(UserError, match=r"data\.train=\['synthetic'\]: no object .*100 pixels"):
+        next(iterator)
+    iterator.close()
+    with pytest.raises(UserError, match="seed=-1"):
+        training_dataset(make_config(seed=-1), sources=[Rectangles(50)])
+    nothing = dataclasses.replace(make_config(), data=Data(train=()))
+    with pytest.raises(UserError, match=r"data\.train is empty"):
+        training_dataset(nothing)
+
+
+def test_reading_data_does_not_import_jax():
+    """All but the pipeline itself: grain imports jax."""
+    code = (
+        "import sys; from rsisrefiner_jax.data import augment, coco, first_click, preview, spec; "
+        "sys.exit('jax' in sys.modules or 'grain' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+WORKERS = """
+import numpy as np
+from rsisrefiner_jax.data.pipeline import training_dataset, training_iterator
+from rsisrefiner_jax.errors import UserError
+from tests.test_pipeline import Rectangles, make_config
+
+if __name__ == "__main__":
+    config, sources = make_config(workers=2, threads=1), [Rectangles(200)]
+    expected = training_dataset(config, sources=sources)
+    iterator = training_iterator(config, sources=sources)
+    for number in range(3):
+        np.testing.assert_array_equal(next(iterator)["image"], expected[number]["image"])
+    iterator.close()
+    config = make_config(workers=1, threads=1)
+    hopeless = training_iterator(config, sources=[Rectangles(200, side=5)])
+    try:
+        next(hopeless)
+    except UserError as error:
+        print(error)
+    hopeless.close()
+"""
+
+
+def test_worker_processes_give_the_same_stream(tmp_path, pytestconfig):
+    script = tmp_path / "workers.py"
+    script.write_text(WORKERS)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no object of at least" in done.stdout
+
+
+def test_training_sheet_shows_outline_click_and_ignored(tmp_path):
+    batch = training_dataset(make_config(batch_size=6), sources=[Rectangles(10)])[0]
+    path = tmp_path / "previews" / "sheet.png"
+    training_sheet(batch, str(path), tiles=5)
+    sheet = read_rgb(str(path))
+    assert sheet.shape == (2 * SIZE, 4 * SIZE, 3)
+    y, x = batch["first_click"][1].astype(int)
+    assert sheet[y, SIZE + x].tolist() == [255, 60, 60]
+    assert (sheet[:SIZE, :SIZE] == [60, 220, 60]).all(axis=-1).sum() > 60
+    assert not sheet[SIZE:, SIZE:].any()  # five tiles: the rest of the second row is empty
