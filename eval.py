@@ -27,7 +27,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint", required=True, metavar="DIR", help="what to evaluate")
     parser.add_argument("--data", nargs="+", metavar="SPEC", help="default: data.eval")
     parser.add_argument(
-        "--protocol", default="paper", metavar="NAME", help=f"one of {', '.join(PRESETS)}"
+        "--protocol",
+        metavar="NAME",
+        help=f"one of {', '.join(PRESETS)}; default: the checkpoint's own, else paper",
     )
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
@@ -37,7 +39,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    chosen = choose_protocol(arguments.protocol, arguments.set)
+    if arguments.protocol:
+        preset(arguments.protocol)  # a wrong name is said at once
     require(
         arguments.limit is None or arguments.limit > 0,
         f"--limit {arguments.limit}: at least one object is needed",
@@ -55,6 +58,9 @@ def main() -> None:
 
     loaded = load_model(arguments.checkpoint, arguments.set)
     config = loaded.config
+    chosen = config.protocol
+    if arguments.protocol:
+        chosen = choose_protocol(arguments.protocol, arguments.set)
     image_size = config.model.image_size
     chosen.check(image_size)
     specs = arguments.data or config.data.eval

@@ -4,7 +4,10 @@
     python eval.py --checkpoint runs/quickstart --out runs/quickstart/eval
 """
 
+import dataclasses
+
 from rsisrefiner_jax.config import Config, Data, Eval, Model, Optim, Train
+from rsisrefiner_jax.protocol import PRESETS
 
 config = Config(
     name="quickstart",
@@ -20,7 +23,7 @@ config = Config(
         mask_channels=(16, 32, 48, 64),
         frozen=(),
     ),
-    data=Data(train=("synthetic:train",), eval=("synthetic:test",), min_object_area=100),
+    data=Data(train=("synthetic:train@256",), eval=("synthetic:test@256",), min_object_area=100),
     optim=Optim(lr=1e-3, milestones=(3,), warmup_steps=20, clip_norm=1.0),
     train=Train(
         batch_size=16,
@@ -31,4 +34,6 @@ config = Config(
         save_untrained=True,
     ),
     eval=Eval(limit=40),
+    # Smaller objects are a few pixels wide once they reach a 128-pixel network.
+    protocol=dataclasses.replace(PRESETS["paper"], min_area=256),
 )

@@ -1,6 +1,6 @@
 """Data SPEC strings: what `data.train`, `data.eval` and `--data` may name.
 
-    synthetic[:train|val|test]            pictures made on the fly
+    synthetic[:train|val|test][@SIZE]     pictures made on the fly, SIZE x SIZE (384) pixels
     coco:IMAGES_DIR,ANNOTATIONS.json      your own pictures with COCO instances
 
 A new kind is one opener, added to `_OPENERS` under the word in front of the colon.
@@ -53,12 +53,15 @@ def _open_synthetic(argument: str) -> Source:
     from rsisrefiner_jax.data.synthetic import SyntheticSource
 
     splits = ["train", "val", "test"]
-    split = argument or "train"
+    split, _, size = argument.partition("@")
+    split = split or "train"
     if split not in splits:
         raise UserError(
             f"data 'synthetic:{split}'{_nearest(split, splits)}; the splits are {', '.join(splits)}"
         )
-    return SyntheticSource(split)
+    if not (size.isdigit() or size == ""):
+        raise UserError(f"data 'synthetic:{argument}': {size!r} is not a size in pixels")
+    return SyntheticSource(split, int(size or 384))
 
 
 _OPENERS: dict[str, Callable[[str], Source]] = {

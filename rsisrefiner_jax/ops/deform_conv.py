@@ -42,7 +42,7 @@ def _tap_positions(offset: Array, k: int) -> Array:
 
 # One tap at a time: only one [h * w, c] map of samples lives at once. The gradient is spelled out
 # because automatic differentiation would keep (or gather again) four such maps for every tap and
-# give each corner's scatter a zero map of its own: twice the time, five times the memory.
+# give each corner's scatter a zero map of its own: a quarter more time, five times the memory.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _sample_and_project(size: tuple[int, int], x: Array, yx: Array, kernel: Array) -> Array:
     """Sum over taps of (samples of x at yx) @ kernel: [b, h*w, c], [n, b, h*w, 2], [n, c, d]."""
@@ -104,7 +104,8 @@ def _sample_grads(
     for index, weight, slope_y, slope_x in _corners(size, yx):
         value = _take(x, index)
         samples += value * weight.astype(x.dtype)[:, None]
-        inner = (value * grad).astype(yx.dtype).sum(-1)
+        # A product, not a sum: XLA would gather once more inside the sum, at twice the time.
+        inner = jnp.einsum("nc,nc->n", value, grad, preferred_element_type=yx.dtype)
         grad_yx += jnp.stack([inner * slope_y, inner * slope_x], -1)
         update = grad.astype(grad_x.dtype) * weight.astype(grad_x.dtype)[:, None]
         grad_x = grad_x.at[index].add(update, mode="promise_in_bounds")
