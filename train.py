@@ -43,7 +43,7 @@ def main() -> None:
     from rsisrefiner_jax.previews import prediction_sheet
     from rsisrefiner_jax.log import MetricsLog
     from rsisrefiner_jax.parameters import describe, parameter_counts
-    from rsisrefiner_jax.training import init_state, make_step
+    from rsisrefiner_jax.training import ClickStep, init_state
     from rsisrefiner_jax.weights import split
 
     # Devices and data.
@@ -80,13 +80,13 @@ def main() -> None:
         print(f"{'resuming at' if resumed else 'from'} step {first} of {last}")
 
     # The loop. Metrics are fetched only at log steps, so that the device never waits for them.
-    train_step = devices.compile(make_step(config))
+    train_step = ClickStep(config, devices)
     log = MetricsLog(workdir, first) if is_main else None
     progress = tqdm(total=last, initial=first, unit="step", disable=not is_main)
     started, saved = time.time(), first
     for step in range(first + 1, last + 1):
         batch = next(batches)
-        state, metrics, shown = train_step(state, frozen, devices.shard(batch))
+        state, metrics, shown = train_step(state, frozen, devices.shard(batch), step - 1)
         progress.update()
         if log and (step % config.train.log_every == 0 or step == last):
             values = {name: float(value) for name, value in metrics.items()}

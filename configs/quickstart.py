@@ -21,14 +21,15 @@ config = Config(
         fpn_channels=(32, 48, 64, 96),
         extractor_channels=(16, 32, 48, 64),
         mask_channels=(16, 32, 48, 64),
+        first_pass="single",  # the reference's double pass would be compiled besides
         frozen=(),
     ),
     data=Data(train=("synthetic:train@256",), eval=("synthetic:test@256",), min_object_area=100),
-    optim=Optim(lr=1e-3, milestones=(3,), warmup_steps=20, clip_norm=1.0),
+    optim=Optim(lr=1e-3, milestones=(4,), warmup_steps=20, clip_norm=1.0),
     train=Train(
         batch_size=16,
-        epochs=4,
-        samples_per_epoch=1600,
+        epochs=5,
+        samples_per_epoch=960,
         checkpoint_every=100,
         preview_every=100,
         save_untrained=True,

@@ -1,7 +1,7 @@
 """Data parallelism: one per-device step, compiled for all devices. Nothing else knows of devices.
 
-A step is written as for one device: `step(state, frozen, batch) -> (state, metrics, shown)`. It
-averages gradients and metrics itself with `mean`; `batch` and `shown` are split over devices,
+A step is written as for one device: `step(state, frozen, batch, scalar) -> (state, metrics,
+shown)`. It averages gradients and metrics itself with `mean`; `batch` and `shown` are split over devices,
 everything else is the same on each. Backends:
 
 - pmap: within one process. What jax.pmap compiles to since jax 0.8 is the other backend.
@@ -82,13 +82,13 @@ class DataParallel:
             mapped = jax.pmap(
                 step,
                 AXIS,
-                in_axes=(None, None, 0),
+                in_axes=(None, None, 0, None),
                 out_axes=(None, None, 0),
                 devices=self.devices,
             )
 
-            def run(state, frozen, batch):
-                state, metrics, shown = mapped(state, frozen, batch)
+            def run(state, frozen, batch, scalar):
+                state, metrics, shown = mapped(state, frozen, batch, scalar)
                 return state, metrics, jax.tree.map(_join, shown)
 
             return run
@@ -96,7 +96,7 @@ class DataParallel:
             jax.shard_map(
                 step,
                 mesh=self.mesh,
-                in_specs=(P(), P(), P(AXIS)),
+                in_specs=(P(), P(), P(AXIS), P()),
                 out_specs=(P(), P(), P(AXIS)),
                 check_vma=False,
             ),

@@ -15,7 +15,7 @@ from rsisrefiner_jax.models.fusion import ImageFeatureFusion, early_fusion
 from rsisrefiner_jax.models.modulation import modulate
 from rsisrefiner_jax.models.neck import SimpleFPN
 from rsisrefiner_jax.models.prev_mask import PrevMaskEncoder
-from rsisrefiner_jax.models.vit import ViT, patch_embed
+from rsisrefiner_jax.models.vit import PatchEmbed, ViT
 from rsisrefiner_jax.ops.resize import resize_align_corners
 
 IMAGE_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -93,14 +93,13 @@ class Network(nn.Module):
 
         # A network that starts from a plain ViT begins without a trace of clicks in its tokens.
         plain = "patch_embed_coords" not in config.frozen and "backbone" in config.frozen
-        coords = patch_embed(
-            aux,
+        coords = PatchEmbed(
             config.width,
             config.patch_size,
+            nn.initializers.zeros if plain else nn.initializers.xavier_uniform(),
+            dtype,
             name="patch_embed_coords",
-            init=nn.initializers.zeros if plain else None,
-            dtype=dtype,
-        )
+        )(aux)
         self.sow("intermediates", "coord_tokens", coords)
         first, second, last = ViT(
             config.width,

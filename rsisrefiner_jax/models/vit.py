@@ -2,23 +2,35 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.nn.initializers import normal, xavier_uniform, zeros
+from jax.nn.initializers import Initializer, normal, xavier_uniform, zeros
 
 from rsisrefiner_jax.models.layers import attend, gelu, layer_norm
 
 
-def patch_embed(x, width: int, size: int, *, name: str, init=None, dtype=None):
-    """size x size patches to tokens: [b, h, w, c] -> [b, (h/size)*(w/size), width], row by row."""
-    y = nn.Conv(
-        width,
-        (size, size),
-        (size, size),
-        "VALID",
-        kernel_init=init or xavier_uniform(),
-        dtype=dtype,
-        name=name,
-    )(x)
-    return y.reshape(y.shape[0], -1, width)
+class PatchEmbed(nn.Module):
+    """Patches to tokens: [b, h, w, c] -> [b, (h/size)*(w/size), width], row by row.
+
+    The convolution whose kernel [size, size, c, width] and stride agree, as one matrix product.
+    """
+
+    width: int
+    size: int
+    init: Initializer = xavier_uniform()  # of the kernel as a matrix
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x):
+        b, h, w, c = x.shape
+        s = self.size
+
+        def init(key, shape):
+            return self.init(key, (s * s * c, self.width)).reshape(shape)
+
+        kernel = self.param("kernel", init, (s, s, c, self.width))
+        bias = self.param("bias", zeros, (self.width,))
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x = x.reshape(b, h // s, s, w // s, s, c).swapaxes(2, 3).reshape(b, -1, s * s * c)
+        return x @ kernel.reshape(s * s * c, self.width) + bias[None, None]
 
 
 class Block(nn.Module):
@@ -86,9 +98,8 @@ class ViT(nn.Module):
 
     @nn.compact
     def __call__(self, image, coords):
-        x = patch_embed(
-            image, self.width, self.patch_size, name="patch_embed", dtype=self.dtype
-        )
+        embed = PatchEmbed(self.width, self.patch_size, dtype=self.dtype, name="patch_embed")
+        x = embed(image)
         # Entry 0 belongs to the class token of the pretrained weights and is not used.
         pos = self.param("pos_embed", normal(0.02), (1, 1 + x.shape[1], self.width))
         self.sow("intermediates", "patch_embed_image", x)

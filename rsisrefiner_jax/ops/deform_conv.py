@@ -23,36 +23,40 @@ def deform_conv(x: Array, offset: Array, kernel: Array, bias: Array | None = Non
     """
     b, h, w, c = x.shape
     k, _, _, d = kernel.shape
+    # The batch is flattened into the rows: one plain gather or scatter is far quicker on CPU
+    # than a batched one.
     out = _sample_and_project(
-        (h, w), x.reshape(b, h * w, c), _tap_positions(offset, k), kernel.reshape(k * k, c, d)
+        (h, w), x.reshape(b * h * w, c), _tap_positions(offset, k), kernel.reshape(k * k, c, d)
     ).reshape(b, h, w, d)
     return out if bias is None else out + bias.astype(out.dtype)[None, None, None]
 
 
 def _tap_positions(offset: Array, k: int) -> Array:
-    """Where each tap reads: (y, x) float [k * k, b, h * w, 2], at least float32."""
+    """Where each tap reads: (y, x) float [k * k, b * h * w, 2], at least float32."""
     b, h, w, _ = offset.shape
     dtype = jnp.promote_types(offset.dtype, jnp.float32)  # bfloat16 cannot count pixels
     moved = offset.astype(dtype).reshape(b, h, w, k * k, 2)
     pixel = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij"), -1)
     tap = jnp.stack(jnp.divmod(jnp.arange(k * k), k), -1) - (k - 1) // 2
     rest = (pixel[:, :, None] + tap[None, None]).astype(dtype)
-    return jnp.moveaxis(moved + rest[None], 3, 0).reshape(k * k, b, h * w, 2)
+    return jnp.moveaxis(moved + rest[None], 3, 0).reshape(k * k, b * h * w, 2)
 
 
-# One tap at a time: only one [h * w, c] map of samples lives at once. The gradient is spelled out
+# One tap at a time: only one [n, c] map of samples lives at once. The gradient is spelled out
 # because automatic differentiation would keep (or gather again) four such maps for every tap and
 # give each corner's scatter a zero map of its own: a quarter more time, five times the memory.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _sample_and_project(size: tuple[int, int], x: Array, yx: Array, kernel: Array) -> Array:
-    """Sum over taps of (samples of x at yx) @ kernel: [b, h*w, c], [n, b, h*w, 2], [n, c, d]."""
+    """Sum over taps of (samples of x at yx) @ kernel: [n, c], [k*k, n, 2], [k*k, c, d] -> [n, d].
+
+    n = b * h * w rows, sample after sample.
+    """
 
     def add_tap(total: Array, tap: tuple[Array, Array]) -> tuple[Array, None]:
         yx, weight = tap
-        samples = jax.vmap(functools.partial(_sample, size))(x, yx)
-        return total + _matmul(samples, weight), None
+        return total + _matmul(_sample(size, x, yx), weight), None
 
-    total = jnp.zeros((*x.shape[:2], kernel.shape[-1]), _accumulator(x))
+    total = jnp.zeros((x.shape[0], kernel.shape[-1]), _accumulator(x))
     return jax.lax.scan(add_tap, total, (yx, kernel))[0].astype(x.dtype)
 
 
@@ -70,11 +74,9 @@ def _backward(
     def tap_grads(grad_x: Array, tap: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
         yx, weight = tap
         grad_samples = _matmul(grad_out, weight.T).astype(x.dtype)
-        grad_x, grad_yx, samples = jax.vmap(functools.partial(_sample_grads, size))(
-            grad_x, x, yx, grad_samples
-        )
+        grad_x, grad_yx, samples = _sample_grads(size, grad_x, x, yx, grad_samples)
         grad_weight = jnp.einsum(
-            "bnc,bnd->cd", samples, grad_out, preferred_element_type=_accumulator(x)
+            "nc,nd->cd", samples, grad_out, preferred_element_type=_accumulator(x)
         )
         return grad_x, (grad_yx, grad_weight.astype(kernel.dtype))
 
@@ -88,7 +90,7 @@ _sample_and_project.defvjp(_forward, _backward)
 
 
 def _sample(size: tuple[int, int], x: Array, yx: Array) -> Array:
-    """Bilinear samples [n, c] of the map x [h * w, c] at yx [n, 2]."""
+    """Bilinear samples [n, c] of the maps x [n, c] at yx [n, 2]."""
     return sum(
         _take(x, index) * weight.astype(x.dtype)[:, None]
         for index, weight, _, _ in _corners(size, yx)
@@ -113,12 +115,13 @@ def _sample_grads(
 
 
 def _corners(size: tuple[int, int], yx: Array) -> list[tuple[Array, Array, Array, Array]]:
-    """The four neighbours: flat index int32 [n], weight [n] and its slopes in y and in x.
+    """The four neighbours: row of x int32 [n], weight [n] and its slopes in y and in x.
 
     Outside the map weight and slopes are zero. The low corner is floor(yx), so that at whole
     coordinates the slope is the one to the right, as in the CPU and CUDA kernels of the field.
     """
     h, w = size
+    first_row = jnp.arange(len(yx), dtype=jnp.int32) // (h * w) * (h * w)  # of the own sample
     y, x = yx[:, 0], yx[:, 1]
     y0, x0 = jnp.floor(y), jnp.floor(x)
     corners = []
@@ -131,7 +134,7 @@ def _corners(size: tuple[int, int], yx: Array) -> list[tuple[Array, Array, Array
             index = jnp.clip(row, 0, h - 1) * w + jnp.clip(col, 0, w - 1)
             corners.append(
                 (
-                    index.astype(jnp.int32),
+                    first_row + index.astype(jnp.int32),
                     weight_y * weight_x * inside,
                     (2 * down - 1) * weight_x * inside,
                     (2 * right - 1) * weight_y * inside,
