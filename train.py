@@ -40,9 +40,9 @@ def main() -> None:
     from rsisrefiner_jax import parallel
     from rsisrefiner_jax.checkpoint import CheckpointWriter, save_weights
     from rsisrefiner_jax.data.pipeline import training_iterator
-    from rsisrefiner_jax.previews import prediction_sheet
     from rsisrefiner_jax.log import MetricsLog
     from rsisrefiner_jax.parameters import describe, parameter_counts
+    from rsisrefiner_jax.previews import prediction_sheet
     from rsisrefiner_jax.training import ClickStep, init_state
     from rsisrefiner_jax.weights import split
 

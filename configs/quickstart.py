@@ -1,7 +1,7 @@
 """A small network on generated scenes: minutes on two CPU cores, nothing to download.
 
-    python train.py --config configs/quickstart.py
-    python eval.py --checkpoint runs/quickstart --out runs/quickstart/eval
+python train.py --config configs/quickstart.py
+python eval.py --checkpoint runs/quickstart --out runs/quickstart/eval
 """
 
 import dataclasses

@@ -1,10 +1,10 @@
 """Checkpoints: a directory that holds the configuration and every weight that is needed.
 
-    DIR/frozen.npz              parameters that training never changes, written once
-    DIR/<step>/weights          trainable parameters and BatchNorm statistics
-    DIR/<step>/optimizer        optimizer state        (training only)
-    DIR/<step>/data             position in the data   (training only)
-    DIR/<step>/config           the whole configuration
+DIR/frozen.npz              parameters that training never changes, written once
+DIR/<step>/weights          trainable parameters and BatchNorm statistics
+DIR/<step>/optimizer        optimizer state        (training only)
+DIR/<step>/data             position in the data   (training only)
+DIR/<step>/config           the whole configuration
 """
 
 import dataclasses
@@ -65,9 +65,7 @@ class CheckpointWriter:
         back = self.manager.restore(
             step,
             args=ocp.args.Composite(
-                weights=ocp.args.StandardRestore(
-                    _weights(abstract.params, abstract.batch_stats)
-                ),
+                weights=ocp.args.StandardRestore(_weights(abstract.params, abstract.batch_stats)),
                 optimizer=ocp.args.StandardRestore({"state": abstract.opt_state}),
                 data=grain.checkpoint.CheckpointRestore(data),
             ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rsisrefiner_jax.checkpoint import load_weights
@@ -25,9 +26,7 @@ class LoadedModel:
     parameters: dict[str, int]
     step: int
 
-    def predict(
-        self, x: np.ndarray, yx: np.ndarray, label: np.ndarray, double: bool
-    ) -> np.ndarray:
+    def predict(self, x: np.ndarray, yx: np.ndarray, label: np.ndarray, double: bool) -> np.ndarray:
         """Logits float32 [b, s, s] of one object (b = 2: the picture and its mirror image).
 
         x float32 [b, s, s, 4]: picture / 255 and previous probabilities. yx float32 [b, k, 2]
@@ -35,17 +34,17 @@ class LoadedModel:
         previous probabilities are all zero, so that two passes are due.
         """
         double = double and self.config.model.first_pass == "double"
-        clicks = Clicks(np.float32(yx), np.int32(label))
-        out = forward(self.config.model, double, self.variables, np.float32(x), clicks)
+        clicks = Clicks(jnp.asarray(yx, jnp.float32), jnp.asarray(label, jnp.int32))
+        out = forward(
+            self.config.model, double, self.variables, jnp.asarray(x, jnp.float32), clicks
+        )
         return np.asarray(out)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def forward(config: Model, double: bool, variables: dict[str, Any], x, clicks: Clicks):
     """`apply` on the rows of one object."""
-    return apply(
-        config, variables, x[..., :3], x[..., 3], clicks, double=double, group=x.shape[0]
-    )
+    return apply(config, variables, x[..., :3], x[..., 3], clicks, double=double, group=x.shape[0])
 
 
 def load_model(directory: str | Path, overrides: Sequence[str] = ()) -> LoadedModel:

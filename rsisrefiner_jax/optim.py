@@ -21,9 +21,9 @@ def schedule(config: Config) -> optax.Schedule:
     return lambda k: steps(k) * optax.linear_schedule(0.0, 1.0, optim.warmup_steps)(k + 1)
 
 
-def group_of(path: tuple[str, ...]) -> str:
-    """The parameter group of a path in the trainable tree."""
-    return "backbone" if path[0] in BACKBONE else "adapter"
+def group_of(module: str) -> str:
+    """The parameter group of a top-level module of the trainable tree."""
+    return "backbone" if module in BACKBONE else "adapter"
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
@@ -35,7 +35,7 @@ def optimizer(config: Config) -> optax.GradientTransformation:
         return optax.adamw(lambda k: scale * rate(k), weight_decay=optim.weight_decay, **settings)
 
     def labels(params: Any) -> Any:
-        return traverse_util.path_aware_map(lambda path, _: group_of(path), params)
+        return traverse_util.path_aware_map(lambda path, _: group_of(str(path[0])), params)
 
     groups = {"backbone": adam(optim.backbone_lr_scale), "adapter": adam(optim.adapter_lr_scale)}
     clip = [] if optim.clip_norm is None else [optax.clip_by_global_norm(optim.clip_norm)]

@@ -1,8 +1,8 @@
 """Data parallelism: one per-device step, compiled for all devices. Nothing else knows of devices.
 
 A step is written as for one device: `step(state, frozen, batch, scalar) -> (state, metrics,
-shown)`. It averages gradients and metrics itself with `mean`; `batch` and `shown` are split over devices,
-everything else is the same on each. Backends:
+shown)`. It averages gradients and metrics itself with `mean`; `batch` and `shown` are split over
+devices, everything else is the same on each. Backends:
 
 - pmap: within one process. What jax.pmap compiles to since jax 0.8 is the other backend.
 - shard_map: also over the processes of a cluster.
@@ -30,7 +30,7 @@ def initialize() -> None:
     Compiled programs are kept on disk, so that a second start is quick.
     """
     cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-    if jax.config.jax_compilation_cache_dir is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         path = os.path.join(cache, "rsisrefiner_jax", "xla")
         jax.config.update("jax_compilation_cache_dir", path)
     if "JAX_COORDINATOR_ADDRESS" in os.environ and not jax.distributed.is_initialized():

@@ -28,9 +28,7 @@ class Predictor:
     @classmethod
     def from_checkpoint(cls, directory: str | Path, protocol: str = "paper") -> "Predictor":
         """Raises UserError: no checkpoint there, or no such protocol."""
-        require(
-            protocol in PRESETS, f"no protocol {protocol!r}; there are {', '.join(PRESETS)}"
-        )
+        require(protocol in PRESETS, f"no protocol {protocol!r}; there are {', '.join(PRESETS)}")
         return cls(load_model(directory), PRESETS[protocol])
 
     def set_image(self, rgb: np.ndarray) -> None:

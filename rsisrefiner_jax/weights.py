@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ META = "__meta__"
 Tree = dict[str, Any]
 
 
-def load_npz(path: str) -> tuple[Tree, dict[str, Any]]:
+def load_npz(path: str | Path) -> tuple[Tree, dict[str, Any]]:
     """The nested tree of arrays in a weights file, and what is known about its origin.
 
     Raises:
@@ -38,7 +39,7 @@ def load_npz(path: str) -> tuple[Tree, dict[str, Any]]:
     return unflatten_dict(flat, sep="/"), meta
 
 
-def save_npz(path: str, tree: Tree, meta: Mapping[str, Any]) -> None:
+def save_npz(path: str | Path, tree: Tree, meta: Mapping[str, Any]) -> None:
     """Writes a nested tree of arrays; `path` is complete or untouched. Raises OSError."""
     flat = {META: np.array(json.dumps(meta)), **flatten_dict(tree, sep="/")}
     with atomic_file(path) as file, zipfile.ZipFile(file, "w") as archive:
@@ -49,7 +50,7 @@ def save_npz(path: str, tree: Tree, meta: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def atomic_file(path: str) -> Iterator[IO[bytes]]:
+def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that appears under `path` only if the block ends well. Makes its folder."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     temporary = f"{path}.{os.getpid()}.tmp"

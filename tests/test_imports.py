@@ -29,8 +29,8 @@ RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
 
 def modules():
-    for path in [*ROOT.glob(f"{PACKAGE}/**/*.py"), *ROOT.glob("convert_weights/*.py")]:
-        yield path
+    yield from ROOT.glob(f"{PACKAGE}/**/*.py")
+    yield from ROOT.glob("convert_weights/*.py")
     yield ROOT / "train.py"
     yield ROOT / "eval.py"
 

@@ -37,9 +37,7 @@ class Decoder(nn.Module):
         b, side, _, width = f_mask.shape
         if not self.f_vit:
             f_vit = jnp.zeros_like(f_vit)
-        fused = conv(
-            jnp.concatenate([f_mask, f_vit], -1), width, 1, name="dense_fusion", dtype=d
-        )
+        fused = conv(jnp.concatenate([f_mask, f_vit], -1), width, 1, name="dense_fusion", dtype=d)
         self.sow("intermediates", "dense_fusion_out", fused)
         feature = (fused if self.kind == "paper" else f_mask).reshape(b, -1, width)
 
@@ -122,9 +120,7 @@ class MultiScaleFusion(nn.Module):
             )
             for i, x in enumerate(levels)
         ]
-        return conv_relu(
-            jnp.concatenate(maps, -1), self.width, 1, name="fuse", dtype=self.dtype
-        )
+        return conv_relu(jnp.concatenate(maps, -1), self.width, 1, name="fuse", dtype=self.dtype)
 
 
 def dynamic_conv(x, weights):

@@ -1,5 +1,7 @@
 """Image Feature Extractor: convolutional detail beside the ViT (paper section III-C, figure 4)."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -17,7 +19,7 @@ class ImageFeatureExtractor(nn.Module):
 
     @nn.compact
     def __call__(self, image, train: bool):
-        settings = {"axis_name": self.axis_name, "dtype": self.dtype}
+        settings: Any = {"axis_name": self.axis_name, "dtype": self.dtype}
         x = ResBlock(self.channels[0], **settings, name="block_0")(image, train)
         self.sow("intermediates", "ife_block0", x)
         for i, features in enumerate(self.channels[1:], start=1):

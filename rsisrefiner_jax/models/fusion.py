@@ -45,7 +45,7 @@ class ImageFeatureFusion(nn.Module):
         b, side, _, width = extracted.shape
         extracted = extracted.reshape(b, -1, width)
         theta = self.param("theta", ones, (width,)).astype(early.dtype)
-        if self.theta != "learnable":
+        if not isinstance(self.theta, str):  # else it is learned
             theta = jnp.full_like(theta, self.theta)
         y = Attention(self.heads, d, name="early_attends")(early, extracted, extracted)
         early = layer_norm(early + theta[None, None] * y, name="norm_1", dtype=d)

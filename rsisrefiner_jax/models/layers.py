@@ -1,4 +1,4 @@
-"""Layers with PyTorch's arithmetic and initialisation, called inline: `x = conv(x, 64, 3, name="c")`.
+"""Layers with PyTorch's arithmetic and initialisation, called inline: `conv(x, 64, 3, name="c")`.
 
 All arrays are NHWC (or [batch, tokens, channels]); `dtype` is that of the computation, parameters
 are float32. Each function makes a submodule of the Linen module that is running.
@@ -175,10 +175,8 @@ class Attention(nn.Module):
         wq, wk, wv = jnp.split(kernel, 3, axis=1)
         bq, bk, bv = jnp.split(bias[None, None], 3, axis=2)
         v = value @ wv + bv
-        if key.shape[1] == 1:
-            # The softmax over a single key is 1, whatever the query: the same row for every query.
-            attended = v
-        else:
+        attended = v
+        if key.shape[1] > 1:  # the softmax over a single key is 1, whatever the query
             attended = attend(query @ wq + bq, key @ wk + bk, v, self.heads)
         init = uniform(width)
         return nn.Dense(width, kernel_init=init, dtype=self.dtype, name="out_proj")(attended)

@@ -121,13 +121,13 @@ class Network(nn.Module):
         extracted = ImageFeatureExtractor(
             config.extractor_channels, config.width, **settings, name="extractor"
         )(image, train)
-        f_hq = ImageFeatureFusion(
-            config.adapter_heads, config.theta, **settings, name="fusion"
-        )(early, extracted, train)
+        f_hq = ImageFeatureFusion(config.adapter_heads, config.theta, **settings, name="fusion")(
+            early, extracted, train
+        )
         self.sow("intermediates", "F_HQ", f_hq)
-        f_mask = PrevMaskEncoder(
-            config.mask_channels, config.width, **settings, name="prev_mask"
-        )(aux, train)
+        f_mask = PrevMaskEncoder(config.mask_channels, config.width, **settings, name="prev_mask")(
+            aux, train
+        )
         self.sow("intermediates", "F_mask", f_mask)
         levels = SimpleFPN(config.fpn_channels, dtype, name="neck")(f_vit)
         f_multiscale = MultiScaleFusion(config.width // 4, dtype, name="multi_scale")(levels)
@@ -135,9 +135,9 @@ class Network(nn.Module):
 
         detail = f_hq + f_multiscale if config.f_hq else f_multiscale
         self.sow("intermediates", "F_HQ_plus_F_multiscale", detail)
-        logits = Decoder(
-            config.adapter_heads, config.decoder, config.f_vit, dtype, name="decoder"
-        )(f_mask, f_vit, detail, group)
+        logits = Decoder(config.adapter_heads, config.decoder, config.f_vit, dtype, name="decoder")(
+            f_mask, f_vit, detail, group
+        )
         logits = logits.astype(jnp.float32)
         self.sow("intermediates", "logits_112", logits)
         return logits

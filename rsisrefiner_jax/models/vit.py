@@ -1,5 +1,7 @@
 """The frozen backbone: a plain Vision Transformer (paper section III-B)."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer, normal, xavier_uniform, zeros
@@ -15,7 +17,7 @@ class PatchEmbed(nn.Module):
 
     width: int
     size: int
-    init: Initializer = xavier_uniform()  # of the kernel as a matrix
+    kernel_init: Initializer = xavier_uniform()  # of the kernel as a matrix
     dtype: jnp.dtype | None = None
 
     @nn.compact
@@ -24,7 +26,7 @@ class PatchEmbed(nn.Module):
         s = self.size
 
         def init(key, shape):
-            return self.init(key, (s * s * c, self.width)).reshape(shape)
+            return self.kernel_init(key, (s * s * c, self.width)).reshape(shape)
 
         kernel = self.param("kernel", init, (s, s, c, self.width))
         bias = self.param("bias", zeros, (self.width,))
@@ -57,13 +59,13 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        dense = {"kernel_init": xavier_uniform(), "dtype": self.dtype}
+        dense: Any = {"kernel_init": xavier_uniform(), "dtype": self.dtype}
         width = x.shape[-1]
         qkv = nn.Dense(3 * width, name="qkv", **dense)(x)
         side = round(x.shape[1] ** 0.5)
         if self.windows > 1:
             qkv = partition(qkv, side, self.windows)
-        out = attend(*jnp.split(qkv, 3, axis=-1), self.heads)
+        out = attend(*jnp.split(qkv, 3, axis=-1), heads=self.heads)
         if self.windows > 1:
             out = unpartition(out, side, self.windows)
         return nn.Dense(width, name="proj", **dense)(out)
@@ -76,7 +78,7 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        dense = {"kernel_init": xavier_uniform(), "bias_init": zeros, "dtype": self.dtype}
+        dense: Any = {"kernel_init": xavier_uniform(), "dtype": self.dtype}
         y = gelu(nn.Dense(4 * x.shape[-1], name="fc1", **dense)(x))
         return nn.Dense(x.shape[-1], name="fc2", **dense)(y)
 
