@@ -231,3 +231,24 @@ def test_spec_opens_coco(tmp_path):
 def test_spec_errors_say_the_way_out(spec, message):
     with pytest.raises(UserError, match=message):
         open_source(spec)
+
+
+def test_a_ring_inside_another_is_a_hole(tmp_path):
+    def square(low, high):
+        return [low, low, high, low, high, high, low, high]
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 40, 3), np.uint8))
+    rings = [square(4, 36), square(10, 30), square(15, 25)]  # an island in the hole
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": rings}
+    data = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 40}],
+        "annotations": [annotation],
+        "categories": [{"id": 1, "name": "pond"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    scene = CocoSource(str(tmp_path), str(tmp_path / "a.json"))[0]
+    mask = scene.mask(scene.objects[0])
+    assert mask[5, 5]
+    assert not mask[12, 12]
+    assert mask[20, 20]
+    assert mask.sum() == 32**2 - 20**2 + 10**2

@@ -151,7 +151,7 @@ class CocoSource:
                     max(max(map(abs, part)) for part in parts) < _FAR_OUTSIDE,
                     f"{where} has a polygon far outside its image",
                 )
-                rle = coco_mask.merge(coco_mask.frPyObjects(parts, height, width))
+                rle = _fill(coco_mask.frPyObjects(parts, height, width))
             else:
                 require(
                     list(shape["size"]) == [height, width],
@@ -229,6 +229,20 @@ def _sort_key(id: Any) -> tuple[bool, Any]:
 def _fit_int32(ids: list[Any]) -> bool:
     numbers = all(type(id) is int and 0 < id < 2**31 for id in ids)
     return numbers and len(set(ids)) == len(ids)
+
+
+def _fill(rings: list[dict[str, Any]]) -> dict[str, Any]:
+    """The union of polygons given as RLEs; one wholly inside another is a hole in it."""
+    areas = coco_mask.area(rings)
+    # With "crowd" the measure is intersection / own area: 1 where ring i lies inside ring j.
+    inside = coco_mask.iou(rings, rings, [1] * len(rings)) == 1
+    depth = (inside & (areas[:, None] < areas[None])).sum(1)
+    if not depth.any():
+        return coco_mask.merge(rings)
+    mask = np.zeros(rings[0]["size"], np.uint8, order="F")
+    for i in np.argsort(depth, kind="stable"):
+        mask[_decode(rings[i])] = depth[i] % 2 == 0
+    return coco_mask.encode(mask)
 
 
 def _compressed(rle: dict[str, Any]) -> dict[str, Any]:

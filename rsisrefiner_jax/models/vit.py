@@ -65,7 +65,8 @@ class SelfAttention(nn.Module):
         side = round(x.shape[1] ** 0.5)
         if self.windows > 1:
             qkv = partition(qkv, side, self.windows)
-        out = attend(*jnp.split(qkv, 3, axis=-1), heads=self.heads)
+        q, k, v = jnp.split(qkv, 3, axis=-1)
+        out = attend(q, k, v, self.heads)
         if self.windows > 1:
             out = unpartition(out, side, self.windows)
         return nn.Dense(width, name="proj", **dense)(out)
