@@ -39,6 +39,15 @@ def vector(w: np.ndarray) -> np.ndarray:
     return w.reshape(-1)
 
 
+BACK: dict[Move, Move] = {
+    same: same,
+    conv: lambda w: w.transpose(3, 2, 0, 1),
+    conv_transpose: lambda w: w.transpose(2, 3, 0, 1),
+    dense: dense,
+    vector: lambda w: w.reshape(1, 1, -1),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Rule:
     source: str
@@ -54,6 +63,10 @@ class Rule:
             return self.move(w)
         except ValueError:
             return w
+
+    def undo(self, w: np.ndarray) -> np.ndarray:
+        """`w`, in our layout, in PyTorch's."""
+        return BACK[self.move](w)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,10 @@ class CheckpointWriter:
     def __init__(self, directory: str | Path, keep: int = 3):
         self.directory = Path(directory).absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+        # Not in the background: the next step donates the very buffers that are being written.
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, enable_async_checkpointing=False
+        )
         self.manager = ocp.CheckpointManager(self.directory, options=options)
 
     def save_frozen(self, frozen: Any, meta: dict[str, Any]) -> None:

@@ -85,6 +85,7 @@ class DataParallel:
                 in_axes=(None, None, 0, None),
                 out_axes=(None, None, 0),
                 devices=self.devices,
+                donate_argnums=0,
             )
 
             def run(state, frozen, batch, scalar):

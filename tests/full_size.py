@@ -1,17 +1,24 @@
 """The full-size networks with the stand-in weights that the golden numbers were made with."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 
 from convert_weights.convert import convert, nested
 from convert_weights.source import Source
 from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Model
+from rsisrefiner_jax.evaluation.simulate import Predict
+from rsisrefiner_jax.inference import forward
+from tests.goldens import make_inputs
 from tests.stand_in_weights import make_state_dict, manifest
 
 GOLDENS = Path(__file__).parent / "goldens"
+LAST_BIAS = "click_refiner.dynamic_conv.kernel_mlp.2.bias"
 
 
 @functools.cache
@@ -20,17 +27,50 @@ def state_dict(network: str) -> dict[str, np.ndarray]:
     return make_state_dict(manifest(network), seed=0)
 
 
+def shifted_state_dict(bias_shift: float) -> dict[str, np.ndarray]:
+    """`rsisrefiner` with every logit moved by `bias_shift`, so that masks of many sizes occur."""
+    tensors = dict(state_dict("rsisrefiner"))
+    tensors[LAST_BIAS] = tensors[LAST_BIAS].copy()
+    tensors[LAST_BIAS][-1] += bias_shift
+    return tensors
+
+
 @functools.cache
-def variables(network: str) -> dict:
+def variables(network: str) -> dict[str, Any]:
     """{"params", "batch_stats"} of the stand-in network (MFP: its frozen part only)."""
-    source = Source("stand-in", "", 0, state_dict(network))
-    arrays = convert(source, network, 448).arrays
+    return convert_tensors(state_dict(network), network)
+
+
+def convert_tensors(tensors: dict[str, np.ndarray], kind: str) -> dict[str, Any]:
+    """PyTorch tensors of a full-size network as {"params", "batch_stats"}."""
+    arrays = convert(Source("stand-in", "", 0, tensors), kind, 448).arrays
     return {name: nested(arrays, name) for name in ("params", "batch_stats")}
+
+
+def full_size_predict(mode: str, bias_shift: float) -> Predict:
+    """The stand-in RS-ISRefiner, logits moved by `bias_shift`, as the click loop's network."""
+    config = model(mode)
+    weights = jax.device_put(convert_tensors(shifted_state_dict(bias_shift), "rsisrefiner"))
+
+    def predict(x: np.ndarray, yx: np.ndarray, label: np.ndarray, double: bool) -> np.ndarray:
+        return np.asarray(forward(config, double, weights, x, Clicks(yx, label)))
+
+    return predict
 
 
 def model(mode: str) -> Model:
     """`official` or `paper`."""
     return Model(decoder="released" if mode == "official" else "paper")
+
+
+def inputs(golden: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, Clicks]:
+    """image float32 [b, 448, 448, 3] in 0..1, previous mask [b, 448, 448] and clicks."""
+    image = np.stack([make_inputs.image(int(s)) for s in golden["image_seeds"]])
+    prev = [
+        make_inputs.prev_mask(int(s)) if s >= 0 else np.zeros((448, 448), np.float32)
+        for s in golden["prev_seeds"]
+    ]
+    return image.astype(np.float32) / 255, np.stack(prev), to_clicks(golden["points"])
 
 
 def to_clicks(points: np.ndarray) -> Clicks:

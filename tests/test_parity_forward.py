@@ -11,7 +11,6 @@ from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.models.refiner import Refiner, apply
 from rsisrefiner_jax.models.vit import partition
 from tests import full_size
-from tests.goldens import make_inputs
 
 pytestmark = pytest.mark.slow
 
@@ -35,15 +34,6 @@ def run(config: Model, double: bool, group: int, variables, image, prev_mask, cl
         group=group,
         mutable=("intermediates",),
     )
-
-
-def inputs(golden):
-    image = np.stack([make_inputs.image(int(s)) for s in golden["image_seeds"]])
-    prev = [
-        make_inputs.prev_mask(int(s)) if s >= 0 else np.zeros((448, 448), np.float32)
-        for s in golden["prev_seeds"]
-    ]
-    return image.astype(np.float32) / 255, np.stack(prev), full_size.to_clicks(golden["points"])
 
 
 def stages(intermediates) -> dict[str, list[np.ndarray]]:
@@ -102,7 +92,7 @@ def check_pass(golden, number: int, found: dict[str, list[np.ndarray]], skip=())
 @pytest.mark.parametrize("mode", ["paper", "official"])
 def test_refiner(mode, case):
     golden = np.load(full_size.GOLDENS / "forward" / f"fwd_rsis_{mode}_{case}.npz")
-    image, prev_mask, clicks = inputs(golden)
+    image, prev_mask, clicks = full_size.inputs(golden)
     double = int(golden["num_passes"]) == 2
     # The reference's scramble runs over its whole batch.
     group = len(image) if mode == "official" else 1
@@ -142,7 +132,7 @@ def run_frozen_part(config: Model, variables, image, prev_mask, modulated, click
 @pytest.mark.parametrize("case", ["first_b1", "later_b1_pos", "later_b1_neg", "later_b2"])
 def test_mfp_frozen_part(case):
     golden = np.load(full_size.GOLDENS / "forward" / f"fwd_mfp_{case}.npz")
-    image, prev_mask, clicks = inputs(golden)
+    image, prev_mask, clicks = full_size.inputs(golden)
     config = Model(attention="windowed", modulation="original")
     frozen = full_size.variables("mfp")["params"]
     variables = full_size.variables("rsisrefiner")
@@ -154,5 +144,3 @@ def test_mfp_frozen_part(case):
     found = stages(run_frozen_part(config, variables, image, prev_mask, modulated, clicks))
     head = ("F_multiscale", "prevMod_feature", "refine0", "refine1", "logits_112")
     assert check_pass(golden, 1, found, skip=head) >= 12
-
-

@@ -1,0 +1,143 @@
+"""One full-size training step against the reference: losses, gradients, BatchNorm statistics."""
+
+import re
+import zlib
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+from convert_weights import rules
+from convert_weights.convert import rules_of
+from rsisrefiner_jax.clicks import Clicks
+from rsisrefiner_jax.config import Model
+from rsisrefiner_jax.inference import forward
+from rsisrefiner_jax.losses import normalized_focal_loss
+from rsisrefiner_jax.models.refiner import apply
+from rsisrefiner_jax.weights import merge, split
+from tests import full_size
+from tests.goldens import make_inputs
+
+pytestmark = pytest.mark.slow
+
+GOLDEN = np.load(full_size.GOLDENS / "train_step.npz")
+TABLE = rules_of("rsisrefiner", rules.Sizes(), "backbone.")
+# Directly in front of a BatchNorm in train mode: no effect, so what is recorded is rounding noise.
+NO_EFFECT = r".*(\.conv1|deform_conv|up_path\.[03]|conv3x3_[12]|conv1x1)\.bias"
+CASES = [(m, case) for m in ("official", "paper") for case in ("later_b2", "first_b2")]
+
+
+def recorded(mode: str, case: str, setting: str) -> dict[str, np.ndarray]:
+    """The golden numbers of a case; `setting` says how BatchNorm runs."""
+    network = {"official": "rsis", "paper": "rsis_paper"}[mode]
+    prefix = f"{network}/{case}/{setting}/"
+    return {k.removeprefix(prefix): GOLDEN[k] for k in GOLDEN if k.startswith(prefix)}
+
+
+def training_inputs(mode: str, case: str) -> tuple[np.ndarray, np.ndarray, Clicks, np.ndarray]:
+    """image, previous mask, clicks and label of two samples; part of one label is ignored."""
+    golden = np.load(full_size.GOLDENS / "forward" / f"fwd_rsis_{mode}_{case}.npz")
+    label = np.stack([make_inputs.blob_mask(int(seed)) for seed in golden["image_seeds"]])
+    label[1, :40, :60] = -1
+    return *full_size.inputs(golden), label
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def step(config: Model, double: bool, group: int, variables, image, prev_mask, clicks, label):
+    """(loss per sample, batch statistics afterwards, gradient of the mean loss)."""
+    frozen, trainable = split(variables["params"], config.frozen)
+
+    def loss_fn(params):
+        logits, updated = apply(
+            config,
+            {"params": merge(frozen, params), "batch_stats": variables["batch_stats"]},
+            image,
+            prev_mask,
+            clicks,
+            double=double,
+            group=group,
+            train=True,
+            mutable=("batch_stats",),
+        )
+        loss = normalized_focal_loss(logits, label)
+        return loss.mean(), (loss, updated["batch_stats"])
+
+    gradient, (loss, batch_stats) = jax.grad(loss_fn, has_aux=True)(trainable)
+    return loss, batch_stats, gradient
+
+
+def in_torch(name: str, ours: dict[str, np.ndarray]) -> np.ndarray | None:
+    """The array of a PyTorch tensor's name in PyTorch's layout, if we have it."""
+    for rule in TABLE:
+        if path := rules.rename(name, rule.source, rule.target):
+            return rule.undo(np.asarray(ours[path])) if path in ours else None
+    raise AssertionError(f"no rule for {name}")
+
+
+def sampled(name: str, array: np.ndarray) -> np.ndarray:
+    """The eight values that the golden file holds of a tensor."""
+    rng = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()) ^ 777))
+    return array.ravel()[np.sort(rng.integers(0, array.size, 8))]
+
+
+@pytest.mark.parametrize(("mode", "case"), CASES)
+def test_training_step(mode, case):
+    golden = recorded(mode, case, "bn_train")
+    image, prev_mask, clicks, label = training_inputs(mode, case)
+    double = case.startswith("first")
+    # The reference's scramble runs over its whole batch.
+    group = len(image) if mode == "official" else 1
+    variables = full_size.variables("rsisrefiner")
+    loss, batch_stats, gradient = jax.device_get(
+        step(full_size.model(mode), double, group, variables, image, prev_mask, clicks, label)
+    )
+    np.testing.assert_allclose(loss, golden["loss_per_sample"], rtol=1e-5)
+    assert loss.mean() == pytest.approx(float(golden["loss"]), rel=1e-5)
+    check_gradients(golden, flatten_dict(gradient, sep="/"))
+    check_batch_norm(golden, flatten_dict({"batch_stats": batch_stats}, sep="/"))
+
+
+def check_gradients(golden, gradient: dict[str, np.ndarray]) -> None:
+    names = golden["grad_names"].tolist()
+    for name, norm, values in zip(names, golden["grad_norms"], golden["grad_samples"], strict=True):
+        ours = in_torch(name, gradient)
+        assert ours is not None, name
+        if re.fullmatch(NO_EFFECT, name):
+            assert max(np.linalg.norm(ours), norm) < 1e-4, name
+            continue
+        assert np.linalg.norm(ours) == pytest.approx(norm, rel=1e-3), name
+        scale = norm / np.sqrt(ours.size)
+        assert np.abs(sampled(name, ours) - values).max() <= 1e-2 * scale, name
+    for name in golden["no_grad_names"]:
+        ours = in_torch(name, gradient)
+        assert ours is None or not ours.any(), name
+    # No other tensor is trained.
+    assert len(names) + len(golden["no_grad_names"]) == len(gradient) + 2  # patch_embed_coords
+
+
+def check_batch_norm(golden, batch_stats: dict[str, np.ndarray]) -> None:
+    checked = 0
+    for name, mean in zip(golden["bn_names"].tolist(), golden["bn_after_mean"], strict=True):
+        if name.endswith("num_batches_tracked"):
+            continue
+        assert in_torch(name, batch_stats).mean() == pytest.approx(mean, rel=1e-4, abs=1e-6), name
+        checked += 1
+    assert checked == len(batch_stats)
+
+
+@pytest.mark.parametrize(("mode", "case"), CASES)
+def test_loss_with_running_statistics(mode, case):
+    golden = recorded(mode, case, "bn_eval")
+    image, prev_mask, clicks, label = training_inputs(mode, case)
+    logits = forward(
+        full_size.model(mode),
+        case.startswith("first"),
+        full_size.variables("rsisrefiner"),
+        np.concatenate([image, prev_mask[..., None]], -1),
+        clicks,
+    )
+    loss = np.asarray(normalized_focal_loss(logits, label))
+    np.testing.assert_allclose(loss, golden["loss_per_sample"], rtol=1e-5)
+    assert loss.mean() == pytest.approx(float(golden["loss"]), rel=1e-5)
