@@ -39,8 +39,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    if arguments.protocol:
-        preset(arguments.protocol)  # a wrong name is said at once
+    # A wrong name is said at once, before anything slow.
+    chosen = choose_protocol(arguments.protocol or "paper", arguments.set)
     require(
         arguments.limit is None or arguments.limit > 0,
         f"--limit {arguments.limit}: at least one object is needed",
@@ -58,9 +58,8 @@ def main() -> None:
 
     loaded = load_model(arguments.checkpoint, arguments.set)
     config = loaded.config
-    chosen = config.protocol
-    if arguments.protocol:
-        chosen = choose_protocol(arguments.protocol, arguments.set)
+    if not arguments.protocol:
+        chosen = config.protocol
     image_size = config.model.image_size
     chosen.check(image_size)
     specs = arguments.data or config.data.eval

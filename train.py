@@ -1,9 +1,13 @@
 """Trains RS-ISRefiner: python train.py --config configs/base.py [--workdir DIR] [--set a.b=value].
 
-Run again with the same work directory, it goes on exactly where the last checkpoint was.
+Run again with the same work directory, it goes on exactly where the last checkpoint was. Ctrl-C
+saves one and leaves.
 """
 
 import argparse
+import os
+import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,6 +36,7 @@ def main() -> None:
             problems.append(str(error))
     if any(problems):
         raise UserError("\nerror: ".join(p for p in problems if p))
+    make_workdir(workdir)
 
     import jax
     import numpy as np
@@ -58,7 +63,6 @@ def main() -> None:
     counts = parameter_counts(config.model, variables["params"], int(meta.get("unused", 0)))
 
     # State: fresh, or the newest checkpoint of this work directory.
-    workdir.mkdir(parents=True, exist_ok=True)
     state = devices.replicate(init_state(config, trainable, variables["batch_stats"]))
     writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
     writer.save_frozen(frozen, meta)
@@ -84,6 +88,9 @@ def main() -> None:
     log = MetricsLog(workdir, first) if is_main else None
     progress = tqdm(total=last, initial=first, unit="step", disable=not is_main)
     started, saved = time.time(), first
+    interrupt = Interrupt()
+    if jax.process_count() == 1:  # several processes would not stop at the same step
+        signal.signal(signal.SIGINT, interrupt)
     for step in range(first + 1, last + 1):
         batch = next(batches)
         state, metrics, shown = train_step(state, frozen, devices.shard(batch), step - 1)
@@ -98,15 +105,46 @@ def main() -> None:
         if is_main and (step % config.train.preview_every == 0 or step == last):
             shown = jax.tree.map(np.asarray, shown)
             prediction_sheet(batch, shown, workdir / "previews" / f"{step:07d}.png")
-        if step % config.train.checkpoint_every == 0 or step == last:
+        stop = step == last or interrupt.requested
+        if step % config.train.checkpoint_every == 0 or stop:
             writer.save(state, config, batches)
             saved = step
+        if stop:
+            break
+    if writer.latest_step() is None:  # train.epochs=0
+        writer.save(state, config, batches)
     progress.close()
     writer.close()
+    if saved < last:
+        print(f"step {saved} is saved; the same command goes on from there")
+        raise KeyboardInterrupt
     if is_main:
         minutes = (time.time() - started) / 60
         print(f"{saved} steps done, {minutes:.1f} minutes in this run; next: ", end="")
         print(f"python eval.py --checkpoint {workdir} --out {workdir / 'eval'}")
+
+
+def make_workdir(workdir: Path) -> None:
+    """Raises UserError when nothing can be written there."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"--workdir {workdir} cannot be written ({error.strerror}); name another directory"
+        ) from error
+
+
+class Interrupt:
+    """A handler of Ctrl-C: the first asks for an end after this step, a second ends at once."""
+
+    requested = False
+
+    def __call__(self, *_: object) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ config = Config(
         frozen=("backbone",),
     ),
     data=Data(train=("coco:images,instances.json",), min_object_area=100),
-    optim=Optim(lr=3e-4, milestones=(8,), warmup_steps=40, clip_norm=1.0),
+    optim=Optim(lr=3e-4, milestones=(5,), warmup_steps=40, clip_norm=1.0),
     train=Train(
         batch_size=8,
-        epochs=10,
+        epochs=7,
         samples_per_epoch=528,
         checkpoint_every=50,
         preview_every=50,

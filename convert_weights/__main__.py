@@ -1,14 +1,18 @@
 """python -m convert_weights SOURCE DEST: see `--help`. Heavy imports wait for the arguments."""
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rsisrefiner_jax.errors import UserError, require, run_main
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from convert_weights.convert import Conversion
     from rsisrefiner_jax.config import Config
 
@@ -53,7 +57,13 @@ def main() -> None:
     args = parse_args()
 
     from convert_weights.certificate import certificate
-    from convert_weights.convert import checkpoint_config, convert, origin, recognise
+    from convert_weights.convert import (
+        check_round_trip,
+        checkpoint_config,
+        convert,
+        origin,
+        recognise,
+    )
     from convert_weights.source import read_source
     from rsisrefiner_jax.weights import save_npz
 
@@ -73,11 +83,13 @@ def main() -> None:
     record = certificate(source, result)
     meta = origin(source, result, record)
     try:
-        if kind == "rsisrefiner":
-            config = checkpoint_config(source, result, args.image_size)
-            write_checkpoint(args.dest, config, result, meta)
-        else:
-            save_npz(args.dest, result.arrays, meta)
+        with complete_or_absent(args.dest) as temporary:
+            if kind == "rsisrefiner":
+                config = checkpoint_config(source, result, args.image_size)
+                write_checkpoint(temporary, config, result, meta)
+            else:
+                save_npz(temporary, result.arrays, meta)
+            check_round_trip(source, result, read_back(temporary, kind))
         if args.certificate:
             write_json(args.certificate, record)
     except OSError as error:
@@ -86,22 +98,42 @@ def main() -> None:
     print(f"{args.dest}: {kind}, {len(result.arrays)} tensors, {total:,} numbers")
 
 
-def write_checkpoint(
-    dest: str, config: "Config", result: "Conversion", meta: dict[str, Any]
-) -> None:
-    """A checkpoint directory, complete or not there."""
-    from convert_weights.convert import nested
-    from rsisrefiner_jax.checkpoint import save_weights
-
+@contextlib.contextmanager
+def complete_or_absent(dest: str) -> Iterator[str]:
+    """A temporary name whose file or directory becomes `dest` only if the block ends well."""
     dest = os.path.abspath(dest)
     os.makedirs(os.path.dirname(dest), exist_ok=True)
     temporary = f"{dest}.{os.getpid()}.tmp"
-    params, batch_stats = (nested(result.arrays, name) for name in ("params", "batch_stats"))
     try:
-        save_weights(temporary, config, params, batch_stats, meta)
-        os.rename(temporary, dest)
+        yield temporary
+        os.replace(temporary, dest)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def write_checkpoint(
+    directory: str, config: "Config", result: "Conversion", meta: dict[str, Any]
+) -> None:
+    from convert_weights.convert import nested
+    from rsisrefiner_jax.checkpoint import save_weights
+
+    params, batch_stats = (nested(result.arrays, name) for name in ("params", "batch_stats"))
+    save_weights(directory, config, params, batch_stats, meta)
+
+
+def read_back(path: str, kind: str) -> "dict[str, np.ndarray]":
+    """What was written, as `Conversion.arrays` holds it."""
+    from flax.traverse_util import flatten_dict
+
+    from rsisrefiner_jax.checkpoint import load_weights
+    from rsisrefiner_jax.weights import load_npz
+
+    if kind != "rsisrefiner":
+        return flatten_dict(load_npz(path)[0], sep="/")
+    weights = load_weights(path)
+    return flatten_dict(weights.params | {"batch_stats": weights.batch_stats}, sep="/")
 
 
 def write_json(path: str, record: dict[str, Any]) -> None:

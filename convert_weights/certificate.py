@@ -11,6 +11,12 @@ import numpy as np
 from convert_weights.convert import Conversion
 from convert_weights.source import Source
 
+# Recorded outputs, by kind, checksum of the weights and tokens per side.
+GOLDENS = {
+    ("rsisrefiner", 413034269, 28): "rsisrefiner_stand_in",
+    ("mfp", 253390178, 28): "mfp_stand_in",
+}
+
 
 def certificate(source: Source, result: Conversion) -> dict[str, Any]:
     """A JSON-ready record of one conversion."""
@@ -29,7 +35,10 @@ def certificate(source: Source, result: Conversion) -> dict[str, Any]:
             "left_over": len(result.left_over),
         },
         "parameters": {**_by_subtree(result), "unused": sum(result.unused.values())},
-        "parity": parity_figure(result, checksum),
+        **_parity(result, checksum),
+        # A file that does not pass `check_round_trip` is never put in place.
+        "round_trip": "exact",
+        "adapted": list(result.adapted),
         "mapped": result.mapped,
         "unused": sorted(result.unused),
         "left_over": list(result.left_over),
@@ -46,11 +55,23 @@ def state_dict_checksum(tensors: Mapping[str, np.ndarray]) -> int:
 
 
 def parity_figure(result: Conversion, checksum: int) -> dict[str, Any] | None:
-    """{'figure': max abs logit difference, 'golden': its name}, or None without a golden.
+    """{"figure": largest absolute difference, "golden": its name, "of": what was compared}.
 
-    A golden belongs to one set of weights, known by `checksum`.
+    None without a golden, which belongs to one set of weights, known by `checksum`, at 448 px.
     """
-    return None
+    golden = GOLDENS.get((result.kind, checksum, result.sizes.grid))
+    if golden is None:
+        return None
+    from convert_weights.parity import measure_parity
+
+    return measure_parity(result, golden)
+
+
+def _parity(result: Conversion, checksum: int) -> dict[str, Any]:
+    figure = parity_figure(result, checksum)
+    if figure is not None:
+        return {"parity": figure}
+    return {"parity": None, "parity_note": "No reference output is on record for these weights."}
 
 
 def _by_subtree(result: Conversion) -> dict[str, int]:

@@ -39,6 +39,7 @@ class Conversion:
     mapped: dict[str, str]  # {PyTorch key: path}
     unused: dict[str, int]  # {PyTorch key: number of parameters} that no layer reads
     left_over: tuple[str, ...]  # PyTorch keys that belong to another network
+    adapted: tuple[str, ...]  # PyTorch keys that are not only renamed and moved (resized, folded)
 
 
 def recognise(source: Source) -> str:
@@ -74,12 +75,20 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
 
     arrays: dict[str, np.ndarray] = {}
     mapped: dict[str, str] = {}
-    unused, left_over, unknown, wrong = {}, [], [], []
+    unused: dict[str, int] = {}
+    left_over, changed, unknown, wrong = [], [], [], []
     for key, tensor in tensors.items():
         rule, path = _find(table, key)
         if rule is not None and path in expected and path not in arrays:
             mapped[key] = path
-            arrays[path] = moved = rule.apply(adapted.get(key.removeprefix(prefix), same)(tensor))
+            fitted = adapted.get(key.removeprefix(prefix), same)(tensor)
+            arrays[path] = moved = rule.apply(fitted)
+            if (
+                tensor is not source.tensors[key]
+                or fitted.shape != tensor.shape
+                or tensor.dtype.itemsize > moved.dtype.itemsize  # float64 is rounded
+            ):
+                changed.append(key)
             if moved.shape != expected[path] or moved.dtype != np.float32:
                 found = f"{tensor.dtype} {tensor.shape}"
                 wrong.append(f"{key} is {found}: gives {moved.shape}, expected {expected[path]}")
@@ -100,7 +109,39 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
             f"{source.path} does not fit --kind {kind}: {'; '.join(filter(None, problems))}"
         )
     mapped |= {gamma: mapped[weight] for gamma, weight in folded.items()}
-    return Conversion(kind, sizes, arrays, mapped, unused, tuple(left_over))
+    changed += folded
+    return Conversion(kind, sizes, arrays, mapped, unused, tuple(left_over), tuple(changed))
+
+
+def check_round_trip(source: Source, result: Conversion, written: dict[str, np.ndarray]) -> None:
+    """Compares what was written, read back, with the source bit for bit through the inverse rules.
+
+    The tensors in `result.adapted` are compared with what they were changed to.
+
+    Raises:
+        UserError: naming the first tensor that differs.
+    """
+    prefix = "" if result.kind == "vit" else "backbone."
+    table = rules_of(result.kind, result.sizes, prefix)
+    for key, path in result.mapped.items():
+        rule, _ = _find(table, key)
+        if key in result.adapted or rule is None:
+            expected, back = result.arrays[path], written.get(path)
+        else:
+            expected, back = source.tensors[key], written.get(path)
+            back = None if back is None else rule.undo(back).astype(expected.dtype, copy=False)
+        require(
+            back is not None and _same_bits(back, expected),
+            f"{key} of {source.path} does not come back as it was; nothing was kept, try again "
+            "on another disk",
+        )
+
+
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    bits = np.dtype(f"u{a.dtype.itemsize}")
+    return np.array_equal(a.view(bits), b.view(bits))
 
 
 def measure(source: Source, prefix: str, image_size: int) -> rules.Sizes:

@@ -34,9 +34,7 @@ class CheckpointWriter:
         self.directory = Path(directory).absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         # Not in the background: the next step donates the very buffers that are being written.
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False
-        )
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         self.manager = ocp.CheckpointManager(self.directory, options=options)
 
     def save_frozen(self, frozen: Any, meta: dict[str, Any]) -> None:
@@ -62,16 +60,19 @@ class CheckpointWriter:
         return self.manager.latest_step()
 
     def restore(self, state: TrainState, data: Any) -> TrainState:
-        """The newest state, in the structure and placement of `state`; `data` is moved there."""
+        """The newest state, in the structure and placement of `state`; `data` is moved there.
+
+        Raises:
+            UserError: it is damaged, or of another network.
+        """
         step = self.manager.latest_step()
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-        back = self.manager.restore(
+        back = _restore(
+            self.manager,
             step,
-            args=ocp.args.Composite(
-                weights=ocp.args.StandardRestore(_weights(abstract.params, abstract.batch_stats)),
-                optimizer=ocp.args.StandardRestore({"state": abstract.opt_state}),
-                data=grain.checkpoint.CheckpointRestore(data),
-            ),
+            weights=ocp.args.StandardRestore(_weights(abstract.params, abstract.batch_stats)),
+            optimizer=ocp.args.StandardRestore({"state": abstract.opt_state}),
+            data=grain.checkpoint.CheckpointRestore(data),
         )
         return state._replace(
             step=jax.device_put(np.int32(step), state.step.sharding),
@@ -145,11 +146,8 @@ def load_weights(directory: str | Path) -> Weights:
         step = manager.latest_step()
         if step is None:
             raise UserError(f"{directory} holds no finished checkpoint; let train.py save one")
-        back = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                weights=ocp.args.StandardRestore(), config=ocp.args.JsonRestore()
-            ),
+        back = _restore(
+            manager, step, weights=ocp.args.StandardRestore(), config=ocp.args.JsonRestore()
         )
     weights = jax.tree.map(np.asarray, back.weights)
     return Weights(
@@ -159,6 +157,17 @@ def load_weights(directory: str | Path) -> Weights:
         batch_stats=weights["batch_stats"],
         meta=meta,
     )
+
+
+def _restore(manager: ocp.CheckpointManager, step: int | None, **items: Any) -> Any:
+    try:
+        return manager.restore(step, args=ocp.args.Composite(**items))
+    except Exception as error:  # orbax has no error of its own
+        raise UserError(
+            f"{manager.directory / str(step)} is damaged or was written with another "
+            f"configuration; delete it to use an older one, or name another directory "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from error
 
 
 def _weights(params: Any, batch_stats: Any) -> dict[str, Any]:

@@ -167,6 +167,13 @@ class Train:
     keep: int = 3  # newest checkpoints
     save_untrained: bool = False  # also the first weights, to compare with
 
+    def __post_init__(self) -> None:
+        require(self.epochs >= 0, f"train.epochs={self.epochs} must not be negative")
+        every = ("log_every", "checkpoint_every", "preview_every")
+        for name in ("batch_size", "samples_per_epoch", *every, "keep"):
+            value = getattr(self, name)
+            require(value >= 1, f"train.{name}={value} must be at least 1")
+
     @property
     def steps_per_epoch(self) -> int:
         return max(self.samples_per_epoch // self.batch_size, 1)
@@ -225,13 +232,14 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
 
 
 def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
-    """`config` with every `a.b=value` applied in order. Raises UserError."""
+    """`config` with every `a.b=value` applied, the last one counting. Raises UserError."""
+    values = dataclasses.asdict(config)
     for item in overrides:
         key, equals, value = item.partition("=")
         if not equals:
             raise UserError(f"--set {item}: expected field=value, as in optim.lr=1e-4")
-        config = _override(config, key.split("."), value, item)
-    return config
+        _override(values, Config, key.split("."), value, item)
+    return _build(Config, values, "config")  # checked once all are in place
 
 
 def to_json(config: Config) -> str:
@@ -244,22 +252,20 @@ def from_json(text: str) -> Config:
     return _build(Config, json.loads(text), "config")
 
 
-def _override(node: Any, path: list[str], text: str, item: str) -> Any:
-    hints = typing.get_type_hints(type(node)) if dataclasses.is_dataclass(node) else {}
+def _override(values: Any, kind: Any, path: list[str], text: str, item: str) -> None:
+    hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
     name, *rest = path
     if name not in hints:
         near = difflib.get_close_matches(name, hints, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--set {item}: no field {name!r}{hint}")
-    old = getattr(node, name)
     if rest:
-        new = _override(old, rest, text, item)
+        _override(values[name], hints[name], rest, text, item)
     elif dataclasses.is_dataclass(hints[name]):
         fields = ", ".join(f.name for f in dataclasses.fields(hints[name]))
         raise UserError(f"--set {item}: {name!r} is a group; set one of its fields: {fields}")
     else:
-        new = _parse(text, hints[name], f"--set {item}")
-    return dataclasses.replace(node, **{name: new})
+        values[name] = _parse(text, hints[name], f"--set {item}")
 
 
 def _parse(text: str, hint: Any, where: str) -> Any:

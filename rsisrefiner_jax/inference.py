@@ -13,8 +13,9 @@ import numpy as np
 from rsisrefiner_jax.checkpoint import load_weights
 from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Config, Model, apply_overrides
-from rsisrefiner_jax.models.refiner import apply
+from rsisrefiner_jax.models.refiner import abstract_variables, apply
 from rsisrefiner_jax.parameters import parameter_counts
+from rsisrefiner_jax.weights import check_same
 
 
 @dataclasses.dataclass
@@ -55,6 +56,9 @@ def load_model(directory: str | Path, overrides: Sequence[str] = ()) -> LoadedMo
     """
     weights = load_weights(directory)
     config = apply_overrides(weights.config, overrides)
+    if config.model != weights.config.model:
+        expected = abstract_variables(config.model)["params"]
+        check_same(weights.params, expected, f"{directory} with {' '.join(overrides)}")
     unused = int(weights.meta.get("unused", 0))
     return LoadedModel(
         config=config,

@@ -25,16 +25,21 @@ AXIS = "data"
 
 
 def initialize() -> None:
-    """Joins the other processes when the environment names a coordinator of several.
+    """Joins the other processes when JAX_COORDINATOR_ADDRESS names a coordinator of several.
 
-    Compiled programs are kept on disk, so that a second start is quick.
+    How many there are and which one this is say JAX_NUM_PROCESSES and JAX_PROCESS_ID, or the
+    cluster's manager where jax knows it (Slurm, Open MPI, TPU pods). Compiled programs are kept on
+    disk, so that a second start is quick.
     """
     cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         path = os.path.join(cache, "rsisrefiner_jax", "xla")
         jax.config.update("jax_compilation_cache_dir", path)
     if "JAX_COORDINATOR_ADDRESS" in os.environ and not jax.distributed.is_initialized():
-        jax.distributed.initialize()
+        count, rank = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
+        jax.distributed.initialize(
+            num_processes=int(count) if count else None, process_id=int(rank) if rank else None
+        )
 
 
 def mean(tree: Any) -> Any:

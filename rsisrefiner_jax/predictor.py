@@ -53,7 +53,12 @@ class Predictor:
         self._open().reset()
 
     def set_mask(self, mask: np.ndarray) -> None:
-        """Starts again from a mask or probabilities [h, w] that clicks will refine."""
+        """Starts again from a mask or probabilities [h, w] that clicks will refine.
+
+        Raises UserError when it is not as large as the picture.
+        """
+        expected = self._open().probs.shape
+        require(mask.shape == expected, f"the mask must be {expected}, not {mask.shape}")
         self._open().set_mask(mask)
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from convert_weights.convert import convert, nested
@@ -53,7 +54,9 @@ def full_size_predict(mode: str, bias_shift: float) -> Predict:
     weights = jax.device_put(convert_tensors(shifted_state_dict(bias_shift), "rsisrefiner"))
 
     def predict(x: np.ndarray, yx: np.ndarray, label: np.ndarray, double: bool) -> np.ndarray:
-        return np.asarray(forward(config, double, weights, x, Clicks(yx, label)))
+        return np.asarray(
+            forward(config, double, weights, x, Clicks(jnp.asarray(yx), jnp.asarray(label)))
+        )
 
     return predict
 
@@ -83,4 +86,4 @@ def to_clicks(points: np.ndarray) -> Clicks:
         used = used[np.argsort(sample[used, 2])]
         yx[i, : len(used)] = sample[used, :2]
         label[i, : len(used)] = used < rows // 2
-    return Clicks(yx, label)
+    return Clicks(jnp.asarray(yx), jnp.asarray(label))

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from convert_weights import adapt, rules
-from convert_weights.__main__ import main
+from convert_weights.__main__ import main, read_back
 from convert_weights.certificate import state_dict_checksum
 from convert_weights.convert import convert
 from convert_weights.source import Source
@@ -95,6 +95,9 @@ def test_mfp_writes_the_frozen_part_and_a_certificate(run, tmp_path):
     assert all(key.startswith("head.") for key in record["left_over"])
     assert record["source"]["bytes"] == (tmp_path / "mfp.pth").stat().st_size
     assert record["source"]["crc32"] == state_dict_checksum(weights)
+    assert (record["round_trip"], record["adapted"]) == ("exact", [])
+    assert record["parity"] is None
+    assert "on record" in record["parity_note"]
 
 
 def test_layouts_are_ours(run):
@@ -130,6 +133,7 @@ def test_simpleclick_gets_a_silent_modulated_channel(run):
     assert run("sc.pth", "w.npz", "--image-size", "64")[0] == 0
     tree, meta = load_npz("w.npz")
     assert meta["kind"] == "simpleclick"
+    assert meta["certificate"]["adapted"] == ["patch_embed_coords.proj.weight"]
     theirs = weights["patch_embed_coords.proj.weight"].transpose(2, 3, 1, 0)
     ours = tree["patch_embed_coords"]["kernel"]
     np.testing.assert_array_equal(ours[:, :, [0, 2, 3]], theirs)
@@ -156,7 +160,10 @@ def test_vit_from_safetensors_folds_layer_scale(run, dtype):
     np.testing.assert_array_equal(block["fc1"]["kernel"], one.T)
     np.testing.assert_allclose(block["fc2"]["kernel"], (gamma[:, None] * w).T, rtol=1e-6)
     np.testing.assert_allclose(block["fc2"]["bias"], gamma * b, rtol=1e-6)
-    assert meta["certificate"]["mapped"]["blocks.1.ls2.gamma"] == "backbone/block_1/mlp/fc2/kernel"
+    record = meta["certificate"]
+    assert record["mapped"]["blocks.1.ls2.gamma"] == "backbone/block_1/mlp/fc2/kernel"
+    assert len(record["adapted"]) == 2 * 2 * 3  # gamma, weight and bias, twice a block
+    assert {"blocks.1.ls2.gamma", "blocks.0.attn.proj.bias"} <= set(record["adapted"])
 
 
 @pytest.mark.parametrize("tokens", [16, 17, 26])
@@ -164,7 +171,9 @@ def test_vit_position_embedding_fits_the_image(run, tokens):
     weights = small_vit(tokens=tokens)
     torch_zip.save("vit.pth", weights)
     assert run("vit.pth", "w.npz", "--image-size", "64")[0] == 0
-    pos, theirs = load_npz("w.npz")[0]["backbone"]["pos_embed"], weights["pos_embed"]
+    tree, meta = load_npz("w.npz")
+    pos, theirs = tree["backbone"]["pos_embed"], weights["pos_embed"]
+    assert ("pos_embed" in meta["certificate"]["adapted"]) == (tokens != 17)
     assert pos.shape == (1, 17, 32)
     if tokens == 16:  # no class entry
         assert not pos[:, 0].any()
@@ -174,6 +183,27 @@ def test_vit_position_embedding_fits_the_image(run, tokens):
     else:  # 5 x 5, enlarged elsewhere
         np.testing.assert_array_equal(pos[:, 0], theirs[:, 0])
         assert abs(pos[0, 1:].mean() - theirs[0, 1:].mean()) < 0.02
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda w: np.nextafter(w, np.inf), lambda w: w.T.copy(), lambda w: -0.0 * w]
+)
+def test_weights_that_come_back_otherwise_are_not_kept(run, tmp_path, monkeypatch, damage):
+    weights = small_state_dict("mfp")
+    weights["backbone.blocks.1.attn.proj.weight"][:] = 0  # symmetric, but for its first number
+    weights["backbone.blocks.1.attn.proj.weight"][0, 1] = 1
+    path = "backbone/block_1/attn/proj/kernel"
+
+    def damaged(file, kind):
+        arrays = read_back(file, kind)
+        return arrays | {path: damage(arrays[path])}
+
+    monkeypatch.setattr("convert_weights.__main__.read_back", damaged)
+    torch_zip.save("mfp.pth", weights)
+    code, error = run("mfp.pth", "w.npz", "--image-size", "64", "--certificate", "c.json")
+    assert code == 2
+    assert "backbone.blocks.1.attn.proj.weight of mfp.pth does not come back" in error
+    assert [p.name for p in tmp_path.iterdir()] == ["mfp.pth"]
 
 
 def test_every_mismatch_is_in_one_error_and_nothing_is_written(run, tmp_path):

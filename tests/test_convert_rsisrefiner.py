@@ -46,14 +46,6 @@ def full_size_source():
     return Source("rsisrefiner.pth", "", 0, zeros)
 
 
-def undo(rule, array):
-    """`array` in PyTorch layout."""
-    axes = {rules.conv: (3, 2, 0, 1), rules.conv_transpose: (2, 3, 0, 1), rules.dense: (1, 0)}
-    if rule.move is rules.vector:
-        return array.reshape(1, 1, -1)
-    return array.transpose(axes[rule.move]) if rule.move in axes else array
-
-
 def small_network():
     """(PyTorch state dict, the same as {our path: array}) of a network with width 192."""
     variables = abstract_variables(model_of(SMALL, 64))
@@ -63,7 +55,7 @@ def small_network():
     table, rng = rules_of("rsisrefiner", SMALL, "backbone."), np.random.default_rng(0)
     ours = {path: rng.normal(size=s.shape).astype(np.float32) for path, s in shapes.items()}
     theirs = {
-        key: undo(rule, array)
+        key: rule.undo(array)
         for path, array in ours.items()
         for rule in table
         if (key := rules.rename(path, rule.target, rule.source))
@@ -117,6 +109,8 @@ def test_a_checkpoint_directory_comes_out_and_nothing_else(tmp_path, monkeypatch
     assert model.fpn_channels == (8, 16, 32, 64)
     assert model.decoder == "released"
     assert (weights.meta["kind"], weights.meta["unused"]) == ("rsisrefiner", 192)
+    record = weights.meta["certificate"]
+    assert (record["round_trip"], record["adapted"], record["parity"]) == ("exact", [], None)
     assert count(weights.params) == sum(a.size for k, a in ours.items() if "batch_stats" not in k)
 
     with pytest.raises(SystemExit) as stop:  # a second run must not mix two checkpoints

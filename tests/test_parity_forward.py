@@ -1,6 +1,7 @@
 """The full-size network against the reference's own numbers, stage by stage."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -138,7 +139,7 @@ def test_mfp_frozen_part(case):
     variables = full_size.variables("rsisrefiner")
     variables = variables | {"params": variables["params"] | frozen}
     # Pass 1 of a first click sees the previous mask unmodulated.
-    modulated = prev_mask
+    modulated: Any = prev_mask
     if not case.startswith("first"):
         modulated = Refiner(config).apply({}, prev_mask, clicks, method="modulate")
     found = stages(run_frozen_part(config, variables, image, prev_mask, modulated, clicks))

@@ -5,6 +5,7 @@ import zlib
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
@@ -24,8 +25,11 @@ pytestmark = pytest.mark.slow
 
 GOLDEN = np.load(full_size.GOLDENS / "train_step.npz")
 TABLE = rules_of("rsisrefiner", rules.Sizes(), "backbone.")
-# Directly in front of a BatchNorm in train mode: no effect, so what is recorded is rounding noise.
+# Biases directly in front of a BatchNorm in train mode have no effect: rounding noise is recorded.
 NO_EFFECT = r".*(\.conv1|deform_conv|up_path\.[03]|conv3x3_[12]|conv1x1)\.bias"
+# Largest relative error of a gradient's norm, 1e-3 unless said here. This case is ill-conditioned:
+# relative noise of 1e-6 on the image alone moves the norms of some tensors by 2e-3 to 4e-3.
+NORM_LIMIT = {("official", "first_b2"): 5e-3}
 CASES = [(m, case) for m in ("official", "paper") for case in ("later_b2", "first_b2")]
 
 
@@ -68,12 +72,15 @@ def step(config: Model, double: bool, group: int, variables, image, prev_mask, c
     return loss, batch_stats, gradient
 
 
-def in_torch(name: str, ours: dict[str, np.ndarray]) -> np.ndarray | None:
-    """The array of a PyTorch tensor's name in PyTorch's layout, if we have it."""
-    for rule in TABLE:
-        if path := rules.rename(name, rule.source, rule.target):
-            return rule.undo(np.asarray(ours[path])) if path in ours else None
-    raise AssertionError(f"no rule for {name}")
+def path_of(name: str) -> str:
+    """Our path of a PyTorch tensor."""
+    return next(p for rule in TABLE if (p := rules.rename(name, rule.source, rule.target)))
+
+
+def in_torch(name: str, ours: dict[str, np.ndarray]) -> np.ndarray:
+    """The array of a PyTorch tensor's name in PyTorch's layout."""
+    rule = next(rule for rule in TABLE if rules.rename(name, rule.source, rule.target))
+    return rule.undo(np.asarray(ours[path_of(name)]))
 
 
 def sampled(name: str, array: np.ndarray) -> np.ndarray:
@@ -95,26 +102,26 @@ def test_training_step(mode, case):
     )
     np.testing.assert_allclose(loss, golden["loss_per_sample"], rtol=1e-5)
     assert loss.mean() == pytest.approx(float(golden["loss"]), rel=1e-5)
-    check_gradients(golden, flatten_dict(gradient, sep="/"))
+    check_gradients(golden, flatten_dict(gradient, sep="/"), NORM_LIMIT.get((mode, case), 1e-3))
     check_batch_norm(golden, flatten_dict({"batch_stats": batch_stats}, sep="/"))
 
 
-def check_gradients(golden, gradient: dict[str, np.ndarray]) -> None:
-    names = golden["grad_names"].tolist()
+def check_gradients(golden, gradient: dict[str, np.ndarray], norm_limit: float) -> None:
+    names, errors = golden["grad_names"].tolist(), []
     for name, norm, values in zip(names, golden["grad_norms"], golden["grad_samples"], strict=True):
         ours = in_torch(name, gradient)
-        assert ours is not None, name
         if re.fullmatch(NO_EFFECT, name):
-            assert max(np.linalg.norm(ours), norm) < 1e-4, name
+            assert max(np.linalg.norm(ours), norm) < 5e-5, name
             continue
-        assert np.linalg.norm(ours) == pytest.approx(norm, rel=1e-3), name
-        scale = norm / np.sqrt(ours.size)
-        assert np.abs(sampled(name, ours) - values).max() <= 1e-2 * scale, name
+        assert np.linalg.norm(ours) == pytest.approx(norm, rel=norm_limit), name
+        errors.append(np.linalg.norm(ours) / norm - 1)
+        rms = norm / np.sqrt(ours.size)
+        assert np.abs(sampled(name, ours) - values).max() <= 3e-2 * rms, name
+    assert np.median(np.abs(errors)) < 1e-4
     for name in golden["no_grad_names"]:
-        ours = in_torch(name, gradient)
-        assert ours is None or not ours.any(), name
-    # No other tensor is trained.
-    assert len(names) + len(golden["no_grad_names"]) == len(gradient) + 2  # patch_embed_coords
+        assert not np.any(gradient.get(path_of(name), 0)), name
+    # Every tensor that we train is one of these.
+    assert {path_of(name) for name in [*names, *golden["no_grad_names"]]} >= set(gradient)
 
 
 def check_batch_norm(golden, batch_stats: dict[str, np.ndarray]) -> None:
@@ -138,6 +145,6 @@ def test_loss_with_running_statistics(mode, case):
         np.concatenate([image, prev_mask[..., None]], -1),
         clicks,
     )
-    loss = np.asarray(normalized_focal_loss(logits, label))
+    loss = np.asarray(normalized_focal_loss(logits, jnp.asarray(label)))
     np.testing.assert_allclose(loss, golden["loss_per_sample"], rtol=1e-5)
     assert loss.mean() == pytest.approx(float(golden["loss"]), rel=1e-5)

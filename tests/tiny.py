@@ -1,14 +1,22 @@
-"""One tiny network for every test that needs a running one, compiled once per process."""
+"""One tiny network for every test that needs a running one, and what such a test is fed."""
 
+import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
+from rsisrefiner_jax import parallel
 from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Config, Data, Model, Optim, Train
-from rsisrefiner_jax.models.refiner import apply, init_variables
+from rsisrefiner_jax.models import refiner
+from rsisrefiner_jax.models.layers import BatchNorm, conv
+from rsisrefiner_jax.training import TrainState, init_state
+from rsisrefiner_jax.weights import split
 
 SIZE = 64
 MODEL = Model(
@@ -25,7 +33,87 @@ MODEL = Model(
 CONFIG = Config(
     name="tiny",
     model=MODEL,
-    data=Data(train=("synthetic:train@96",), min_object_area=64),
-    optim=Optim(lr=2e-3),
-    train=Train(batch_size=4, epochs=1, samples_per_epoch=24),
+    data=Data(train=("synthetic:train@96",), threads=1, min_object_area=64),
+    # Adam without eps turns the rounding noise of a zero gradient into a full step.
+    optim=Optim(lr=3e-3, eps=1e-3),
+    train=Train(batch_size=4, epochs=1, samples_per_epoch=24, log_every=1),
 )
+
+
+@contextlib.contextmanager
+def quick_compilation() -> Iterator[None]:
+    """What is compiled inside takes half the time; that it then runs slower is not noticed."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
+@functools.cache
+def variables() -> dict:
+    """{"params", "batch_stats"} of an untrained network, numpy."""
+    with quick_compilation():
+        return jax.tree.map(np.asarray, refiner.init_variables(MODEL, jax.random.key(0)))
+
+
+def batch(size: int = 4) -> dict[str, np.ndarray]:
+    """A training batch: one bright ellipse a picture, framed by ignored pixels.
+
+    The pictures differ in exposure, so that BatchNorm statistics depend on who is in the batch.
+    """
+    rng = np.random.default_rng(0)
+    centre = rng.uniform(20, 44, (size, 2, 1, 1))
+    axes = rng.uniform(8, 18, (size, 2, 1, 1))
+    y, x = (np.mgrid[:SIZE, :SIZE][:, None] - centre.swapaxes(0, 1)) / axes.swapaxes(0, 1)
+    label = (y**2 + x**2 < 1).astype(np.int8)
+    image = rng.integers(0, 120, (size, SIZE, SIZE, 3)) + 120 * label[..., None]
+    image = image * np.linspace(0.3, 1, size)[:, None, None, None]
+    label[:, :2] = -1
+    return {
+        "image": image.astype(np.uint8),
+        "label": label,
+        "first_click": centre[:, :, 0, 0].round().astype(np.float32),
+    }
+
+
+def object_inputs(seed: int = 0) -> tuple[np.ndarray, Clicks]:
+    """Network input of two samples: x float32 [2, s, s, 4] and two clicks each, 24 slots."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((2, SIZE, SIZE, 4), np.float32)
+    yx = np.full((2, 24, 2), -1, np.float32)
+    yx[:, :2] = rng.uniform(0, SIZE - 1, (2, 2, 2))
+    label = np.full((2, 24), -1, np.int32)
+    label[:, :2] = [1, 0]
+    return x, Clicks(jnp.asarray(yx), jnp.asarray(label))
+
+
+def start(
+    devices: parallel.DataParallel, config: Config = CONFIG, values: dict | None = None
+) -> tuple[TrainState, dict]:
+    """(state, frozen) on `devices`."""
+    values = values or variables()
+    frozen, trainable = split(values["params"], config.model.frozen)
+    state = init_state(config, trainable, values["batch_stats"])
+    return devices.replicate(state), devices.replicate(frozen)
+
+
+class SmallNetwork(nn.Module):
+    """Stands in for `refiner.Network` where only what surrounds it is tested: compiles quickly."""
+
+    config: Model
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, image, aux, *, group: int, train: bool):
+        x = conv(jnp.concatenate([image, aux], -1), 4, 4, stride=4, name="backbone")
+        x = nn.relu(BatchNorm(self.axis_name, name="norm")(x, train))
+        return conv(x, 1, 1, name="head")[..., 0]
+
+
+SMALL = dataclasses.replace(CONFIG, model=dataclasses.replace(MODEL, frozen=("backbone",)))
+
+
+def small_variables() -> dict:
+    """{"params", "batch_stats"} of `SmallNetwork`, once it has taken the network's place."""
+    return jax.tree.map(np.asarray, refiner.init_variables(SMALL.model, jax.random.key(0)))

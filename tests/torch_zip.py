@@ -39,7 +39,7 @@ def save(path: Any, content: Any) -> None:
             pickler.torch, pickler.storages = torch, storages
             pickler.dump(_wrap(content, torch, storages))
         for i, storage in enumerate(storages):
-            archive.writestr(f"archive/data/{i}", memoryview(storage.view(np.uint8)).cast("B"))
+            archive.writestr(f"archive/data/{i}", storage.tobytes())
         archive.writestr("archive/version", "3\n")
 
 
@@ -57,8 +57,8 @@ def fake_module(name: str, **members: Any) -> contextlib.AbstractContextManager:
 
 
 class _Storage(NamedTuple):
-    index: int
-    count: int
+    number: int
+    length: int
     kind: type
 
 
@@ -68,7 +68,7 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, obj: Any) -> Any:
         if isinstance(obj, _Storage):
-            return ("storage", obj.kind, str(obj.index), "cpu", obj.count)
+            return ("storage", obj.kind, str(obj.number), "cpu", obj.length)
         return None
 
 
@@ -83,7 +83,7 @@ class _Tensor:
 def _wrap(value: Any, torch: Any, storages: list[np.ndarray]) -> Any:
     if isinstance(value, dict):
         # A state_dict is an OrderedDict with `_metadata` hung on it.
-        out = collections.OrderedDict()
+        out: Any = collections.OrderedDict()
         out.update({key: _wrap(item, torch, storages) for key, item in value.items()})
         out._metadata = collections.OrderedDict(version=1)
         return out
@@ -98,7 +98,8 @@ def _wrap(value: Any, torch: Any, storages: list[np.ndarray]) -> Any:
         storages.append(value.storage)
     kind = getattr(torch, STORAGES[value.storage.dtype])
     storage = _Storage(index, len(value.storage), kind)
-    arguments = (storage, value.offset, value.size, value.stride, False, collections.OrderedDict())
+    hooks: collections.OrderedDict = collections.OrderedDict()
+    arguments = (storage, value.offset, value.size, value.stride, False, hooks)
     return _Tensor(torch._utils._rebuild_tensor_v2, arguments)
 
 

@@ -169,8 +169,14 @@ def markdown(results: Mapping[str, Any]) -> str:
         header, *rows = comparison(name, entry, results["protocol"]["nof"])
         lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"## {heading(name, entry)}\n\n{table}\n")
+        parts.append(f"## {heading(name, entry)}\n\n{table}\n\n{curve_in_words(entry['miou'])}\n")
     return "\n".join(parts)
+
+
+def curve_in_words(miou: Sequence[float], at: Sequence[int] = (1, 3, 5, 10, 20)) -> str:
+    """The mean IoU after some numbers of clicks, as one line."""
+    points = [f"{miou[k - 1]:.3f} at {k}" for k in at if k <= len(miou)]
+    return f"Mean IoU by clicks: {', '.join(points)}"
 
 
 def plot_miou(datasets: Mapping[str, Mapping[str, Any]], path: Path) -> None:

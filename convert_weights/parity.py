@@ -1,0 +1,83 @@
+"""Runs converted weights on a recorded first click and compares with the authors' own numbers.
+
+That is possible only for weights whose reference output is on record, see `GOLDENS`: stand-ins
+that anyone can regenerate from a rule, as the published checkpoints come without any output.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from convert_weights.convert import Conversion, model_of, nested
+from convert_weights.golden_image import image
+from rsisrefiner_jax.clicks import Clicks, disks
+from rsisrefiner_jax.models.neck import SimpleFPN
+from rsisrefiner_jax.models.refiner import IMAGE_MEAN, IMAGE_STD, apply
+from rsisrefiner_jax.models.vit import PatchEmbed, ViT
+
+FOLDER = Path(__file__).parent / "goldens"
+SIDE = 448
+
+
+def measure_parity(result: Conversion, name: str) -> dict[str, Any]:
+    """{"figure": largest absolute difference, "golden": `name`, "of": what was compared}."""
+    run, what = {
+        "rsisrefiner": (logits, "logits"),
+        "mfp": (frozen_features, "last ViT block and neck outputs"),
+    }[result.kind]
+    with np.load(FOLDER / f"{name}.npz") as golden:
+        ours, theirs = run(result, golden), golden["values"]
+    return {"figure": float(np.abs(ours - theirs).max()), "golden": name, "of": what}
+
+
+def logits(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.ndarray:
+    """float32 [56, 56]: every eighth logit after a first click, which takes two passes."""
+    config = model_of(result.sizes, SIDE)
+    variables = {part: nested(result.arrays, part) for part in ("params", "batch_stats")}
+    picture, clicks = _first_click(golden)
+    prev_mask = np.zeros((1, SIDE, SIDE), np.float32)
+    run = jax.jit(
+        lambda variables: apply(config, variables, picture, prev_mask, clicks, double=True)
+    )
+    return np.asarray(run(variables))[0, ::8, ::8]
+
+
+def frozen_features(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.ndarray:
+    """float32 [5, 256]: values of the last ViT block and of the four levels of the neck.
+
+    golden["index"] int [5, 256]: where, in PyTorch's layout.
+    """
+    sizes, config = result.sizes, model_of(result.sizes, SIDE)
+    picture, clicks = _first_click(golden)
+    masks = jnp.zeros((1, SIDE, SIDE, 2))  # no previous mask yet, so nothing modulated either
+    aux = jnp.concatenate([masks, disks(clicks, (SIDE, SIDE), config.click_radius)], -1)
+
+    @jax.jit
+    def run(params: dict[str, Any]) -> list[jax.Array]:
+        def part(name: str, module: nn.Module, *inputs: Any) -> Any:
+            return module.apply({"params": params[name]}, *inputs)
+
+        coords = part("patch_embed_coords", PatchEmbed(sizes.width, sizes.patch_size), aux)
+        vit = ViT(sizes.width, sizes.depth, config.heads, sizes.patch_size, "windowed", (1, 1))
+        last = part("backbone", vit, (picture - IMAGE_MEAN) / IMAGE_STD, coords)[2]
+        f_vit = last.reshape(1, sizes.grid, sizes.grid, sizes.width)
+        levels = part("neck", SimpleFPN(sizes.fpn_channels), f_vit)
+        return [last, *(level.transpose(0, 3, 1, 2) for level in levels)]
+
+    features = run(nested(result.arrays, "params"))
+    sampled = [
+        np.asarray(x).ravel()[index] for x, index in zip(features, golden["index"], strict=True)
+    ]
+    return np.stack(sampled)
+
+
+def _first_click(golden: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Clicks]:
+    """float32 [1, s, s, 3] in 0..1, and one positive click."""
+    picture = image(int(golden["image_seed"]), SIDE, SIDE)[None].astype(np.float32) / 255
+    yx = golden["click"][None, None].astype(np.float32)
+    return picture, Clicks(jnp.asarray(yx), jnp.ones((1, 1), jnp.int32))

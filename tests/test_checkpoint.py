@@ -1,0 +1,184 @@
+"""Checkpoints: what goes in comes out, and what cannot be read is said."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from rsisrefiner_jax.checkpoint import (
+    CheckpointWriter,
+    is_checkpoint,
+    load_weights,
+    save_weights,
+)
+from rsisrefiner_jax.data.pipeline import training_iterator
+from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.inference import load_model
+from rsisrefiner_jax.parallel import DataParallel
+from tests import tiny
+
+META = {"source": "nowhere", "unused": 5}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("saved") / "net"
+    values = tiny.variables()
+    save_weights(directory, tiny.CONFIG, values["params"], values["batch_stats"], META)
+    return directory
+
+
+@pytest.fixture
+def copy(saved, tmp_path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "moved"))
+
+
+def assert_equal(got, expected):
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, got, expected)
+
+
+def test_weights_come_back(copy):
+    weights = load_weights(copy)
+    assert weights.config == tiny.CONFIG
+    assert (weights.step, weights.meta) == (0, META)
+    assert_equal(dict(weights.params), tiny.variables()["params"])
+    assert_equal(weights.batch_stats, tiny.variables()["batch_stats"])
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(weights.params))
+
+
+def test_a_work_directory_is_taken_for_its_checkpoints(copy, tmp_path):
+    (tmp_path / "run").mkdir()
+    copy.rename(tmp_path / "run" / "checkpoints")
+    assert is_checkpoint(tmp_path / "run")
+    assert load_weights(tmp_path / "run").config == tiny.CONFIG
+
+
+def test_a_model_with_overrides(copy):
+    model = load_model(copy, ["model.decoder=released", "protocol.max_clicks=3"])
+    assert model.config.model == dataclasses.replace(tiny.MODEL, decoder="released")
+    assert model.config.protocol.max_clicks == 3
+    plain = load_model(copy)
+    assert plain.config == tiny.CONFIG
+    dropped = plain.parameters["trainable"] - model.parameters["trainable"]
+    assert dropped == 64 * 32 + 32  # the dense fusion
+    assert plain.parameters["unused"] == 5
+    assert plain.parameters["total"] == model.parameters["total"]
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(model.variables))
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("model.decoder=relased", "did you mean 'released'"),
+        ("model.width=64", "backbone/pos_embed is (1, 17, 32), expected (1, 17, 64)"),
+        ("model.depth=3", "missing (backbone/block_2/"),
+    ],
+)
+def test_overrides_that_do_not_fit(copy, override, part):
+    with pytest.raises(UserError) as error:
+        load_model(copy, [override])
+    assert override in str(error.value)
+    assert part in str(error.value)
+
+
+def empty(directory: Path) -> None:
+    shutil.rmtree(directory)
+    directory.mkdir()
+
+
+def no_step(directory: Path) -> None:
+    shutil.rmtree(directory / "0")
+
+
+def broken_frozen(directory: Path) -> None:
+    (directory / "frozen.npz").write_bytes(b"PK half")
+
+
+def broken_weights(directory: Path) -> None:
+    for path in (directory / "0" / "weights").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:7])
+
+
+def no_weights(directory: Path) -> None:
+    shutil.rmtree(directory / "0" / "weights")
+
+
+def broken_config(directory: Path) -> None:
+    for path in (directory / "0" / "config").rglob("metadata"):
+        path.write_text('{"config": "{}')
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [shutil.rmtree, empty, no_step, broken_frozen, broken_weights, no_weights, broken_config],
+    ids=lambda damage: damage.__name__,
+)
+def test_what_is_not_a_checkpoint(copy, damage):
+    damage(copy)
+    with pytest.raises(UserError, match="moved"):
+        load_weights(copy)
+
+
+def test_nothing_is_overwritten(copy):
+    with pytest.raises(UserError, match="not empty"):
+        save_weights(copy, tiny.CONFIG, {}, {})
+
+
+@pytest.fixture
+def running():
+    """(devices, a state after some steps, the data after two batches)."""
+    devices = DataParallel("pmap", 4, jax.devices()[:1])
+    state, _ = tiny.start(devices)
+    rng = np.random.default_rng(0)
+    noisy = jax.tree.map(lambda x: (x + rng.normal(size=x.shape)).astype(x.dtype), state)
+    state = devices.replicate(noisy._replace(step=np.int32(7)))
+    data = training_iterator(tiny.CONFIG)
+    next(data), next(data)
+    return devices, state, data
+
+
+def test_a_run_goes_on_exactly(running, tmp_path):
+    devices, state, data = running
+    writer = CheckpointWriter(tmp_path / "checkpoints")
+    assert writer.latest_step() is None
+    writer.save_frozen({"backbone": {"w": np.ones(2)}}, META)
+    writer.save(state, tiny.CONFIG, data)
+    expected, third = jax.tree.map(np.array, state), next(data)
+    writer.close()
+
+    writer = CheckpointWriter(tmp_path / "checkpoints")
+    assert writer.latest_step() == 7
+    fresh, _ = tiny.start(devices)
+    again = training_iterator(tiny.CONFIG)
+    back = writer.restore(fresh, again)
+    writer.close()
+    assert_equal(jax.tree.map(np.array, back), expected)
+    assert back.step.dtype == np.int32
+    jax.tree.map(lambda a, b: a.sharding == b.sharding or pytest.fail(), back, fresh)
+    for name, rows in next(again).items():
+        np.testing.assert_array_equal(rows, third[name])
+
+
+def test_another_network_in_the_same_place(running, tmp_path):
+    devices, state, data = running
+    writer = CheckpointWriter(tmp_path)
+    writer.save(state, tiny.CONFIG, data)
+    smaller = dict(state.params)
+    del smaller["gate"]
+    with pytest.raises(UserError, match=f"{tmp_path}/7 .*another"):
+        writer.restore(state._replace(params=smaller), data)
+    writer.close()
+
+
+def test_only_the_newest_are_kept(running, tmp_path):
+    devices, state, data = running
+    writer = CheckpointWriter(tmp_path, keep=2)
+    for step in (1, 2, 3):
+        writer.save(state._replace(step=np.int32(step)), tiny.CONFIG, data)
+    writer.close()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["2", "3"]

@@ -1,0 +1,206 @@
+"""The training step: it learns, it keeps its hands off what is frozen, it clicks as told."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+from rsisrefiner_jax import training
+from rsisrefiner_jax.clicks import add, count, empty
+from rsisrefiner_jax.config import Config, Optim, load
+from rsisrefiner_jax.models.refiner import abstract_variables
+from rsisrefiner_jax.optim import group_of, optimizer, schedule
+from rsisrefiner_jax.parallel import AXIS, DataParallel
+from rsisrefiner_jax.training import ClickStep, batch_iou, draw_iterations, make_step
+from rsisrefiner_jax.weights import split
+from tests import tiny
+
+BASE = load("configs/base.py")
+
+
+def test_it_learns_and_only_what_is_trainable():
+    devices = DataParallel("shard_map", 4, jax.devices()[:1])
+    state, frozen = tiny.start(devices)
+    before = jax.tree.map(np.array, (state.params, frozen))
+    step, batch = ClickStep(tiny.CONFIG, devices), devices.shard(tiny.batch())
+    losses, iterations = [], []
+    with tiny.quick_compilation():
+        for k in range(16):
+            state, metrics, shown = step(state, frozen, batch, k)
+            losses.append(float(metrics["loss"]))
+            iterations.append(int(metrics["iterations"]))
+    assert iterations == [draw_iterations(tiny.CONFIG, k) for k in range(16)]
+    assert set(iterations) == {1, 2, 3}
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3]), losses
+    assert int(state.step) == 16
+    assert shown["prob"].shape == (4, 64, 64)
+    assert (count(shown["clicks"]) <= iterations[-1]).all()
+
+    after = jax.tree.map(np.asarray, (state.params, frozen))
+    assert set(before[1]) == {"backbone", "patch_embed_coords", "neck"}
+    jax.tree.map(np.testing.assert_array_equal, after[1], before[1])
+    moved, start = flatten_dict(after[0], sep="/"), flatten_dict(before[0], sep="/")
+    still = {path for path in start if np.array_equal(moved[path], start[path])}
+    # Squeeze and excitation of 8 channels squeezes into one unit, which may be off.
+    assert not {path for path in still if "/se/" not in path}
+
+
+def test_freezing_saves_work_and_memory():
+    """Counted without compiling: the backward pass of the frozen part, and its optimizer state."""
+    devices = DataParallel("shard_map", 4, jax.devices()[:1])
+
+    def flops(frozen: tuple[str, ...]) -> float:
+        model = dataclasses.replace(tiny.MODEL, frozen=frozen)
+        config = dataclasses.replace(tiny.CONFIG, model=model)
+        state, fixed = tiny.start(devices, config)
+        step = devices.compile(make_step(config, True))
+        lowered = step.lower(state, fixed, devices.shard(tiny.batch()), jnp.int32(1))
+        return lowered.cost_analysis()["flops"]
+
+    assert flops(tiny.MODEL.frozen) < 0.9 * flops(())
+
+    frozen, trainable = split(abstract_variables(BASE.model)["params"], BASE.model.frozen)
+    assert "backbone" in frozen
+    state = jax.eval_shape(optimizer(BASE).init, trainable)
+    assert 0 <= sum(leaf.size for leaf in jax.tree.leaves(state)) - 2 * 41_487_927 < 100
+
+
+def test_learning_rate_of_the_paper():
+    rate = schedule(BASE)
+    for epoch, expected in {0: 5e-5, 9: 5e-5, 10: 5e-6, 11: 5e-6, 49: 5e-6, 50: 5e-7}.items():
+        for step in (epoch * 1875, epoch * 1875 + 1874):
+            np.testing.assert_allclose(rate(step), expected, rtol=1e-5)
+
+
+def test_warmup_ends_at_the_full_rate():
+    rate = schedule(dataclasses.replace(BASE, optim=Optim(lr=1.0, warmup_steps=4)))
+    np.testing.assert_allclose([rate(k) for k in range(6)], [0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def first_update(optim: Optim, grad: float = 1.0) -> dict[str, float]:
+    """How far Adam moves a backbone and an adapter parameter of value 10 in its first step."""
+    tx = optimizer(dataclasses.replace(BASE, optim=optim))
+    params = {"neck": {"w": jnp.full(3, 10.0)}, "decoder": {"up": {"w": jnp.full(6, 10.0)}}}
+    grads = jax.tree.map(lambda p: jnp.full_like(p, grad), params)
+    updates = tx.update(grads, tx.init(params), params)[0]
+    return {"backbone": updates["neck"]["w"][0], "adapter": updates["decoder"]["up"]["w"][0]}
+
+
+def test_parameter_groups():
+    modules = abstract_variables(tiny.MODEL)["params"]
+    assert {m for m in modules if group_of(m) == "backbone"} == set(BASE.model.frozen)
+    move = first_update(Optim(lr=0.1))
+    np.testing.assert_allclose([move["backbone"], move["adapter"]], [-0.1, -0.1], rtol=1e-5)
+    move = first_update(Optim(lr=0.1, backbone_lr_scale=0.5, adapter_lr_scale=2))
+    np.testing.assert_allclose([move["backbone"], move["adapter"]], [-0.05, -0.2], rtol=1e-5)
+
+
+def test_weight_decay_and_clipping():
+    decayed = first_update(Optim(lr=0.1, weight_decay=0.01))
+    np.testing.assert_allclose(decayed["adapter"], -0.1 * (1 + 0.01 * 10), rtol=1e-5)
+    # Nine gradients of 1 have norm 3; clipped to 0.03 each is 0.01: halfway to eps 0.01.
+    clipped = first_update(Optim(lr=0.1, eps=0.01, clip_norm=0.03))
+    np.testing.assert_allclose(clipped["backbone"], -0.05, rtol=1e-4)
+
+
+def test_how_often_each_number_of_iterations_is_drawn():
+    drawn = [draw_iterations(BASE, step) for step in range(6000)]
+    share = np.bincount(drawn, minlength=4) / len(drawn)
+    np.testing.assert_allclose(share, [0, 0.4098, 0.3279, 0.2623], atol=0.02)
+    assert drawn[:50] == [draw_iterations(BASE, step) for step in range(50)]
+    other = dataclasses.replace(BASE, seed=1)
+    assert drawn[:50] != [draw_iterations(other, step) for step in range(50)]
+
+
+def test_iou_of_a_batch_leaves_ignored_pixels_out():
+    pred = jnp.array([[[True, True], [False, True]], [[False, False], [False, False]]])
+    label = jnp.array([[[1, 0], [1, -1]], [[0, 0], [0, -1]]])
+    np.testing.assert_allclose(batch_iou(pred, label), [1 / 3, 0])
+
+
+def simulate(monkeypatch, answer, iterations, devices=1, first_pass="double"):
+    """Clicks on 4 samples split over `devices`; the network is `answer`(label) -> logits."""
+    model = dataclasses.replace(tiny.MODEL, first_pass=first_pass)
+    config = dataclasses.replace(tiny.CONFIG, model=model)
+    batch = tiny.batch()
+    seen = SimpleNamespace(passes=0)
+
+    def network(config, label, *args, method):
+        if method == "modulate":
+            return args[0]
+        jax.debug.callback(lambda: setattr(seen, "passes", seen.passes + 1))
+        return answer(label)
+
+    monkeypatch.setattr(training, "apply", network)
+
+    def run(label, first_click):
+        clicks = empty(len(label), config.clicks.max_clicks)
+        positive = jnp.ones(len(label), jnp.int32)
+        clicks = add(clicks, first_click, positive, positive == 1)
+        prev_mask = jnp.zeros(label.shape)
+        key = jax.random.key(0)
+        # The label takes the place of the weights: the network's answer is made from it.
+        return training.simulate_clicks(
+            config, label, label, label, prev_mask, clicks, iterations, key
+        )
+
+    split = lambda x: jnp.asarray(x).reshape(devices, -1, *x.shape[1:])  # noqa: E731
+    label = split(batch["label"].astype(np.int32))
+    prob, clicks = jax.vmap(run, axis_name=AXIS)(label, split(batch["first_click"]))
+    clicks = jax.tree.map(lambda x: np.asarray(x).reshape(4, *x.shape[2:]), clicks)
+    return clicks, np.asarray(prob).reshape(4, 64, 64), seen.passes
+
+
+NOTHING = lambda label: jnp.full(label.shape, -5.0)  # noqa: E731
+RIGHT = lambda label: jnp.where(label == 1, 5.0, -5.0)  # noqa: E731
+EVERYTHING = lambda label: jnp.full(label.shape, 5.0)  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("iterations", "first_pass"), [(1, "double"), (3, "double"), (4, "single")]
+)
+def test_missed_objects_get_one_positive_click_an_iteration(monkeypatch, iterations, first_pass):
+    clicks, prob, passes = simulate(monkeypatch, NOTHING, iterations, first_pass=first_pass)
+    assert (clicks.label >= 0).sum(1).tolist() == [iterations] * 4
+    drafts = first_pass == "double" and iterations > 1
+    assert passes == iterations - 1 + drafts
+    label = tiny.batch()["label"]
+    for i in range(4):
+        np.testing.assert_array_equal(clicks.yx[i, 0], tiny.batch()["first_click"][i])
+        for (y, x), sign in zip(clicks.yx[i, :iterations], clicks.label[i], strict=False):
+            assert sign == 1
+            assert label[i, int(y), int(x)] == 1
+    assert (prob == 0).all() == (iterations == 1)
+
+
+def test_false_objects_get_negative_clicks_that_avoid_what_is_right(monkeypatch):
+    clicks, _, _ = simulate(monkeypatch, EVERYTHING, 4)
+    label = tiny.batch()["label"]
+    for i in range(4):
+        assert clicks.label[i, :5].tolist() == [1, 0, 0, 0, -1]
+        for y, x in clicks.yx[i, 1:4].astype(int):
+            assert label[i, y, x] != 1
+
+
+def test_a_right_answer_gets_no_click(monkeypatch):
+    clicks, _, _ = simulate(monkeypatch, RIGHT, 5)
+    assert (clicks.label >= 0).sum(1).tolist() == [1] * 4
+
+
+def test_clicks_do_not_depend_on_how_the_batch_is_split(monkeypatch):
+    whole = simulate(monkeypatch, NOTHING, 4)[0]
+    assert len({tuple(yx) for yx in whole.yx[:, 1]}) == 4
+    for devices in (2, 4):
+        parts = simulate(monkeypatch, NOTHING, 4, devices)[0]
+        jax.tree.map(np.testing.assert_array_equal, parts, whole)
+
+
+def test_a_config_of_one_iteration_only():
+    config = dataclasses.replace(
+        Config(), clicks=dataclasses.replace(Config().clicks, iterations=(2.0,))
+    )
+    assert {draw_iterations(config, step) for step in range(20)} == {1}
