@@ -51,8 +51,10 @@ def first_variables(config: Model, key: jax.Array) -> tuple[dict[str, Any], dict
     )
     params = dict(variables["params"])
     grid = config.image_size // config.patch_size
-    loaded["backbone"]["pos_embed"] = resize_pos_embed(loaded["backbone"]["pos_embed"], grid)
+    backbone = loaded.get("backbone", {})
+    if "pos_embed" in backbone:
+        backbone["pos_embed"] = resize_pos_embed(backbone["pos_embed"], grid)
     for name, tree in loaded.items():
-        check_same(tree, params[name], f"{config.backbone_weights}: {name}")
+        check_same(tree, params.get(name, {}), f"{config.backbone_weights}: {name}")
         params[name] = tree
     return variables | {"params": params}, meta

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -74,7 +75,7 @@ def test_a_model_with_overrides(copy):
     ("override", "part"),
     [
         ("model.decoder=relased", "did you mean 'released'"),
-        ("model.width=64", "backbone/pos_embed is (1, 17, 32), expected (1, 17, 64)"),
+        ("model.width=64", "(32,), expected (64,)"),
         ("model.depth=3", "missing (backbone/block_2/"),
     ],
 )
@@ -131,7 +132,7 @@ def test_nothing_is_overwritten(copy):
 
 @pytest.fixture
 def running():
-    """(devices, a state after some steps, the data after two batches)."""
+    """(a state after some steps, the data after two batches)."""
     devices = DataParallel("pmap", 4, jax.devices()[:1])
     state, _ = tiny.start(devices)
     rng = np.random.default_rng(0)
@@ -139,11 +140,11 @@ def running():
     state = devices.replicate(noisy._replace(step=np.int32(7)))
     data = training_iterator(tiny.CONFIG)
     next(data), next(data)
-    return devices, state, data
+    return state, data
 
 
 def test_a_run_goes_on_exactly(running, tmp_path):
-    devices, state, data = running
+    state, data = running
     writer = CheckpointWriter(tmp_path / "checkpoints")
     assert writer.latest_step() is None
     writer.save_frozen({"backbone": {"w": np.ones(2)}}, META)
@@ -153,19 +154,19 @@ def test_a_run_goes_on_exactly(running, tmp_path):
 
     writer = CheckpointWriter(tmp_path / "checkpoints")
     assert writer.latest_step() == 7
-    fresh, _ = tiny.start(devices)
+    fresh = jax.tree.map(jnp.zeros_like, state)
     again = training_iterator(tiny.CONFIG)
     back = writer.restore(fresh, again)
     writer.close()
     assert_equal(jax.tree.map(np.array, back), expected)
     assert back.step.dtype == np.int32
-    jax.tree.map(lambda a, b: a.sharding == b.sharding or pytest.fail(), back, fresh)
+    assert all(leaf.sharding == state.step.sharding for leaf in jax.tree.leaves(back))
     for name, rows in next(again).items():
         np.testing.assert_array_equal(rows, third[name])
 
 
 def test_another_network_in_the_same_place(running, tmp_path):
-    devices, state, data = running
+    state, data = running
     writer = CheckpointWriter(tmp_path)
     writer.save(state, tiny.CONFIG, data)
     smaller = dict(state.params)
@@ -176,7 +177,7 @@ def test_another_network_in_the_same_place(running, tmp_path):
 
 
 def test_only_the_newest_are_kept(running, tmp_path):
-    devices, state, data = running
+    state, data = running
     writer = CheckpointWriter(tmp_path, keep=2)
     for step in (1, 2, 3):
         writer.save(state._replace(step=np.int32(step)), tiny.CONFIG, data)

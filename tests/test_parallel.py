@@ -29,6 +29,8 @@ def configure(backend: str, j: int, base: Config = tiny.SMALL, sync: bool = True
     return dataclasses.replace(
         base,
         clicks=Clicks(iterations=ITERATIONS[j]),
+        # With a large eps Adam moves by the gradient, not by its sign: errors stay visible.
+        optim=dataclasses.replace(base.optim, lr=0.3, eps=1.0),
         train=dataclasses.replace(base.train, batch_size=BATCH),
         parallel=Parallel(backend=backend, sync_batch_norm=sync),
     )
@@ -87,15 +89,15 @@ def test_four_devices_equal_one(small_network, small, backend, j):
     assert four["prob"].shape == (BATCH, 64, 64)
     before = flatten_dict(values, sep="/")
     moved = [path for path in before if "backbone" not in path]
-    assert all(np.abs(four[path] - before[path]).max() > 1e-3 for path in moved)
+    assert all(np.abs(four[path] - before[path]).max() > 1e-4 for path in moved)
 
 
 def test_without_synchronised_statistics_the_result_differs(small_network, small):
     values, one = small
     config = configure("shard_map", 1, sync=False)
     four = train(config, DataParallel("shard_map", BATCH), values)
-    for path in ("params/head/kernel", "batch_stats/norm/var", "prob"):
-        assert np.abs(four[path] - one[1][path]).max() > 2e-4, path
+    for path in ("params/norm/scale", "params/head/kernel", "batch_stats/norm/var", "prob"):
+        assert np.abs(four[path] - one[1][path]).max() > 1e-4, path
 
 
 @pytest.mark.slow
