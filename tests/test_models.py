@@ -15,6 +15,7 @@ from rsisrefiner_jax.models import vit
 from rsisrefiner_jax.models.decoder import Decoder, scramble
 from rsisrefiner_jax.models.layers import BatchNorm, Up2
 from rsisrefiner_jax.models.refiner import abstract_variables, apply
+from rsisrefiner_jax.weights import merge, split
 from tests import tiny
 from tests.tiny import MODEL, SIZE
 
@@ -238,22 +239,26 @@ def test_frozen_parts_get_no_gradient():
     assert all((np.asarray(g) == 0).all() for g in jax.tree.leaves(grads))
 
 
-def test_the_gradient_reaches_the_first_pass_unless_told_not_to():
-    """By the work of the gradient, as nothing needs to be compiled for that."""
+def test_where_the_gradient_goes_shows_in_its_work():
+    """Counted before compilation, with the gradient of what is trainable."""
     x, clicks = tiny.object_inputs()
+    mask = jnp.zeros(x.shape[:3])
 
     def work(double: bool, **fields) -> float:
-        def loss(params):
-            values = trained_variables() | {"params": params}
-            mask = jnp.zeros(x.shape[:3])
-            return apply(changed(**fields), values, x[..., :3], mask, clicks, double=double).sum()
+        model = changed(**fields)
+        frozen, trainable = split(trained_variables()["params"], model.frozen)
 
-        lowered = jax.jit(jax.grad(loss)).lower(trained_variables()["params"])
-        return lowered.cost_analysis()["flops"]
+        def loss(params):
+            values = trained_variables() | {"params": merge(frozen, params)}
+            return apply(model, values, x[..., :3], mask, clicks, double=double).sum()
+
+        return jax.jit(jax.grad(loss)).lower(trainable).cost_analysis()["flops"]
 
     once = work(False)
     assert work(True) > 1.8 * once
     assert work(True, first_pass_gradient=False) < 1.5 * once
+    # The backward pass of the ViT is twice its forward pass.
+    assert work(False, frozen=()) > 1.2 * once
 
 
 def test_windows_are_quarters_of_the_grid():

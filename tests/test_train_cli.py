@@ -28,7 +28,7 @@ from rsisrefiner_jax.weights import save_npz, split
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
-STEPS, EVERY = 30, 5
+STEPS, EVERY = 24, 4
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,8 @@ def folder(tmp_path_factory) -> Path:
         clicks=Clicks(iterations=(1.0, 1.0)),
         train=dataclasses.replace(
             tiny.CONFIG.train,
-            batch_size=2,
             epochs=3,
-            samples_per_epoch=2 * STEPS // 3,
+            samples_per_epoch=4 * STEPS // 3,
             checkpoint_every=EVERY,
             preview_every=10,
         ),
@@ -66,7 +65,7 @@ def write_config(path: Path, config: Config) -> None:
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen:
-    """train.py on one device; all runs share one cache of compiled programs."""
+    """train.py on four devices; all runs share one cache of compiled programs."""
     return subprocess.Popen(
         [sys.executable, ROOT / "train.py", *map(str, arguments)],
         cwd=ROOT,
@@ -75,7 +74,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen:
             "JAX_COMPILATION_CACHE_DIR": os.path.abspath(jax.config.jax_compilation_cache_dir),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-            "JAX_NUM_CPU_DEVICES": "1",
+            "JAX_NUM_CPU_DEVICES": "4",
         }
         | environment,
         stdout=subprocess.PIPE,
@@ -127,15 +126,15 @@ def test_what_a_run_writes(run):
     assert {line["iterations"] for line in lines} == {1, 2}
     np.testing.assert_allclose([line["lr"] for line in lines], 3e-3, rtol=1e-5)
     assert all(0 < line["loss"] < 5 and 0 <= line["iou"] <= 1 for line in lines)
-    assert saved_steps(workdir) == [20, 25, 30]
+    assert saved_steps(workdir) == [16, 20, 24]
     previews = sorted(path.name for path in (workdir / "previews").iterdir())
-    assert previews == ["0000010.png", "0000020.png", "0000030.png"]
+    assert previews == ["0000010.png", "0000020.png", "0000024.png"]
     sheet = cv2.imread(str(workdir / "previews" / previews[0]))
-    assert sheet.shape == (64, 256, 3)  # two samples side by side, target and answer each
+    assert sheet.shape == (128, 256, 3)  # four samples, target and answer side by side
     assert sheet.std() > 10
     assert "tiny: a note" in said
     assert describe(parameter_counts(tiny.MODEL, tiny.variables()["params"], 11)) in said
-    assert "from step 0 of 30" in said
+    assert f"from step 0 of {STEPS}" in said
     assert f"next: python eval.py --checkpoint {workdir}" in said
 
 
@@ -172,7 +171,7 @@ def test_a_run_that_is_stopped_and_killed_ends_the_same(run, folder):
     # kill -9, at any moment after another checkpoint.
     process = start(*command)
     wait_for_step(process, workdir, stopped + 1)
-    time.sleep(random.uniform(0, 0.5))
+    time.sleep(random.uniform(0, 0.2))
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -186,29 +185,6 @@ def test_a_run_that_is_stopped_and_killed_ends_the_same(run, folder):
     assert got.step == expected.step == STEPS
     jax.tree.map(np.testing.assert_array_equal, got.params, expected.params)
     jax.tree.map(np.testing.assert_array_equal, got.batch_stats, expected.batch_stats)
-
-    # Once it has ended there is nothing left to do.
-    said = finish(start(*command), 0)
-    assert "30 steps done" in said
-    assert metrics(workdir) == metrics(whole)
-
-
-def test_a_run_in_a_place_of_another_network(run, folder):
-    workdir, _ = run
-    said = finish(
-        start(
-            "--config",
-            folder / "tiny.py",
-            "--workdir",
-            workdir,
-            "--set",
-            "model.mask_channels=[8,8,8,4]",
-        ),
-        2,
-    )
-    assert f"{workdir}/checkpoints/30" in said
-    assert "another configuration" in said
-    assert "Traceback" not in said
 
 
 def test_without_data_and_weights_all_is_said_at_once(tmp_path):
@@ -243,7 +219,6 @@ def train_here(monkeypatch, folder):
 
     def call(*arguments: object) -> None:
         words = ["train.py", "--config", folder / "tiny.py", *arguments]
-        words += ["--set", "train.batch_size=4"]
         monkeypatch.setattr(sys, "argv", [str(word) for word in words])
         train.main()
 
