@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -196,13 +195,6 @@ def test_without_data_and_weights_all_is_said_at_once(tmp_path):
         assert line.startswith("error: ")
         assert part in line
     assert not workdir.exists()
-
-
-def test_help_is_quick():
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "--config" in finish(start("--help"), 0)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
 @pytest.fixture
