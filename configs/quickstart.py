@@ -6,7 +6,7 @@ python eval.py --checkpoint runs/quickstart --out runs/quickstart/eval
 
 import dataclasses
 
-from rsisrefiner_jax.config import Augment, Clicks, Config, Data, Eval, Model, Optim, Train
+from rsisrefiner_jax.config import Augment, Config, Data, Eval, Model, Optim, Train
 from rsisrefiner_jax.protocol import PRESETS
 
 config = Config(
@@ -27,15 +27,14 @@ config = Config(
     data=Data(
         train=("synthetic:train@256",),
         eval=("synthetic:test@256",),
-        augment=Augment(scale=(0.75, 1.75)),
+        augment=Augment(scale=(0.75, 2.0)),
         min_object_area=100,
     ),
-    clicks=Clicks(iterations=(1.0, 0.9, 0.8, 0.7, 0.6, 0.5)),  # it is tested with up to 20 clicks
     optim=Optim(lr=1e-3, milestones=(6,), warmup_steps=20, clip_norm=1.0),
     train=Train(
-        batch_size=12,
+        batch_size=8,
         epochs=8,
-        samples_per_epoch=720,
+        samples_per_epoch=900,
         checkpoint_every=150,
         preview_every=150,
         save_untrained=True,
