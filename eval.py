@@ -11,6 +11,7 @@ import dataclasses
 import json
 import zlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,28 @@ def main() -> None:
     )
 
     # Slow to import.
+    import jax
+
+    from rsisrefiner_jax import parallel
     from rsisrefiner_jax.data.spec import open_source
-    from rsisrefiner_jax.evaluation.evaluate import ResultLog, evaluate, summarize
+    from rsisrefiner_jax.evaluation.evaluate import evaluate
+    from rsisrefiner_jax.evaluation.processes import gather
     from rsisrefiner_jax.evaluation.report import Gallery, markdown, write_report
+    from rsisrefiner_jax.evaluation.results import ResultLog, summarize
     from rsisrefiner_jax.inference import load_model
 
+    parallel.initialize()
+    rank, count = jax.process_index(), jax.process_count()
     loaded = load_model(arguments.checkpoint, arguments.set)
     config = loaded.config
     if not arguments.protocol:
         chosen = config.protocol
-    image_size = config.model.image_size
-    chosen.check(image_size)
+    chosen.check(config.model.image_size)
+    require(
+        config.eval.seeds == 1 or chosen.click_strategy != "centre",
+        f"eval.seeds={config.eval.seeds}: the centre click draws nothing at random; "
+        "set protocol.click_strategy to random, jitter or human",
+    )
     specs = arguments.data or config.data.eval
     limit = config.eval.limit if arguments.limit is None else arguments.limit
     sources = {name: open_source(spec) for name, spec in zip(names(specs), specs, strict=True)}
@@ -74,34 +86,52 @@ def main() -> None:
             "protocol": dataclasses.asdict(chosen),
             "data": list(specs),
             "limit": limit,
+            "seeds": config.eval.seeds,
         },
+        rank,
+        count,
     )
     earlier = read_datasets(arguments.out / "results.json")
     datasets: dict[str, Any] = {}
     galleries = {}
+    everything = []
     for name, source in sources.items():
-        finished = log.of(name)
-        gallery = Gallery(arguments.out / "gallery", name, chosen, finished)
+        gallery = Gallery(arguments.out / "gallery", name, chosen)
 
-        def keep(result, scene, target, trace, gallery=gallery):
+        def keep(index, result, scene, target, trace, gallery=gallery):
             log.append(result)
-            gallery.add(result, scene, target, trace)
+            if rank == 0 and result.seed == 0:
+                gallery.add(index, result, scene, target, trace)
 
-        evaluation = evaluate(
-            loaded.predict,
-            source,
-            chosen,
-            image_size,
-            dataset=name,
-            limit=limit,
-            finished=finished,
-            on_object=keep,
-        )
-        datasets[name] = summarize(evaluation, chosen)
-        if not evaluation.timed and name in earlier:
-            for key in ("seconds_per_click", "objects_per_second"):
-                datasets[name][key] = earlier[name][key]
+        runs = []
+        for seed in range(config.eval.seeds):
+            own = evaluate(
+                loaded.network,
+                loaded.variables,
+                source,
+                chosen,
+                dataset=name,
+                batch_size=config.eval.batch_size,
+                rows=config.eval.rows,
+                rank=rank,
+                count=count,
+                seed=seed,
+                limit=limit,
+                finished=log.of(name, seed),
+                on_object=keep,
+                progress=rank == 0,
+            )
+            runs.append(gather(own, partial(log.of, name, seed)))
+        everything += [result for run in runs for result in run.results]
+        gallery.complete(runs[0].results)
+        datasets[name] = summarize(runs, chosen)
+        if datasets[name]["seconds_per_click"] is None and name in earlier:
+            timing = ("seconds_per_click", "objects_per_second", "passes_made", "passes_needed")
+            datasets[name] |= {key: earlier[name].get(key) for key in timing}
         galleries[name] = gallery
+    if rank != 0:
+        return
+    log.finish(everything)
     results = {
         "protocol": dataclasses.asdict(chosen),
         "model": {

@@ -30,10 +30,10 @@ config = Config(
         augment=Augment(scale=(0.75, 2.0)),
         min_object_area=100,
     ),
-    optim=Optim(lr=1e-3, milestones=(6,), warmup_steps=20, clip_norm=1.0),
+    optim=Optim(lr=1e-3, milestones=(8, 10), warmup_steps=20, clip_norm=1.0),
     train=Train(
         batch_size=8,
-        epochs=8,
+        epochs=11,
         samples_per_epoch=900,
         checkpoint_every=150,
         preview_every=150,

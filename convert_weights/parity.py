@@ -59,12 +59,21 @@ def frozen_features(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.
 
     @jax.jit
     def run(params: dict[str, Any]) -> list[jax.Array]:
-        def part(name: str, module: nn.Module, *inputs: Any) -> Any:
-            return module.apply({"params": params[name]}, *inputs)
+        def part(name: str, module: nn.Module, *inputs: Any, **how: Any) -> Any:
+            return module.apply({"params": params[name]}, *inputs, **how)
 
         coords = part("patch_embed_coords", PatchEmbed(sizes.width, sizes.patch_size), aux)
-        vit = ViT(sizes.width, sizes.depth, config.heads, sizes.patch_size, "windowed", (1, 1))
-        last = part("backbone", vit, (picture - IMAGE_MEAN) / IMAGE_STD, coords)[2]
+        vit = ViT(
+            sizes.width,
+            sizes.depth,
+            config.heads,
+            sizes.patch_size,
+            sizes.grid,
+            attention="windowed",
+            early_blocks=(1, 1),
+        )
+        tokens = part("backbone", vit, (picture - IMAGE_MEAN) / IMAGE_STD, method="embed")
+        last = part("backbone", vit, tokens, coords)[2]
         f_vit = last.reshape(1, sizes.grid, sizes.grid, sizes.width)
         levels = part("neck", SimpleFPN(sizes.fpn_channels), f_vit)
         return [last, *(level.transpose(0, 3, 1, 2) for level in levels)]

@@ -104,11 +104,11 @@ def next_click(
         wrong with the prediction and the other two mean nothing.
     """
     region, positive = inner_region(prob, target, pred_thr, inner_k)
-    yx, found = jax.vmap(_uniform_pixel)(keys, region)
+    yx, found = jax.vmap(uniform_pixel)(keys, region)
     return yx, positive.astype(jnp.int32), found
 
 
-def _uniform_pixel(key: Array, region: Array) -> tuple[Array, Array]:
+def uniform_pixel(key: Array, region: Array) -> tuple[Array, Array]:
     """A random True pixel of bool [h, w] as (y, x) float32, and whether there is one."""
     per_row = region.sum(-1, dtype=jnp.int32)
     up_to = jnp.cumsum(per_row)

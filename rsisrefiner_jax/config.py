@@ -193,10 +193,17 @@ class Parallel:
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """What an evaluation reads."""
+    """How an evaluation runs. None of it changes a result."""
 
-    batch_size: int = 1
+    batch_size: int = 8  # objects in flight on each device
+    rows: int | None = None  # objects in one forward pass; None = 1 on CPU, else batch_size
     limit: int | None = None  # objects per data set; None = all
+    seeds: int = 1  # repetitions, where protocol.click_strategy draws at random
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "rows", "limit", "seeds"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"eval.{name}={value} must be at least 1")
 
 
 @dataclasses.dataclass(frozen=True)

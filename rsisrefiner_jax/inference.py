@@ -1,21 +1,67 @@
-"""A checkpoint as a function from clicks to logits."""
+"""A checkpoint as the click loop's network."""
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
+from jax import Array
 
 from rsisrefiner_jax.checkpoint import load_weights
 from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Config, Model, apply_overrides
-from rsisrefiner_jax.models.refiner import abstract_variables, apply
+from rsisrefiner_jax.models.refiner import ImageFeatures, abstract_variables, apply
 from rsisrefiner_jax.parameters import parameter_counts
 from rsisrefiner_jax.weights import check_same
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """`Refiner` as `evaluation.click_loop.Network` asks for it: pure functions of variables.
+
+    variables: {"params", "batch_stats"}. Both parts of a pass are functions of their own, so that
+    the picture's share is computed once for all clicks on a crop.
+    """
+
+    config: Model
+
+    @property
+    def image_size(self) -> int:
+        """The side of the square input in pixels."""
+        return self.config.image_size
+
+    @property
+    def drafts(self) -> bool:
+        """Whether an empty previous mask is first drafted (the reference's double pass)."""
+        return self.config.first_pass == "double"
+
+    def features(self, variables: dict[str, Any], image: Array) -> ImageFeatures:
+        """image float32 [b, s, s, 3] in 0..1 -> what it alone decides."""
+        return apply(self.config, variables, image, method="image_features")
+
+    def logits(
+        self,
+        variables: dict[str, Any],
+        features: ImageFeatures,
+        prev_mask: Array,
+        clicks: Clicks,
+        draft: Array,
+        group: int,
+    ) -> Array:
+        """One pass, float32 [b, s, s]. draft bool [b]: the previous mask is not modulated."""
+        modulated = apply(self.config, variables, prev_mask, clicks, group=group, method="modulate")
+        modulated = jax.numpy.where(draft[:, None, None], prev_mask, modulated)
+        return apply(
+            self.config,
+            variables,
+            features,
+            prev_mask,
+            modulated,
+            clicks,
+            group=group,
+            method="answer",
+        )
 
 
 @dataclasses.dataclass
@@ -27,25 +73,10 @@ class LoadedModel:
     parameters: dict[str, int]
     step: int
 
-    def predict(self, x: np.ndarray, yx: np.ndarray, label: np.ndarray, double: bool) -> np.ndarray:
-        """Logits float32 [b, s, s] of one object (b = 2: the picture and its mirror image).
-
-        x float32 [b, s, s, 4]: picture / 255 and previous probabilities. yx float32 [b, k, 2]
-        and label int32 [b, k]: clicks in order, 1 positive, 0 negative, -1 unused. double: the
-        previous probabilities are all zero, so that two passes are due.
-        """
-        double = double and self.config.model.first_pass == "double"
-        clicks = Clicks(jnp.asarray(yx, jnp.float32), jnp.asarray(label, jnp.int32))
-        out = forward(
-            self.config.model, double, self.variables, jnp.asarray(x, jnp.float32), clicks
-        )
-        return np.asarray(out)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def forward(config: Model, double: bool, variables: dict[str, Any], x, clicks: Clicks):
-    """`apply` on the rows of one object."""
-    return apply(config, variables, x[..., :3], x[..., 3], clicks, double=double, group=x.shape[0])
+    @property
+    def network(self) -> Network:
+        """The function of `variables`."""
+        return Network(self.config.model)
 
 
 def load_model(directory: str | Path, overrides: Sequence[str] = ()) -> LoadedModel:

@@ -28,18 +28,22 @@ def initialize() -> None:
     """Joins the other processes when JAX_COORDINATOR_ADDRESS names a coordinator of several.
 
     How many there are and which one this is say JAX_NUM_PROCESSES and JAX_PROCESS_ID, or the
-    cluster's manager where jax knows it (Slurm, Open MPI, TPU pods). Compiled programs are kept on
-    disk, so that a second start is quick.
+    cluster's manager where jax knows it (Slurm, Open MPI, TPU pods).
     """
-    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        path = os.path.join(cache, "rsisrefiner_jax", "xla")
-        jax.config.update("jax_compilation_cache_dir", path)
+    keep_compiled_programs()
     if "JAX_COORDINATOR_ADDRESS" in os.environ and not jax.distributed.is_initialized():
         count, rank = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
         jax.distributed.initialize(
             num_processes=int(count) if count else None, process_id=int(rank) if rank else None
         )
+
+
+def keep_compiled_programs() -> None:
+    """Keeps compiled programs on disk, so that a second start is quick."""
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        path = os.path.join(cache, "rsisrefiner_jax", "xla")
+        jax.config.update("jax_compilation_cache_dir", path)
 
 
 def mean(tree: Any) -> Any:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rsisrefiner_jax import parallel
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.evaluation.simulate import ClickSession
+from rsisrefiner_jax.evaluation.session import ClickSession, Programs
 from rsisrefiner_jax.inference import LoadedModel, load_model
-from rsisrefiner_jax.protocol import PRESETS, Protocol
+from rsisrefiner_jax.protocol import PRESETS, Protocol, preset
 
 
 class Predictor:
@@ -17,28 +18,36 @@ class Predictor:
         predictor.set_image(rgb)
         probabilities = predictor.click(120, 310, positive=True)
 
-    Coordinates are (y, x) pixels of the picture.
+    Coordinates are (y, x) pixels of the picture. The network is compiled on creation (from a
+    second start on it is read from disk); what depends on a picture's size is compiled, in well
+    under a second, when the first one of about this size comes.
     """
 
     def __init__(self, model: LoadedModel, protocol: Protocol = PRESETS["paper"]):
-        self._model = model
-        self._protocol = protocol
+        self._programs = Programs(model.network, model.variables, protocol)
         self._session: ClickSession | None = None
 
     @classmethod
     def from_checkpoint(cls, directory: str | Path, protocol: str = "paper") -> "Predictor":
         """Raises UserError: no checkpoint there, or no such protocol."""
-        require(protocol in PRESETS, f"no protocol {protocol!r}; there are {', '.join(PRESETS)}")
-        return cls(load_model(directory), PRESETS[protocol])
+        chosen = preset(protocol)
+        parallel.keep_compiled_programs()
+        return cls(load_model(directory), chosen)
 
     def set_image(self, rgb: np.ndarray) -> None:
-        """Starts on a picture, uint8 [h, w, 3]. Raises UserError for anything else."""
+        """Starts on a picture, uint8 [h, w, 3], [h, w] (grey) or [h, w, 4] (alpha is dropped).
+
+        Raises UserError for anything else.
+        """
+        known = rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] in (3, 4))
         require(
-            rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3,
-            f"the picture must be uint8 [h, w, 3] in RGB order, not {rgb.dtype} {rgb.shape}",
+            rgb.dtype == np.uint8 and known and rgb.size > 0,
+            "the picture must be uint8 [h, w, 3] in RGB order (or grey [h, w], or RGBA), "
+            f"not {rgb.dtype} {rgb.shape}",
         )
-        size = self._model.config.model.image_size
-        self._session = ClickSession(self._model.predict, rgb, self._protocol, size)
+        rgb = np.stack([rgb] * 3, -1) if rgb.ndim == 2 else rgb[..., :3]
+        self._session = None  # its memory goes before the new one's comes
+        self._session = ClickSession(self._programs, rgb)
 
     def click(self, y: float, x: float, positive: bool = True) -> np.ndarray:
         """Adds a click; the new probabilities float32 [h, w]."""
@@ -65,6 +74,11 @@ class Predictor:
     def clicks(self) -> tuple[tuple[float, float, bool], ...]:
         """(y, x, positive) of every click so far."""
         return tuple((c.y, c.x, c.positive) for c in self._open().clicks)
+
+    @property
+    def compilations(self) -> int:
+        """How many programs were compiled so far."""
+        return self._programs.compilations
 
     def _open(self) -> ClickSession:
         require(self._session is not None, "no picture yet; call set_image first")

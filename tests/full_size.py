@@ -13,8 +13,7 @@ from convert_weights.convert import convert, nested
 from convert_weights.source import Source
 from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Model
-from rsisrefiner_jax.evaluation.simulate import Predict
-from rsisrefiner_jax.inference import forward
+from rsisrefiner_jax.inference import Network
 from tests.goldens import make_inputs
 from tests.stand_in_weights import make_state_dict, manifest
 
@@ -48,17 +47,10 @@ def convert_tensors(tensors: dict[str, np.ndarray], kind: str) -> dict[str, Any]
     return {name: nested(arrays, name) for name in ("params", "batch_stats")}
 
 
-def full_size_predict(mode: str, bias_shift: float) -> Predict:
-    """The stand-in RS-ISRefiner, logits moved by `bias_shift`, as the click loop's network."""
-    config = model(mode)
-    weights = jax.device_put(convert_tensors(shifted_state_dict(bias_shift), "rsisrefiner"))
-
-    def predict(x: np.ndarray, yx: np.ndarray, label: np.ndarray, double: bool) -> np.ndarray:
-        return np.asarray(
-            forward(config, double, weights, x, Clicks(jnp.asarray(yx), jnp.asarray(label)))
-        )
-
-    return predict
+def full_size_network(mode: str, bias_shift: float) -> tuple[Network, dict[str, Any]]:
+    """The stand-in RS-ISRefiner and its variables, logits moved by `bias_shift`."""
+    tensors = shifted_state_dict(bias_shift)
+    return Network(model(mode)), jax.device_put(convert_tensors(tensors, "rsisrefiner"))
 
 
 def model(mode: str) -> Model:

@@ -8,9 +8,10 @@ import pytest
 
 from rsisrefiner_jax.evaluation import metrics
 from rsisrefiner_jax.evaluation.clicker import next_click
-from rsisrefiner_jax.evaluation.simulate import ClickSession
+from rsisrefiner_jax.evaluation.session import ClickSession
 from rsisrefiner_jax.protocol import PRESETS
 from tests import full_size
+from tests.fakes import RecordingPrograms
 from tests.goldens import make_inputs
 
 GOLDEN = np.load(Path(__file__).parent / "goldens" / "e2e_evaluate_sample.npz")
@@ -32,23 +33,20 @@ def test_click_loop_equals_the_reference(case):
         key.removeprefix(f"{case}/"): GOLDEN[key] for key in GOLDEN if key.startswith(f"{case}/")
     }
     mode = case.split("_")[0]
-    predict = full_size.full_size_predict(mode, float(golden["bias_shift"]))
+    network, variables = full_size.full_size_network(mode, float(golden["bias_shift"]))
     seed, (height, width) = int(golden["image_seed"]), golden["size"].tolist()
     target = make_inputs.blob_mask(seed, height, width)
-    calls = []
-
-    def recorded(x, yx, label, double):
-        calls.append((yx, label, double))
-        return predict(x, yx, label, double)
-
-    session = ClickSession(recorded, make_inputs.image(seed, height, width), PROTOCOL, 448)
+    programs = RecordingPrograms(network, variables, PROTOCOL)
+    session = ClickSession(programs, make_inputs.image(seed, height, width))
     for step, expected in enumerate(golden["clicks_y_x_pos_idx"].tolist()):
         click = next_click(target, session.mask, session.clicks)
         assert [click.y, click.x, int(click.positive), step] == expected
+        programs.calls.clear()
         probs = session.click(*click)
         assert session.roi == tuple(golden["rois"][step].tolist())
-        yx, label, double = calls[-1]
-        assert double == (golden["passes"][step] == 2)
+        drafts = [call.draft for call in programs.calls]
+        assert drafts == ([True, False] if golden["passes"][step] == 2 else [False])
+        yx, label = programs.calls[-1].clicks
         points, signs = ordered_points(golden[f"step{step}/points"])
         np.testing.assert_allclose(yx[:, : step + 1], points, atol=1e-4)
         assert (label[:, : step + 1] == signs).all()

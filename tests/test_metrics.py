@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsisrefiner_jax.data.object_hash import object_hash
 from rsisrefiner_jax.evaluation import metrics
 
 GOLDEN = np.load(Path(__file__).parent / "goldens" / "noc_iou.npz")
@@ -60,8 +61,27 @@ def test_no_objects_is_not_a_number():
 
 def test_object_hash_depends_on_every_part_and_the_order():
     objects = [("a", 1, 10), ("b", 1, 20)]
-    assert metrics.object_hash(objects) == (
+    assert object_hash(objects) == (
         "sha256:48b8f02ff3aa9fb0643b1d37a98a062f0ef9a8f3bf534f6445cc348e9e229eda"
     )
     others = [[("a", 1, 10), ("b", 1, 21)], objects[::-1], [("a", 2, 10), ("b", 1, 20)]]
-    assert len({metrics.object_hash(other) for other in [objects, *others]}) == 4
+    assert len({object_hash(other) for other in [objects, *others]}) == 4
+
+
+def test_confidence_interval():
+    # Student's t of 0.975 with 2 degrees of freedom is 4.30265.
+    low, high = metrics.confidence_interval([1.0, 2.0, 4.0])
+    half = 4.30265 * np.std([1, 2, 4], ddof=1) / 3**0.5
+    np.testing.assert_allclose([low, high], [7 / 3 - half, 7 / 3 + half], rtol=1e-5)
+    assert metrics.confidence_interval([2.5, 2.5]) == [2.5, 2.5]
+    narrow = metrics.confidence_interval([1.0, 2.0, 4.0], level=0.5)
+    assert low < narrow[0] < 7 / 3 < narrow[1] < high
+
+
+def test_confidence_intervals_hold_the_mean_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    held = [
+        low <= 5 <= high
+        for low, high in (metrics.confidence_interval(rng.normal(5, 2, 4)) for _ in range(400))
+    ]
+    assert 0.92 < np.mean(held) < 0.98

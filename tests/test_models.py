@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 from rsisrefiner_jax import inference
@@ -18,6 +19,7 @@ from rsisrefiner_jax.models.refiner import abstract_variables, apply
 from rsisrefiner_jax.weights import merge, split
 from tests import tiny
 from tests.tiny import MODEL, SIZE
+from tests.whole_call import forward as whole_call
 
 ABLATIONS = {
     "paper": {},
@@ -65,7 +67,7 @@ def one_pass(model) -> np.ndarray:
 def forward(x: np.ndarray, clicks: Clicks, double: bool, model=MODEL) -> np.ndarray:
     """Logits [2, s, s] of the compiled network."""
     with tiny.quick_compilation():
-        return np.asarray(inference.forward(model, double, trained_variables(), x, clicks))
+        return np.asarray(whole_call(model, double, trained_variables(), x, clicks))
 
 
 def test_shapes_inside():
@@ -168,18 +170,25 @@ def test_the_double_pass_is_decided_per_sample():
     np.testing.assert_allclose(out[0], forward(again, clicks, False)[0], atol=1e-4)
 
 
-def test_first_pass_single_never_doubles(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        inference, "forward", lambda config, double, *_: asked.append(double) or np.zeros(1)
-    )
-    x, clicks = tiny.object_inputs()
-    for first_pass in ("double", "single"):
+def test_first_pass_single_never_doubles():
+    for first_pass, drafts in (("double", True), ("single", False)):
         config = dataclasses.replace(tiny.CONFIG, model=changed(first_pass=first_pass))
-        model = inference.LoadedModel(config, {}, {}, 0)
-        for double in (True, False):
-            model.predict(x, clicks.yx, clicks.label, double)
-    assert asked == [True, False, False, False]
+        assert inference.LoadedModel(config, {}, {}, 0).network.drafts == drafts
+
+
+def test_the_two_parts_make_the_whole():
+    network, (x, clicks) = inference.Network(MODEL), tiny.object_inputs()
+    empty = x * np.array([1, 1, 1, 0], np.float32)
+    with tiny.quick_compilation():
+        variables = trained_variables()
+        features = jax.jit(network.features)(variables, x[..., :3])
+        answer = jax.jit(network.logits, static_argnums=5)
+        again = answer(variables, features, x[..., 3], clicks, np.zeros(2, bool), 2)
+        draft = answer(variables, features, empty[..., 3], clicks, np.ones(2, bool), 2)
+        refined = answer(variables, features, nn.sigmoid(draft), clicks, np.zeros(2, bool), 2)
+    np.testing.assert_allclose(again, forward(x, clicks, False), atol=1e-5)
+    np.testing.assert_allclose(refined, forward(empty, clicks, True), atol=1e-5)
+    assert np.abs(refined - draft).max() > 1e-4
 
 
 def test_bfloat16_computes_nearly_the_same():
@@ -244,13 +253,17 @@ def test_where_the_gradient_goes_shows_in_its_work():
     x, clicks = tiny.object_inputs()
     mask = jnp.zeros(x.shape[:3])
 
-    def work(double: bool, **fields) -> float:
+    def work(double: bool, train: bool = True, **fields) -> float:
         model = changed(**fields)
         frozen, trainable = split(trained_variables()["params"], model.frozen)
 
         def loss(params):
             values = trained_variables() | {"params": merge(frozen, params)}
-            return apply(model, values, x[..., :3], mask, clicks, double=double).sum()
+            logits, _ = apply(
+                model, values, x[..., :3], mask, clicks,
+                double=double, train=train, mutable=("batch_stats",),
+            )  # fmt: skip
+            return logits.sum()
 
         return jax.jit(jax.grad(loss)).lower(trainable).cost_analysis()["flops"]
 
@@ -258,6 +271,8 @@ def test_where_the_gradient_goes_shows_in_its_work():
     assert work(True) > 1.8 * once
     assert work(True, first_pass_gradient=False) < 1.6 * once
     assert work(False, frozen=()) > 1.1 * once
+    # Outside of training the picture's share is computed once.
+    assert work(True, train=False) < 1.5 * once
 
 
 def test_windows_are_quarters_of_the_grid():
@@ -283,18 +298,17 @@ def test_windowed_attention_stays_inside_its_window():
     ("attention", "windowed"), [("global", []), ("windowed", [1, 2, 3, 4, 5, 7, 8, 9, 10, 11])]
 )
 def test_which_blocks_are_windowed(monkeypatch, attention, windowed):
-    windows = {}
+    windows = []
 
-    def block(heads, count, dtype, name):
-        windows[int(name.removeprefix("block_")) + 1] = count
+    def block(heads, count, dtype):
+        windows.append(count)
         return lambda x: x
 
     monkeypatch.setattr(vit, "Block", block)
-    network = vit.ViT(8, 12, 1, 16, attention, (2, 3))
-    jax.eval_shape(
-        lambda: network.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 16, 8)))
-    )
-    assert [i for i, count in windows.items() if count == 2] == windowed
+    network = vit.ViT(8, 12, 1, 16, 4, attention, (2, 3))
+    tokens = jnp.zeros((1, 16, 8))
+    jax.eval_shape(lambda: network.init(jax.random.key(0), tokens, tokens))
+    assert [i for i, count in enumerate(windows, start=1) if count == 2] == windowed
     assert len(windows) == 12
 
 

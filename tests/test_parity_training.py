@@ -14,12 +14,12 @@ from convert_weights import rules
 from convert_weights.convert import rules_of
 from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Model
-from rsisrefiner_jax.inference import forward
 from rsisrefiner_jax.losses import normalized_focal_loss
 from rsisrefiner_jax.models.refiner import apply
 from rsisrefiner_jax.weights import merge, split
 from tests import full_size
 from tests.goldens import make_inputs
+from tests.whole_call import forward
 
 pytestmark = pytest.mark.slow
 

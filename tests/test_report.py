@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.evaluation import paper_results, report
 from rsisrefiner_jax.evaluation.clicker import Click
-from rsisrefiner_jax.evaluation.evaluate import ObjectResult, evaluate, summarize
-from rsisrefiner_jax.protocol import PRESETS
-from tests.test_evaluate import SIZE, disks, scene, source
+from rsisrefiner_jax.evaluation.results import ObjectResult, ResultLog, summarize
+from tests import tiny
+from tests.fakes import PAPER, SHORT, Disks, evaluation, scene, source
 
-PAPER = PRESETS["paper"]
 ROOT = Path(__file__).parents[1]
 
 
@@ -25,14 +25,12 @@ ROOT = Path(__file__).parents[1]
 def written(tmp_path):
     galleries, datasets = {}, {}
     for name in ("isaid:val", "my <ships>"):
-        galleries[name] = report.Gallery(tmp_path / "gallery", name, PAPER)
-        evaluation = evaluate(
-            disks, source(), PAPER, SIZE, dataset=name, on_object=galleries[name].add,
-            progress=False,
-        )  # fmt: skip
-        datasets[name] = summarize(evaluation, PAPER)
+        galleries[name] = report.Gallery(tmp_path / "gallery", name, SHORT)
+        run = evaluation(source(), dataset=name, on_object=galleries[name].add)
+        galleries[name].complete(run.results)
+        datasets[name] = summarize([run], SHORT)
     results = {
-        "protocol": dataclasses.asdict(PAPER),
+        "protocol": dataclasses.asdict(SHORT),
         "model": {"kind": "rsisrefiner", "parameters": 3, "trainable": 2},
         "checkpoint": "runs/x",
         "datasets": datasets,
@@ -48,10 +46,10 @@ def test_results_json(written):
     entry = results["datasets"]["isaid:val"]
     assert set(entry) >= {
         "objects", "object_hash", "noc", "noc_std", "nof", "nof_at_max", "miou",
-        "seconds_per_click", "objects_per_second",
+        "seconds_per_click", "objects_per_second", "passes_made", "passes_needed",
     }  # fmt: skip
     assert entry["objects"] == 4
-    assert len(entry["miou"]) == 20
+    assert len(entry["miou"]) == 6
     assert re.fullmatch("sha256:[0-9a-f]{64}", entry["object_hash"])
 
 
@@ -81,8 +79,7 @@ def test_curve_is_a_picture(written):
 
 def test_unknown_targets_of_the_paper_stay_empty():
     protocol = dataclasses.replace(PAPER, noc_targets=(0.9, 0.95), early_stop=None)
-    evaluation = evaluate(disks, source(), protocol, SIZE, progress=False)
-    rows = report.comparison("nwpu", summarize(evaluation, protocol), "at_max")
+    rows = report.comparison("nwpu", summarize([evaluation(source())], protocol), "at_max")
     assert rows[0] == ["method", "NoC@90", "NoC@95", "NoF@90", "NoF@95", "s/click"]
     assert rows[-1] == ["paper: RS-ISRefiner (ViT-B)", "6.56", "-", "299", "-", "-"]
 
@@ -109,19 +106,34 @@ def test_gallery_keeps_the_best_and_the_worst(tmp_path):
     trace = report.Trace((), np.zeros(1, np.float32), (), np.zeros((100, 120), np.float32))
     results = [fake_result(index, (iou,)) for index, iou in enumerate(finals)]
     whole = report.Gallery(tmp_path / "whole", "d", PAPER, size=2)
-    for result in results:
-        whole.add(result, only, target, trace)
+    for index, result in enumerate(results):
+        whole.add(index, result, only, target, trace)
     assert (whole.best(), whole.worst()) == ([5, 3], [1, 4])
     kept = sorted(path.name for path in (tmp_path / "whole" / "d").iterdir())
     assert kept == ["000001.png", "000003.png", "000004.png", "000005.png"]
     first = report.Gallery(tmp_path / "resumed", "d", PAPER, size=2)
-    for result in results[:5]:
-        first.add(result, only, target, trace)
-    resumed = report.Gallery(tmp_path / "resumed", "d", PAPER, results[:5], size=2)
-    for result in results[5:]:
-        resumed.add(result, only, target, trace)
-    assert sorted(path.name for path in (tmp_path / "resumed" / "d").iterdir()) == kept
+    for index in (3, 0, 4, 2, 1):
+        first.add(index, results[index], only, target, trace)
+    resumed = report.Gallery(tmp_path / "resumed", "d", PAPER, size=2)
+    for index in (7, 5, 6):
+        resumed.add(index, results[index], only, target, trace)
+    resumed.complete(results)
+    assert (resumed.best(), resumed.worst()) == ([5, 3], [1, 4])
     assert all(resumed.picture(index)[1] for index in [*resumed.best(), *resumed.worst()])
+
+
+def test_gallery_does_not_depend_on_the_order(tmp_path):
+    only, target = scene("a", [(4, 6, 4, 6)]), np.zeros((100, 120), np.int8)
+    trace = report.Trace((), np.zeros(1, np.float32), (), np.zeros((100, 120), np.float32))
+    pictures = []
+    for seed in range(3):
+        gallery = report.Gallery(tmp_path / str(seed), "d", PAPER, size=2)
+        for index in np.random.default_rng(seed).permutation(9).tolist():
+            result = fake_result(index, (0.1 * (index // 2),))  # some are as good as others
+            gallery.add(index, result, only, target, trace)
+        assert (gallery.best(), gallery.worst()) == ([8, 6], [1, 0])
+        pictures.append(sorted(path.name for path in (tmp_path / str(seed) / "d").iterdir()))
+    assert pictures == [["000000.png", "000001.png", "000006.png", "000008.png"]] * 3
 
 
 def test_clicks_are_drawn_where_they_were_made():
@@ -165,8 +177,10 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, message):
 
 @pytest.fixture
 def eval_main(monkeypatch):
-    """eval.main with a fake network and a fake data set; returns the number of network calls."""
+    """eval.main with a fake network and a fake data set; returns the number of objects clicked."""
     from types import SimpleNamespace
+
+    import jax
 
     import rsisrefiner_jax.data.spec
     import rsisrefiner_jax.inference
@@ -175,27 +189,30 @@ def eval_main(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     import eval as command
 
-    calls = []
+    calls, append, devices = [], ResultLog.append, jax.devices()[:1]
 
-    def predict(*arguments):
-        calls.append(arguments)
-        return disks(*arguments)
+    def counted(log, result):
+        calls.append(result)
+        append(log, result)
 
     def load_model(directory, overrides):
         return SimpleNamespace(
             config=apply_overrides(Config(), ["model.image_size=64", *overrides]),
-            predict=predict,
+            network=Disks(),
             parameters={"frozen": 5, "trainable": 3, "unused": 1, "total": 9},
             variables={"weights": np.ones(3, np.float32)},
         )
 
     monkeypatch.setattr(rsisrefiner_jax.inference, "load_model", load_model)
     monkeypatch.setattr(rsisrefiner_jax.data.spec, "open_source", lambda spec: source())
+    monkeypatch.setattr(ResultLog, "append", counted)
+    monkeypatch.setattr(jax, "local_devices", lambda: devices)
 
     def main(*arguments):
         calls.clear()
         monkeypatch.setattr(sys, "argv", ["eval.py", *map(str, arguments)])
-        command.main()
+        with tiny.quick_compilation():
+            command.main()
         return len(calls)
 
     return main
@@ -206,7 +223,7 @@ def test_eval_py_end_to_end(tmp_path, eval_main, capsys):
         "--checkpoint", "runs/x", "--out", tmp_path, "--data", "coco:a,b/ships.json", "synthetic",
         "--set", "protocol.max_clicks=4",
     ]  # fmt: skip
-    assert eval_main(*arguments) > 0
+    assert eval_main(*arguments) == 8
     output = capsys.readouterr().out
     assert "## ships: 4 objects" in output
     results = json.loads((tmp_path / "results.json").read_text())
@@ -218,8 +235,33 @@ def test_eval_py_end_to_end(tmp_path, eval_main, capsys):
     assert [line["dataset"] for line in lines] == ["ships"] * 4 + ["synthetic"] * 4
     for name in ("table.md", "miou.png", "report.html"):
         assert (tmp_path / name).stat().st_size > 0
+    assert [line["object_id"] for line in lines] == [1, 2, 1, 3] * 2
+    assert all("seed" not in line for line in lines)
+    assert results["datasets"]["ships"]["passes_made"] > 0
     assert eval_main(*arguments) == 0
     assert json.loads((tmp_path / "results.json").read_text()) == results
+    # One object is lost, which is all that is clicked again.
+    kept = (tmp_path / "objects.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "objects.jsonl").write_text("".join(kept[:2] + kept[3:]))
+    assert eval_main(*arguments) == 1
+    assert (tmp_path / "objects.jsonl").read_text() == "".join(kept)
+
+
+def test_eval_py_repeats_what_is_random(tmp_path, eval_main, capsys):
+    arguments = [
+        "--checkpoint", "runs/x", "--out", tmp_path, "--data", "synthetic", "--limit", "2",
+        "--set", "protocol.max_clicks=4", "protocol.click_strategy=random", "eval.seeds=3",
+    ]  # fmt: skip
+    assert eval_main(*arguments) == 6
+    entry = json.loads((tmp_path / "results.json").read_text())["datasets"]["synthetic"]
+    assert (entry["objects"], entry["seeds"]) == (2, 3)
+    low, high = entry["noc_ci95"]["90"]
+    assert low <= entry["noc"]["90"] <= high
+    lines = [json.loads(line) for line in (tmp_path / "objects.jsonl").read_text().splitlines()]
+    assert [line.get("seed", 0) for line in lines] == [0, 0, 1, 1, 2, 2]
+    assert eval_main(*arguments) == 0
+    with pytest.raises(UserError, match="the centre click draws nothing at random"):
+        eval_main(*arguments, "protocol.click_strategy=centre")
 
 
 def test_names_of_data_sets(monkeypatch):

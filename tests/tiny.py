@@ -104,9 +104,12 @@ class SmallNetwork(nn.Module):
     config: Model
     axis_name: str | None = None
 
+    def image_features(self, image, *, train: bool):
+        return image
+
     @nn.compact
-    def __call__(self, image, aux, *, group: int, train: bool):
-        x = conv(jnp.concatenate([image, aux], -1), 4, 4, stride=4, name="backbone")
+    def __call__(self, features, aux, *, group: int, train: bool):
+        x = conv(jnp.concatenate([features, aux], -1), 4, 4, stride=4, name="backbone")
         x = nn.relu(BatchNorm(self.axis_name, name="norm")(x, train))
         return conv(x, 1, 1, name="head")[..., 0]
 

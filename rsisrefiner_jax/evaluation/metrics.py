@@ -1,9 +1,9 @@
 """What is counted: IoU, NoC, NoF and the mIoU curve (paper section IV-B)."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 
 def iou(target: np.ndarray, mask: np.ndarray) -> float:
@@ -39,6 +39,13 @@ def number_of_clicks(
     return float(np.mean(counts)), float(np.std(counts))
 
 
+def confidence_interval(values: Sequence[float], level: float = 0.95) -> list[float]:
+    """[low, high]: Student's interval of the mean of at least two independent values."""
+    mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
+    return [mean - half, mean + half]
+
+
 def number_of_failures(traces: Sequence[Sequence[float]], target: float) -> int:
     """NoF, strict: objects whose IoU never reaches `target`."""
     return sum(not reaches(np.asarray(ious), target).any() for ious in traces)
@@ -66,11 +73,3 @@ def miou_curve(traces: Sequence[Sequence[float]], max_clicks: int) -> np.ndarray
         row[: len(ious)] = ious
         row[len(ious) :] = ious[-1]
     return full.mean(axis=0)
-
-
-def object_hash(objects: Iterable[tuple[str, int, int]]) -> str:
-    """Identifies a list of evaluated objects: "sha256:..." over (image, object id, area)."""
-    digest = hashlib.sha256()
-    for image, object_id, area in objects:
-        digest.update(f"{image}\t{object_id}\t{area}\n".encode())
-    return f"sha256:{digest.hexdigest()}"

@@ -27,63 +27,60 @@ class Gallery:
     """Pictures of the best and the worst objects of one data set, kept in a folder as PNG files.
 
     Only an object that is among the best or worst so far is drawn, so that the folder stays small
-    and an evaluation that goes on after a crash finds the earlier pictures there.
+    and an evaluation that goes on after a crash finds the earlier pictures there. Objects are
+    known by their place in the data set and may finish in any order.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        dataset: str,
-        protocol: Protocol,
-        finished: Sequence[ObjectResult] = (),
-        size: int = 6,
-    ) -> None:
+    def __init__(self, directory: Path, dataset: str, protocol: Protocol, size: int = 6) -> None:
         self._directory = directory / re.sub(r"[^\w.-]+", "_", dataset)
         self._protocol = protocol
         self._size = size
-        self._results: list[ObjectResult] = []
-        self._efforts: list[tuple[int, float]] = []
-        for result in finished:
-            self._append(result)
+        self._results: dict[int, ObjectResult] = {}
 
-    def add(self, result: ObjectResult, scene: Scene, target: np.ndarray, trace: Trace) -> None:
+    def add(
+        self, index: int, result: ObjectResult, scene: Scene, target: np.ndarray, trace: Trace
+    ) -> None:
         """Draws an object if it is among the best or worst so far (`on_object` of `evaluate`)."""
-        self._append(result)
+        self._results[index] = result
         shown = {*self.best(), *self.worst()}
-        if len(self._results) - 1 not in shown:
+        if index not in shown:
             return
         picture = draw_object(scene.image, target, trace.probs > self._protocol.pred_thr, result)
         self._directory.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(self._path(len(self._results) - 1)), picture[..., ::-1])
+        cv2.imwrite(str(self._path(index)), picture[..., ::-1])
         for path in self._directory.glob("*.png"):
-            if int(path.stem) not in shown:
+            if int(path.stem) not in shown and int(path.stem) in self._results:
                 path.unlink()
 
+    def complete(self, results: Sequence[ObjectResult]) -> None:
+        """Takes the results of the whole data set, in order, those of earlier runs among them."""
+        self._results = dict(enumerate(results))
+
     def best(self) -> list[int]:
-        """Indices of the best objects, best first."""
+        """Places of the best objects, best first."""
         return self._ranked()[: self._size]
 
     def worst(self) -> list[int]:
-        """Indices of the worst objects, worst first; none of the best."""
+        """Places of the worst objects, worst first; none of the best."""
         return self._ranked()[self._size :][: -self._size - 1 : -1]
 
     def picture(self, index: int) -> tuple[ObjectResult, bytes]:
-        """An object and its PNG picture, empty if the file is gone."""
+        """An object and its PNG picture, empty if there is none."""
         path = self._path(index)
         return self._results[index], path.read_bytes() if path.exists() else b""
 
     def _path(self, index: int) -> Path:
         return self._directory / f"{index:06d}.png"
 
-    def _append(self, result: ObjectResult) -> None:
+    def _ranked(self) -> list[int]:
         """Few clicks to the highest target come first, then high final IoUs."""
         target, clicks = max(self._protocol.noc_targets), self._protocol.max_clicks
-        effort = clicks_needed(result.ious, target, clicks + 1), -result.ious[-1]
-        self._results.append(result)
-        self._efforts.append(effort)
 
-    def _ranked(self) -> list[int]:
-        return sorted(range(len(self._efforts)), key=self._efforts.__getitem__)
+        def effort(index: int) -> tuple[int, float, int]:
+            ious = self._results[index].ious
+            return clicks_needed(ious, target, clicks + 1), -ious[-1], index
+
+        return sorted(self._results, key=effort)
 
 
 def draw_object(
@@ -133,11 +130,20 @@ def comparison(name: str, entry: Mapping[str, Any], nof: str) -> Rows:
     seconds = entry["seconds_per_click"]
     ours = [
         "this run",
-        *(f"{entry['noc'][t]:.2f} ± {entry['noc_std'][t]:.2f}" for t in targets),
-        *(str(failures[t]) for t in targets),
+        *(_noc(entry, t) for t in targets),
+        *(f"{failures[t]:.4g}" for t in targets),
         "-" if seconds is None else f"{seconds:.3f}",
     ]
     return [header, ours, *_paper_rows(name.partition(":")[0], targets)]
+
+
+def _noc(entry: Mapping[str, Any], target: str) -> str:
+    """Mean and standard deviation over objects, and over several seeds the mean's 95 % interval."""
+    text = f"{entry['noc'][target]:.2f} ± {entry['noc_std'][target]:.2f}"
+    if "noc_ci95" in entry:
+        low, high = entry["noc_ci95"][target]
+        text += f" [{low:.2f}, {high:.2f}]"
+    return text
 
 
 def _paper_rows(dataset: str, targets: Sequence[str]) -> Rows:

@@ -1,179 +1,157 @@
-"""Zoom-in: the crop of the image that the network looks at (RITM, with MFP's paste-back)."""
+"""Zoom-in on the device: the crop that the network looks at (RITM, with MFP's paste-back).
 
-from collections.abc import Sequence
+Functions of one object, to be vmapped. A crop (`roi`) is int32 [4]: first row, last row, first
+column, last column, all inclusive, in pixels of the image. Images may be padded below and to the
+right; `size` int32 [2] is their real height and width, and nothing depends on the padding.
 
-import numpy as np
+Decisions are made in float64, as the field's harnesses make them on the host: where a box is
+rounded and whether a crop is kept must not depend on where the code runs.
+"""
 
-from rsisrefiner_jax.evaluation.clicker import Click, bounding_box
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from rsisrefiner_jax.clicks import Clicks
+from rsisrefiner_jax.ops.window import extent, in_window, resample
 from rsisrefiner_jax.protocol import Protocol
-
-# (first row, last row, first column, last column), all inclusive, in pixels of the image.
-Roi = tuple[int, int, int, int]
 
 
 def next_roi(
-    roi: Roi | None, probs: np.ndarray, clicks: Sequence[Click], protocol: Protocol
-) -> Roi | None:
+    roi: Array, cropped: Array, probs: Array, clicks: Clicks, size: Array, protocol: Protocol
+) -> tuple[Array, Array]:
     """The crop for the next network call.
 
     Args:
-        roi: the crop in force, None if there is none yet.
+        roi, cropped: the crop in force and whether there is one (before the first click and while
+            the protocol skips cropping there is none).
         probs: float32 [h, w], probabilities after the clicks before the last one.
-        clicks: all clicks, the new one included.
+        clicks: all clicks [k], the new one included; pixels of the image.
+        size: int32 [2].
 
     Returns:
-        The crop, or None to look at the whole image without cropping. The crop in force stays
-        unless a positive click leaves it or the predicted object has moved away from it.
+        The crop, and False if it stands for the whole image looked at without cropping. The crop
+        in force stays unless a positive click leaves it or the object has moved away from it.
     """
-    if len(clicks) <= protocol.zoom_skip_clicks:
-        return None
-    candidate = object_roi(
-        probs > protocol.zoom_prob_thr, clicks, protocol.zoom_expansion, protocol.zoom_min_crop
+    whole = whole_image(size)
+    mask = probs > protocol.zoom_prob_thr
+    box = object_roi(mask, clicks, size, protocol.zoom_expansion, protocol.zoom_min_crop)
+    empty = ~mask.any()
+    candidate = jnp.where(empty, whole, box)
+    keep = (
+        cropped
+        & (protocol.zoom_refresh != "always")
+        & holds_positive_clicks(roi, clicks)
+        & overlaps(candidate, roi, protocol.zoom_recompute_iou)
     )
-    if candidate is None:
-        if protocol.zoom_skip_clicks >= 0:
-            return None
-        candidate = whole(probs.shape)
-    if (
-        roi is None
-        or protocol.zoom_refresh == "always"
-        or not holds_positive_clicks(roi, clicks)
-        or box_iou(candidate, roi) < protocol.zoom_recompute_iou
-    ):
-        return candidate
-    return roi
+    skip = (clicks.label >= 0).sum() <= protocol.zoom_skip_clicks
+    if protocol.zoom_skip_clicks >= 0:
+        skip |= empty
+    return jnp.where(skip, whole, jnp.where(keep, roi, candidate)), ~skip
 
 
-def whole(shape: tuple[int, ...]) -> Roi:
-    """The crop that is all of an image of this shape (h, w, ...)."""
-    return 0, shape[0] - 1, 0, shape[1] - 1
+def whole_image(size: Array) -> Array:
+    """The crop that is all of an image of this size."""
+    zero = jnp.zeros_like(size[0])
+    return jnp.stack([zero, size[0] - 1, zero, size[1] - 1])
 
 
-def object_roi(
-    mask: np.ndarray, clicks: Sequence[Click], expansion: float, min_crop: int
-) -> Roi | None:
-    """The expanded box of a mask (bool [h, w]) and the positive clicks; None for an empty mask."""
-    box = bounding_box(mask)
-    if box is None:
-        return None
-    rows = [box[0], box[1], *(int(click.y) for click in clicks if click.positive)]
-    columns = [box[2], box[3], *(int(click.x) for click in clicks if click.positive)]
-    return expand_box(
-        (min(rows), max(rows), min(columns), max(columns)), mask.shape, expansion, min_crop
-    )
+def object_roi(mask: Array, clicks: Clicks, size: Array, expansion: float, min_crop: int) -> Array:
+    """The box of a mask (bool [h, w], not empty) and the positive clicks, expanded.
 
-
-def expand_box(box: Roi, shape: tuple[int, ...], expansion: float, min_crop: int) -> Roi:
-    """`box` enlarged about its centre, at least `min_crop` pixels a side, cut to the image."""
-    top, bottom = _expand_side(box[0], box[1], shape[0], expansion, min_crop)
-    left, right = _expand_side(box[2], box[3], shape[1], expansion, min_crop)
-    return top, bottom, left, right
+    It is enlarged about its centre, at least `min_crop` pixels a side, and cut to the image.
+    """
+    sides: list[Array] = []
+    for axis in (0, 1):
+        first, last = extent(mask.any(1 - axis))
+        at = clicks.yx[:, axis].astype(jnp.int32)  # truncates
+        positive = clicks.label == 1
+        first = jnp.minimum(first, jnp.where(positive, at, first).min())
+        last = jnp.maximum(last, jnp.where(positive, at, last).max())
+        sides += _expand_side(first, last, size[axis], expansion, min_crop)
+    return jnp.stack(sides)
 
 
 def _expand_side(
-    low: int, high: int, length: int, expansion: float, min_crop: int
-) -> tuple[int, int]:
-    centre = 0.5 * (low + high)
-    size = max(expansion * (high - low + 1), min_crop)
-    # Python's round goes to even at halves, as the reference's does.
-    return max(round(centre - 0.5 * size), 0), min(round(centre + 0.5 * size), length - 1)
+    first: Array, last: Array, length: Array, expansion: float, min_crop: int
+) -> tuple[Array, Array]:
+    with jax.enable_x64(True):
+        centre = (first + last).astype(jnp.float64) / 2
+        size = jnp.maximum(expansion * (last - first + 1).astype(jnp.float64), float(min_crop))
+        # Rounds halves to even, as the reference does.
+        low = jnp.round(centre - 0.5 * size).astype(jnp.int32)
+        high = jnp.round(centre + 0.5 * size).astype(jnp.int32)
+    return jnp.maximum(low, 0), jnp.minimum(high, length - 1)
 
 
-def holds_positive_clicks(roi: Roi, clicks: Sequence[Click]) -> bool:
+def holds_positive_clicks(roi: Array, clicks: Clicks) -> Array:
     """Whether every positive click lies in `roi`, whose last row and column count as outside."""
-    top, bottom, left, right = roi
-    return all(
-        top <= click.y < bottom and left <= click.x < right for click in clicks if click.positive
-    )
+    y, x = clicks.yx[:, 0], clicks.yx[:, 1]
+    inside = (roi[0] <= y) & (y < roi[1]) & (roi[2] <= x) & (x < roi[3])
+    return (inside | (clicks.label != 1)).all()
 
 
-def box_iou(a: Roi, b: Roi) -> float:
-    """RITM's IoU of two boxes: the product of the IoUs of their sides, hulls taken as unions."""
-    return _interval_iou(a[:2], b[:2]) * _interval_iou(a[2:], b[2:])
+def overlaps(a: Array, b: Array, least: float) -> Array:
+    """Whether RITM's IoU of two boxes is at least `least`.
 
-
-def _interval_iou(a: tuple[int, int], b: tuple[int, int]) -> float:
-    intersection = max(0, min(a[1], b[1]) - max(a[0], b[0]) + 1)
-    return intersection / (max(a[1], b[1]) - min(a[0], b[0]) + 1)
-
-
-def crop_size(roi: Roi, zoom_size: int, keep_aspect: bool) -> tuple[int, int]:
-    """(height, width) in pixels to which the crop is resized."""
-    height, width = roi[1] - roi[0] + 1, roi[3] - roi[2] + 1
-    if not keep_aspect:
-        return zoom_size, zoom_size
-    scale = zoom_size / max(height, width)
-    return max(round(height * scale), 1), max(round(width * scale), 1)
-
-
-def to_crop(points: np.ndarray, roi: Roi, size: tuple[int, int]) -> np.ndarray:
-    """Image coordinates (y, x), float [..., 2], in a crop `roi` resized to `size`."""
-    return (points - _origin(roi)) * _scale(roi, size)
-
-
-def to_image(points: np.ndarray, roi: Roi, size: tuple[int, int]) -> np.ndarray:
-    """The inverse of `to_crop`."""
-    return points / _scale(roi, size) + _origin(roi)
-
-
-def _origin(roi: Roi) -> np.ndarray:
-    return np.array([roi[0], roi[2]], np.float64)
-
-
-def _scale(roi: Roi, size: tuple[int, int]) -> np.ndarray:
-    return np.array([size[0] / (roi[1] - roi[0] + 1), size[1] / (roi[3] - roi[2] + 1)])
-
-
-def cut(array: np.ndarray, roi: Roi) -> np.ndarray:
-    """The pixels of `roi`: a view of an [h, w, ...]."""
-    return array[roi[0] : roi[1] + 1, roi[2] : roi[3] + 1]
-
-
-def paste(probs: np.ndarray, crop: np.ndarray, roi: Roi, outside: str) -> np.ndarray:
-    """A new full map (float32 [h, w]): `crop` inside `roi`, around it `probs` or zeros."""
-    full = probs.copy() if outside == "keep" else np.zeros_like(probs)
-    cut(full, roi)[...] = crop
-    return full
-
-
-def resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear, the corner pixels' centres staying corners (PyTorch's align_corners=True).
-
-    Takes any numeric [h, w, ...], returns float32 [height, width, ...]. Positions are computed in
-    float32, as PyTorch does, and columns before rows.
+    It is the product of the IoUs of their sides, hulls taken as unions.
     """
-    above, below, down = _taps(array.shape[0], height)
-    left, right, across = _taps(array.shape[1], width)
-    down = down.reshape(-1, *[1] * (array.ndim - 1))
-    across = across.reshape(-1, *[1] * (array.ndim - 2))
-
-    def columns(rows: np.ndarray) -> np.ndarray:
-        return _blend(np.take(rows, left, 1), np.take(rows, right, 1), across)
-
-    shrinks = height < array.shape[0]  # then only some of the rows are needed
-    source = array if shrinks else columns(array)
-    resized = np.empty((height, width, *array.shape[2:]), np.float32)
-    for start in range(0, height, 64):  # blocks of rows that stay in the processor's cache
-        rows = slice(start, start + 64)
-        upper, lower = np.take(source, above[rows], 0), np.take(source, below[rows], 0)
-        if shrinks:
-            upper, lower = columns(upper), columns(lower)
-        resized[rows] = _blend(upper, lower, down[rows])
-    return resized
+    with jax.enable_x64(True):
+        first, last = jnp.maximum(a[::2], b[::2]), jnp.minimum(a[1::2], b[1::2])
+        low, high = jnp.minimum(a[::2], b[::2]), jnp.maximum(a[1::2], b[1::2])
+        intersection = jnp.maximum(last - first + 1, 0).astype(jnp.float64)
+        sides = intersection / (high - low + 1).astype(jnp.float64)
+        return sides[0] * sides[1] >= least
 
 
-def _blend(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """a * (1 - weight) + b * weight in float32; float32 arguments are overwritten."""
-    a, b = a.astype(np.float32, copy=False), b.astype(np.float32, copy=False)
-    a *= np.float32(1) - weight
-    b *= weight
-    a += b
-    return a
+def crop_size(roi: Array, zoom_size: int, keep_aspect: bool) -> Array:
+    """int32 [2]: height and width in pixels to which the crop is resized."""
+    if not keep_aspect:
+        return jnp.full(2, zoom_size, jnp.int32)
+    with jax.enable_x64(True):
+        sides = (roi[1::2] - roi[::2] + 1).astype(jnp.float64)
+        scaled = jnp.round(sides * (zoom_size / sides.max())).astype(jnp.int32)
+    return jnp.maximum(scaled, 1)
 
 
-def _taps(length: int, resized: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For every output position its two neighbours in the input and the weight of the second."""
-    step = np.float32((length - 1) / (resized - 1)) if resized > 1 else np.float32(0)
-    position = step * np.arange(resized, dtype=np.float32)
-    first = np.minimum(position.astype(np.int64), length - 1)
-    return first, np.minimum(first + 1, length - 1), position - first.astype(np.float32)
+def to_crop(yx: Array, roi: Array, crop: Array, mirror_side: int | None = None) -> Array:
+    """Image coordinates float32 [k, 2] in a crop `roi` resized to `crop` (int32 [2]).
+
+    mirror_side: mirror the columns within a square of this side.
+    """
+    with jax.enable_x64(True):
+        scale = crop.astype(jnp.float64) / (roi[1::2] - roi[::2] + 1).astype(jnp.float64)
+        moved = (yx.astype(jnp.float64) - roi[::2].astype(jnp.float64)[None]) * scale[None]
+        if mirror_side is not None:
+            moved = jnp.stack([moved[:, 0], mirror_side - 1 - moved[:, 1]], 1)
+        return moved.astype(jnp.float32)
+
+
+def look(x: Array, roi: Array, crop: Array, side: int) -> Array:
+    """The crop `roi` of x [h, w, c], resized to `crop`, in a square canvas of zeros: float32."""
+    canvas, inside = resample(x, roi, _corner(crop), (side, side))
+    return jnp.where(inside[..., None], canvas, 0)
+
+
+def paste(probs: Array, answer: Array, roi: Array, crop: Array, outside: str) -> Array:
+    """The inverse of `look`, for a batch: `answer` [b, s, s] inside each roi [b, 4].
+
+    Around it stays `probs` [b, h, w], or there are zeros; crop is int32 [b, 2].
+    """
+
+    def within(size: tuple[int, int], corner: Array) -> Array:
+        def one(probs: Array, answer: Array, roi: Array, crop: Array, corner: Array) -> Array:
+            full = probs if outside == "keep" else jnp.zeros_like(probs)
+            old = jax.lax.dynamic_slice(full, corner, size)
+            moved = roi - jnp.repeat(corner, 2, total_repeat_length=4)
+            new, inside = resample(answer[..., None], _corner(crop), moved, size)
+            return jax.lax.dynamic_update_slice(full, jnp.where(inside, new[..., 0], old), corner)
+
+        return jax.vmap(one)(probs, answer, roi, crop, corner)
+
+    return in_window(within, roi, probs.shape[1:])
+
+
+def _corner(crop: Array) -> Array:
+    """The window of this size in the upper left corner."""
+    return whole_image(crop)

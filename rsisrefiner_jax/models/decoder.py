@@ -78,15 +78,15 @@ class DecoderLayer(nn.Module):
 
     @nn.compact
     def __call__(self, token, feature):
-        d = self.dtype
-        y = Attention(self.heads, d, name="token_attends")(token, feature, feature)
+        d, width = self.dtype, token.shape[-1]
+        y = Attention(width, self.heads, d, name="token_attends")(token, feature, feature)
         token = layer_norm(token + y, name="norm_1", dtype=d)
-        y = Attention(self.heads, d, name="token_self")(token, token, token)
+        y = Attention(width, self.heads, d, name="token_self")(token, token, token)
         token = layer_norm(token + y, name="norm_2", dtype=d)
-        y = gelu(linear(token, 4 * token.shape[-1], name="mlp_in", dtype=d))
-        y = linear(y, token.shape[-1], name="mlp_out", dtype=d)
+        y = gelu(linear(token, 4 * width, name="mlp_in", dtype=d))
+        y = linear(y, width, name="mlp_out", dtype=d)
         token = layer_norm(token + y, name="norm_3", dtype=d)
-        y = Attention(self.heads, d, name="feature_attends")(feature, token, token)
+        y = Attention(width, self.heads, d, name="feature_attends")(feature, token, token)
         return token, layer_norm(feature + y, name="norm_4", dtype=d)
 
 
@@ -99,7 +99,7 @@ class FinalToken(nn.Module):
     @nn.compact
     def __call__(self, token, feature):
         d, width = self.dtype, token.shape[-1]
-        y = Attention(self.heads, d, name="token_attends")(token, feature, feature)
+        y = Attention(width, self.heads, d, name="token_attends")(token, feature, feature)
         x = layer_norm(token + y, name="norm", dtype=d)[:, 0]
         x = gelu(linear(x, width // 2, name="mlp_in", dtype=d))
         return linear(x, width // 4, name="mlp_out", dtype=d)

@@ -1,32 +1,44 @@
 """Early fusion of ViT features, and their fusion with the convolutional ones (equations 1 to 3)."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.nn.initializers import ones
 
-from rsisrefiner_jax.models.layers import Attention, BatchNorm, Up2, gelu, layer_norm, linear
+from rsisrefiner_jax.models.layers import Attention, BatchNorm, Up2, gelu
 
 
-def early_fusion(first, second, kind: str, dtype=None):
+def early_fusion(first: Array, second: Array, kind: str, gate: Callable[[Array], Array]) -> Array:
     """F_early from two early ViT blocks, [b, n, e] each (equation 1 for `gated`; Table VIII).
 
     gated: w = sigmoid(W [first, second] + b); F_early = w * first + (1 - w) * second.
-    fixed: their mean. first, second: that one alone.
+    fixed: their mean. first, second: that one alone. gate: the linear layer [b, n, 2e] -> e.
     """
-    # The gate exists in every variant, so that one checkpoint serves all of them.
-    both = jnp.concatenate([first, second], -1)
-    gate = nn.sigmoid(linear(both, first.shape[-1], name="gate", dtype=dtype))
+    # The gate runs in every variant, so that one checkpoint serves all of them.
+    weight = nn.sigmoid(gate(jnp.concatenate([first, second], -1)))
     if kind == "fixed":
         return 0.5 * (first + second)
     if kind == "first":
         return first
     if kind == "second":
         return second
-    return gate * first + (1 - gate) * second
+    return weight * first + (1 - weight) * second
+
+
+class ImageProjections(NamedTuple):
+    """What the fusion reads of F_IFE. It depends on the picture alone. All [b, n, e]."""
+
+    extracted: Array  # F_IFE
+    key: Array  # of the first attention
+    value: Array  # of the first attention
+    query: Array  # of the second attention
 
 
 class ImageFeatureFusion(nn.Module):
-    """F_early [b, n, e] and F_IFE [b, s, s, e] -> F_HQ [b, 4s, 4s, e/4].
+    """F_early [b, n, e] and the projections of F_IFE -> F_HQ [b, 4s, 4s, e/4], n = s * s.
 
     F_early' = LN(F_early + theta * CA(F_early, F_IFE))   (equation 2)
     F_IFE'   = LN(F_IFE + CA(F_IFE, F_early'))            (equation 3)
@@ -34,26 +46,49 @@ class ImageFeatureFusion(nn.Module):
     (Table VII).
     """
 
+    width: int  # e
     heads: int
     theta: str | float
     axis_name: str | None = None
     dtype: jnp.dtype | None = None
 
-    @nn.compact
-    def __call__(self, early, extracted, train: bool):
-        d = self.dtype
-        b, side, _, width = extracted.shape
-        extracted = extracted.reshape(b, -1, width)
-        theta = self.param("theta", ones, (width,)).astype(early.dtype)
+    def setup(self):
+        d, width = self.dtype, self.width
+        self.learned_theta = self.param("theta", ones, (width,))
+        self.early_attends = Attention(width, self.heads, d)
+        self.norm_1 = nn.LayerNorm(1e-5, use_fast_variance=False, dtype=d)
+        self.extractor_attends = Attention(width, self.heads, d)
+        self.norm_2 = nn.LayerNorm(1e-5, use_fast_variance=False, dtype=d)
+        self.up_1 = Up2(width // 2, d)
+        self.up_norm_1 = BatchNorm(self.axis_name, d)
+        self.up_2 = Up2(width // 4, d)
+        self.up_norm_2 = BatchNorm(self.axis_name, d)
+
+    def project(self, extracted: Array) -> ImageProjections:
+        """F_IFE [b, s, s, e] -> what `__call__` reads of it."""
+        x = extracted.reshape(extracted.shape[0], -1, self.width)
+        return ImageProjections(
+            extracted=x,
+            key=self.early_attends.project(x, "key"),
+            value=self.early_attends.project(x, "value"),
+            query=self.extractor_attends.project(x, "query"),
+        )
+
+    def __call__(self, early: Array, image: ImageProjections, train: bool) -> Array:
+        theta = self.learned_theta.astype(early.dtype)
         if not isinstance(self.theta, str):  # else it is learned
             theta = jnp.full_like(theta, self.theta)
-        y = Attention(self.heads, d, name="early_attends")(early, extracted, extracted)
-        early = layer_norm(early + theta[None, None] * y, name="norm_1", dtype=d)
+        query = self.early_attends.project(early, "query")
+        y = self.early_attends.attend(query, image.key, image.value)
+        early = self.norm_1(early + theta[None, None] * y)
         self.sow("intermediates", "F_early_updated", early)
-        y = Attention(self.heads, d, name="extractor_attends")(extracted, early, early)
-        x = layer_norm(extracted + y, name="norm_2", dtype=d)
+        key = self.extractor_attends.project(early, "key")
+        value = self.extractor_attends.project(early, "value")
+        x = self.norm_2(image.extracted + self.extractor_attends.attend(image.query, key, value))
         self.sow("intermediates", "F_IFE_updated", x)
-        x = Up2(width // 2, d, name="up_1")(x.reshape(b, side, side, width))
-        x = gelu(BatchNorm(self.axis_name, d, name="up_norm_1")(x, train))
-        x = Up2(width // 4, d, name="up_2")(x)
-        return gelu(BatchNorm(self.axis_name, d, name="up_norm_2")(x, train))
+        b, n, width = x.shape
+        side = round(n**0.5)
+        x = self.up_1(x.reshape(b, side, side, width))
+        x = gelu(self.up_norm_1(x, train))
+        x = self.up_2(x)
+        return gelu(self.up_norm_2(x, train))

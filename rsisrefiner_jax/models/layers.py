@@ -5,6 +5,7 @@ are float32. Each function makes a submodule of the Linen module that is running
 """
 
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,16 @@ def conv(x, features: int, size: int, *, name: str, stride: int = 1, depthwise=F
     """size x size convolution with zero padding (size - 1) // 2."""
     groups = x.shape[-1] if depthwise else 1
     init = uniform(size * size * x.shape[-1] // groups)
+    return _conv(features, size, stride, groups, init, init, dtype, name)(x)
+
+
+def conv_relu(x, features: int, size: int, *, name: str, stride: int = 1, dtype=None):
+    """Convolution then ReLU, initialised by Kaiming's normal rule (fan out), bias 0."""
+    init = normal(math.sqrt(2 / (features * size * size)))
+    return nn.relu(_conv(features, size, stride, 1, init, zeros, dtype, name)(x))
+
+
+def _conv(features, size, stride, groups, kernel_init, bias_init, dtype, name) -> nn.Conv:
     pad = (size - 1) // 2
     return nn.Conv(
         features,
@@ -43,26 +54,18 @@ def conv(x, features: int, size: int, *, name: str, stride: int = 1, depthwise=F
         stride,
         ((pad, pad), (pad, pad)),
         feature_group_count=groups,
-        kernel_init=init,
-        bias_init=init,
+        kernel_init=kernel_init,
+        bias_init=bias_init,
         dtype=dtype,
+        # XLA runs a 1x1 convolution at half the speed of the matrix product that it is.
+        conv_general_dilated=_pointwise if size == stride == groups == 1 else None,
         name=name,
-    )(x)
+    )
 
 
-def conv_relu(x, features: int, size: int, *, name: str, stride: int = 1, dtype=None):
-    """Convolution then ReLU, initialised by Kaiming's normal rule (fan out), bias 0."""
-    pad = (size - 1) // 2
-    y = nn.Conv(
-        features,
-        (size, size),
-        stride,
-        ((pad, pad), (pad, pad)),
-        kernel_init=normal(math.sqrt(2 / (features * size * size))),
-        dtype=dtype,
-        name=name,
-    )(x)
-    return nn.relu(y)
+def _pointwise(x, kernel, *_, precision=None, **__):
+    """The 1x1 convolution, by the signature of `jax.lax.conv_general_dilated`."""
+    return jnp.matmul(x, kernel[0, 0], precision=precision)
 
 
 def layer_norm(x, *, name: str, epsilon: float = 1e-5, dtype=None):
@@ -162,43 +165,67 @@ class Attention(nn.Module):
     query [b, n, c], key and value [b, m, c] -> [b, n, c] (n = 1 where m = 1, see below).
     """
 
+    width: int  # c
     heads: int
     dtype: jnp.dtype | None = None
 
-    @nn.compact
+    def setup(self):
+        self.in_proj = PackedProjection(self.width)
+        self.out_proj = nn.Dense(self.width, kernel_init=uniform(self.width), dtype=self.dtype)
+
     def __call__(self, query, key, value):
-        width = query.shape[-1]
-        kernel, bias = PackedProjection(name="in_proj")(width)
-        query, key, value, kernel, bias = nn.dtypes.promote_dtype(
-            query, key, value, kernel, bias, dtype=self.dtype
-        )
-        wq, wk, wv = jnp.split(kernel, 3, axis=1)
-        bq, bk, bv = jnp.split(bias[None, None], 3, axis=2)
-        v = value @ wv + bv
-        attended = v
-        if key.shape[1] > 1:  # the softmax over a single key is 1, whatever the query
-            attended = attend(query @ wq + bq, key @ wk + bk, v, self.heads)
-        init = uniform(width)
-        return nn.Dense(width, kernel_init=init, dtype=self.dtype, name="out_proj")(attended)
+        v = self.project(value, "value")
+        if key.shape[1] == 1:  # the softmax over a single key is 1, whatever the query
+            return self.out_proj(v)
+        return self.attend(self.project(query, "query"), self.project(key, "key"), v)
+
+    def project(self, x, part: Literal["query", "key", "value"]):
+        """x [b, n, c] -> its queries, keys or values [b, n, c], all heads side by side."""
+        kernel, bias = self.in_proj()
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        i = ("query", "key", "value").index(part)
+        columns = slice(i * self.width, (i + 1) * self.width)
+        return x @ kernel[:, columns] + bias[None, None, columns]
+
+    def attend(self, query, key, value):
+        """Attention from what `project` made."""
+        return self.out_proj(attend(query, key, value, self.heads))
 
 
 class PackedProjection(nn.Module):
     """The weights of the query, key and value projections, side by side."""
 
+    width: int
+
     @nn.compact
-    def __call__(self, width: int):
-        kernel = self.param("kernel", nn.initializers.xavier_uniform(), (width, 3 * width))
-        return kernel, self.param("bias", zeros, (3 * width,))
+    def __call__(self):
+        shape = (self.width, 3 * self.width)
+        kernel = self.param("kernel", nn.initializers.xavier_uniform(), shape)
+        return kernel, self.param("bias", zeros, shape[1:])
 
 
 def attend(q, k, v, heads: int):
     """softmax(q k^T / sqrt(d)) v per head: [b, n, c], [b, m, c], [b, m, c] -> [b, n, c]."""
-    split = lambda x: x.reshape(*x.shape[:2], heads, -1)  # noqa: E731
-    q, k, v = split(q), split(k), split(v)
-    scores = jnp.einsum("bnhd,bmhd->bhnm", q, k) / math.sqrt(q.shape[-1])
-    weights = nn.softmax(scores.astype(jnp.float32)).astype(v.dtype)
-    out = jnp.einsum("bhnm,bmhd->bnhd", weights, v)
-    return out.reshape(*out.shape[:2], -1)
+    b, n, c = q.shape
+
+    def fold(x):  # heads become samples: [b * heads, n, d]
+        return x.reshape(b, -1, heads, c // heads).swapaxes(1, 2).reshape(b * heads, -1, c // heads)
+
+    # On a CPU one head after the other, which keeps its scores in the cache: up to twice as fast.
+    out = jax.lax.platform_dependent(
+        fold(q),
+        fold(k),
+        fold(v),
+        cpu=lambda *qkv: jax.lax.map(lambda x: _attend_folded(*x), qkv),
+        default=_attend_folded,
+    )
+    return out.reshape(b, heads, n, -1).swapaxes(1, 2).reshape(b, n, c)
+
+
+def _attend_folded(q, k, v):
+    """The same for [..., n, d], heads being samples."""
+    scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
+    return nn.softmax(scores.astype(jnp.float32)).astype(v.dtype) @ v
 
 
 def _row(x):

@@ -1,17 +1,19 @@
 """RS-ISRefiner assembled: picture, clicks and previous mask -> logits (paper figure 2)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax import Array
 
 from rsisrefiner_jax.clicks import Clicks, disks, empty
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.models.decoder import Decoder, MultiScaleFusion
 from rsisrefiner_jax.models.extractor import ImageFeatureExtractor
-from rsisrefiner_jax.models.fusion import ImageFeatureFusion, early_fusion
+from rsisrefiner_jax.models.fusion import ImageFeatureFusion, ImageProjections, early_fusion
+from rsisrefiner_jax.models.layers import uniform
 from rsisrefiner_jax.models.modulation import modulate
 from rsisrefiner_jax.models.neck import SimpleFPN
 from rsisrefiner_jax.models.prev_mask import PrevMaskEncoder
@@ -20,6 +22,17 @@ from rsisrefiner_jax.ops.resize import resize_align_corners
 
 IMAGE_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGE_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+class ImageFeatures(NamedTuple):
+    """What depends on the picture alone, computed once for all clicks on it.
+
+    Early fusion lets clicks into the tokens before the first block, so that nothing behind the
+    ViT belongs here.
+    """
+
+    tokens: Array  # embedded patches [b, n, width]
+    projections: ImageProjections
 
 
 class Refiner(nn.Module):
@@ -50,95 +63,115 @@ class Refiner(nn.Module):
         group: int = 1,
         train: bool = False,
     ):
+        features = self.image_features(image, train=train)
         if double:
-            logits = self.one_pass(image, prev_mask, prev_mask, clicks, group=group, train=train)
+            logits = self.answer(features, prev_mask, prev_mask, clicks, group=group, train=train)
             predicted = nn.sigmoid(logits)
             if not self.config.first_pass_gradient:
                 predicted = jax.lax.stop_gradient(predicted)
             is_empty = jnp.all(prev_mask == 0, axis=(1, 2), keepdims=True)
             prev_mask = jnp.where(is_empty, predicted, prev_mask)
+            if train:  # BatchNorm's running statistics count every pass
+                features = self.image_features(image, train=train)
         modulated = self.modulate(prev_mask, clicks, group=group)
-        return self.one_pass(image, prev_mask, modulated, clicks, group=group, train=train)
+        return self.answer(features, prev_mask, modulated, clicks, group=group, train=train)
 
     def modulate(self, prev_mask, clicks: Clicks, *, group: int = 1):
         """The modulated previous mask; no gradient."""
         prev_mask = jax.lax.stop_gradient(prev_mask)
         return modulate(prev_mask, clicks, self.config.modulation, group=group)
 
-    def one_pass(
-        self, image, prev_mask, modulated, clicks: Clicks, *, group: int = 1, train: bool = False
-    ):
-        """The network once, on a modulated mask that is given: logits [b, s, s]."""
-        side = image.shape[1]
+    def image_features(self, image, *, train: bool = False) -> ImageFeatures:
+        """The part of a pass that depends on image [b, s, s, 3] alone."""
         image = (image - IMAGE_MEAN[None, None, None]) / IMAGE_STD[None, None, None]
-        click_maps = disks(clicks, image.shape[1:3], self.config.click_radius)
+        return self.network.image_features(image, train=train)
+
+    def answer(
+        self,
+        features: ImageFeatures,
+        prev_mask,
+        modulated,
+        clicks: Clicks,
+        *,
+        group: int = 1,
+        train: bool = False,
+    ):
+        """The rest of a pass, on a modulated mask that is given: logits [b, s, s]."""
+        size = prev_mask.shape[1:]
+        click_maps = disks(clicks, size, self.config.click_radius)
         # The network's second input: previous mask, modulated mask, positive and negative disks.
         aux = jnp.concatenate([prev_mask[..., None], modulated[..., None], click_maps], -1)
-        logits = self.network(image, aux, group=group, train=train)
-        return resize_align_corners(logits[..., None], (side, side))[..., 0]
+        logits = self.network(features, aux, group=group, train=train)
+        return resize_align_corners(logits[..., None], size)[..., 0]
+
+    def one_pass(self, image, prev_mask, modulated, clicks: Clicks, *, group: int = 1):
+        """`image_features` and `answer`."""
+        return self.answer(self.image_features(image), prev_mask, modulated, clicks, group=group)
 
 
 class Network(nn.Module):
-    """One pass: normalised image [b, s, s, 3], auxiliary tensor [b, s, s, 4] -> [b, s/4, s/4]."""
+    """Features of the normalised image and the auxiliary tensor [b, s, s, 4] -> [b, s/4, s/4]."""
 
     config: Model
     axis_name: str | None = None
 
-    @nn.compact
-    def __call__(self, image, aux, *, group: int, train: bool):
+    def setup(self):
         config = self.config
-        dtype = jnp.bfloat16 if config.dtype == "bfloat16" else None
-        settings: dict[str, Any] = {"axis_name": self.axis_name, "dtype": dtype}
-        self.sow("intermediates", "coord_features", aux)
+        d = jnp.bfloat16 if config.dtype == "bfloat16" else None
+        settings: dict[str, Any] = {"axis_name": self.axis_name, "dtype": d}
+        width = config.width
 
         # A network that starts from a plain ViT begins without a trace of clicks in its tokens.
         plain = "patch_embed_coords" not in config.frozen and "backbone" in config.frozen
-        coords = PatchEmbed(
-            config.width,
-            config.patch_size,
-            nn.initializers.zeros if plain else nn.initializers.xavier_uniform(),
-            dtype,
-            name="patch_embed_coords",
-        )(aux)
-        self.sow("intermediates", "coord_tokens", coords)
-        first, second, last = ViT(
-            config.width,
+        init = nn.initializers.zeros if plain else nn.initializers.xavier_uniform()
+        self.patch_embed_coords = PatchEmbed(width, config.patch_size, init, d)
+        self.backbone = ViT(
+            width,
             config.depth,
             config.heads,
             config.patch_size,
+            config.image_size // config.patch_size,
             config.attention,
             config.early_blocks,
-            dtype,
-            name="backbone",
-        )(image, coords)
+            d,
+        )
+        init = uniform(2 * width)
+        self.gate = nn.Dense(width, kernel_init=init, bias_init=init, dtype=d)
+        self.extractor = ImageFeatureExtractor(config.extractor_channels, width, **settings)
+        self.fusion = ImageFeatureFusion(width, config.adapter_heads, config.theta, **settings)
+        self.prev_mask = PrevMaskEncoder(config.mask_channels, width, **settings)
+        self.neck = SimpleFPN(config.fpn_channels, d)
+        self.multi_scale = MultiScaleFusion(width // 4, d)
+        self.decoder = Decoder(config.adapter_heads, config.decoder, config.f_vit, d)
+
+    def image_features(self, image, *, train: bool) -> ImageFeatures:
+        """What depends on the normalised image [b, s, s, 3] alone."""
+        extracted = self.extractor(image, train)
+        return ImageFeatures(self.backbone.embed(image), self.fusion.project(extracted))
+
+    def __call__(self, features: ImageFeatures, aux, *, group: int, train: bool):
+        config = self.config
+        self.sow("intermediates", "coord_features", aux)
+        coords = self.patch_embed_coords(aux)
+        self.sow("intermediates", "coord_tokens", coords)
+        first, second, last = self.backbone(features.tokens, coords)
         if {"backbone", "patch_embed_coords"} <= set(config.frozen):
             first, second, last = jax.lax.stop_gradient((first, second, last))
-        side = image.shape[1] // config.patch_size
+        side = aux.shape[1] // config.patch_size
         f_vit = last.reshape(last.shape[0], side, side, config.width)
 
-        early = early_fusion(first, second, config.early_fusion, dtype)
+        early = early_fusion(first, second, config.early_fusion, self.gate)
         self.sow("intermediates", "F_early", early)
-        extracted = ImageFeatureExtractor(
-            config.extractor_channels, config.width, **settings, name="extractor"
-        )(image, train)
-        f_hq = ImageFeatureFusion(config.adapter_heads, config.theta, **settings, name="fusion")(
-            early, extracted, train
-        )
+        f_hq = self.fusion(early, features.projections, train)
         self.sow("intermediates", "F_HQ", f_hq)
-        f_mask = PrevMaskEncoder(config.mask_channels, config.width, **settings, name="prev_mask")(
-            aux, train
-        )
+        f_mask = self.prev_mask(aux, train)
         self.sow("intermediates", "F_mask", f_mask)
-        levels = SimpleFPN(config.fpn_channels, dtype, name="neck")(f_vit)
-        f_multiscale = MultiScaleFusion(config.width // 4, dtype, name="multi_scale")(levels)
+        f_multiscale = self.multi_scale(self.neck(f_vit))
         self.sow("intermediates", "F_multiscale", f_multiscale)
 
         detail = f_hq + f_multiscale if config.f_hq else f_multiscale
         self.sow("intermediates", "F_HQ_plus_F_multiscale", detail)
-        logits = Decoder(config.adapter_heads, config.decoder, config.f_vit, dtype, name="decoder")(
-            f_mask, f_vit, detail, group
-        )
-        logits = logits.astype(jnp.float32)
+        logits = self.decoder(f_mask, f_vit, detail, group).astype(jnp.float32)
         self.sow("intermediates", "logits_112", logits)
         return logits
 

@@ -87,32 +87,43 @@ class Mlp(nn.Module):
 class ViT(nn.Module):
     """Image and auxiliary tokens through the blocks.
 
-    image [b, s, s, 3] normalised, coords [b, n, width] = the embedded auxiliary tensor
-    -> (early features [b, n, width] x 2, F_ViT [b, n, width]). No final norm.
+    `embed`: image [b, s, s, 3], normalised -> its tokens [b, n, width]. Called with these tokens
+    and coords [b, n, width] = the embedded auxiliary tensor -> (early features [b, n, width] x 2,
+    F_ViT [b, n, width]). No final norm.
     """
 
     width: int
     depth: int
     heads: int
     patch_size: int
+    grid: int  # tokens per side, n = grid^2
     attention: str
     early_blocks: tuple[int, int]
     dtype: jnp.dtype | None = None
 
-    @nn.compact
-    def __call__(self, image, coords):
-        embed = PatchEmbed(self.width, self.patch_size, dtype=self.dtype, name="patch_embed")
-        x = embed(image)
+    def setup(self):
+        self.patch_embed = PatchEmbed(self.width, self.patch_size, dtype=self.dtype)
         # Entry 0 belongs to the class token of the pretrained weights and is not used.
-        pos = self.param("pos_embed", normal(0.02), (1, 1 + x.shape[1], self.width))
-        self.sow("intermediates", "patch_embed_image", x)
-        x = x + coords + pos[:, 1:].astype(x.dtype)
+        self.pos_embed = self.param("pos_embed", normal(0.02), (1, 1 + self.grid**2, self.width))
+        windowed = [
+            self.attention == "windowed" and (i + 1) % max(self.depth // 2, 1) != 0
+            for i in range(self.depth)
+        ]
+        self.block = [Block(self.heads, 2 if narrow else 1, self.dtype) for narrow in windowed]
+
+    def embed(self, image):
+        """image [b, s, s, 3], normalised -> tokens [b, n, width]."""
+        tokens = self.patch_embed(image)
+        self.sow("intermediates", "patch_embed_image", tokens)
+        return tokens
+
+    def __call__(self, tokens, coords):
+        x = tokens + coords + self.pos_embed[:, 1:].astype(tokens.dtype)
         self.sow("intermediates", "block0_input", x)
         outputs = []
-        for i in range(self.depth):
-            windowed = self.attention == "windowed" and (i + 1) % (self.depth // 2) != 0
-            x = Block(self.heads, 2 if windowed else 1, self.dtype, name=f"block_{i}")(x)
-            self.sow("intermediates", f"block{i + 1}", x)
+        for i, block in enumerate(self.block, start=1):
+            x = block(x)
+            self.sow("intermediates", f"block{i}", x)
             outputs.append(x)
         first, second = self.early_blocks
         return outputs[first - 1], outputs[second - 1], x

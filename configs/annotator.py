@@ -1,0 +1,29 @@
+"""The small network that the annotator carries: generated scenes alone, about an hour of CPU.
+
+No image licence clings to it. Built like the quickstart's, with a larger crop and more samples.
+
+    python train.py --config configs/annotator.py
+"""
+
+import dataclasses
+
+from configs.quickstart import config as quickstart
+from rsisrefiner_jax.config import Augment, Config, Data, Optim, Train
+
+config = Config(
+    name="annotator",
+    note="trained on generated scenes alone; no pretrained backbone, everything is trained",
+    model=dataclasses.replace(quickstart.model, image_size=160),
+    data=Data(
+        train=("synthetic:train@256",),
+        eval=("synthetic:test@256",),
+        augment=Augment(scale=(0.6, 2.0)),
+        min_object_area=100,
+    ),
+    optim=Optim(lr=1e-3, milestones=(7, 9), warmup_steps=40, clip_norm=1.0),
+    train=Train(
+        batch_size=8, epochs=10, samples_per_epoch=4000, checkpoint_every=250, preview_every=500
+    ),
+    eval=quickstart.eval,
+    protocol=quickstart.protocol,
+)

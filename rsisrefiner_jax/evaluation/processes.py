@@ -1,0 +1,32 @@
+"""One evaluation by several processes that share the output directory."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from rsisrefiner_jax.evaluation.results import Evaluation, ObjectResult
+
+
+def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Evaluation:
+    """The evaluation of all processes together; waits until each has come to this point.
+
+    own: what this process did. logged: reads the results of all from the shared directory.
+    """
+    if jax.process_count() == 1:
+        return own
+    names = {(result.image, result.object_id) for result in own.timed}
+    taken_over = {(r.image, r.object_id) for r in own.results} - names
+    numbers = np.array([own.seconds, own.passes_made, own.passes_needed], np.float64)
+    seconds, made, needed = multihost_utils.process_allgather(numbers).T
+    results = own.in_order(logged())
+    return dataclasses.replace(
+        own,
+        results=results,
+        timed=tuple(r for r in results if (r.image, r.object_id) not in taken_over),
+        seconds=float(seconds.max()),
+        passes_made=int(made.sum()),
+        passes_needed=int(needed.sum()),
+    )

@@ -1,0 +1,224 @@
+"""One object clicked interactively: what the network is given, and every state's way back."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.evaluation.clicker import Click
+from rsisrefiner_jax.evaluation.session import ClickSession, Programs
+from rsisrefiner_jax.evaluation.simulate import simulate
+from rsisrefiner_jax.protocol import PRESETS
+from tests import tiny
+from tests.fakes import (
+    PAPER,
+    SIZE,
+    Bright,
+    Disks,
+    Everything,
+    Mixed,
+    RecordingPrograms,
+    noise,
+    programs,
+    rectangle,
+)
+
+
+@pytest.fixture(autouse=True)
+def quick():
+    with tiny.quick_compilation():
+        yield
+
+
+def test_what_the_network_is_given():
+    picture = noise(SIZE, SIZE)
+    protocol = dataclasses.replace(PAPER, max_clicks=3, early_stop=None)
+    recorded = RecordingPrograms(Disks(), None, protocol)
+    target = rectangle((10, 21, 30, 51), SIZE, SIZE)
+    trace = simulate(ClickSession(recorded, picture), target, protocol)
+    assert len(recorded.calls) == len(trace.ious) == len(trace.rois) == 3
+    (pixels,) = recorded.pictures  # the crop has not moved
+    assert (pixels.shape, pixels.dtype) == ((2, SIZE, SIZE, 3), np.float32)
+    np.testing.assert_allclose(pixels[0], picture / 255, atol=1e-6)
+    np.testing.assert_array_equal(pixels[1], pixels[0, :, ::-1])
+    for step, (prev_mask, (yx, label), draft) in enumerate(recorded.calls):
+        assert (prev_mask.dtype, yx.dtype, label.dtype) == (np.float32, np.float32, np.int32)
+        assert prev_mask.shape == (2, SIZE, SIZE)
+        assert yx.shape == (2, 24, 2)
+        np.testing.assert_array_equal(prev_mask[1], prev_mask[0, :, ::-1])
+        assert (step == 0) == (not prev_mask.any())
+        assert not draft
+        clicks = trace.clicks[: step + 1]
+        np.testing.assert_allclose(yx[0, : step + 1], [(c.y, c.x) for c in clicks])
+        np.testing.assert_allclose(
+            yx[1, : step + 1], [(c.y, SIZE - c.x - 1) for c in clicks], atol=1e-5
+        )
+        assert label[0, : step + 1].tolist() == [c.positive for c in clicks]
+        assert (label[:, step + 1 :] == -1).all()
+        assert (yx[:, step + 1 :] == -1).all()
+    assert trace.clicks[0] == Click(15, 35, True)
+    assert trace.rois[0] == (0, SIZE - 1, 0, SIZE - 1)
+
+
+def test_an_empty_mask_is_drafted_and_the_draft_refined():
+    recorded = RecordingPrograms(Mixed(), None, PAPER)
+    session = ClickSession(recorded, noise(SIZE, SIZE))
+    for _ in range(2):
+        session.reset()
+        recorded.calls.clear()
+        session.click(20, 20, True)
+        session.click(50, 50, False)
+        assert [call.draft for call in recorded.calls] == [True, False, False]
+        assert not recorded.calls[0].prev_mask.any()
+        assert recorded.calls[1].prev_mask.min() > 0
+    session.set_mask(np.ones((SIZE, SIZE)))
+    session.click(20, 20, True)
+    assert not recorded.calls[-1].draft
+    assert len(recorded.pictures) == 1
+
+
+def test_channel_order_and_single_call():
+    picture = noise(SIZE, SIZE)
+    protocol = dataclasses.replace(PAPER, channel_order="bgr", flip=False)
+    recorded = RecordingPrograms(Disks(), None, protocol)
+    ClickSession(recorded, picture).click(4, 5, True)
+    (pixels,), ((prev_mask, clicks, _),) = recorded.pictures, recorded.calls
+    assert pixels.shape == (1, SIZE, SIZE, 3)
+    assert prev_mask.shape == (1, SIZE, SIZE)
+    assert clicks.yx.shape == (1, 24, 2)
+    np.testing.assert_allclose(pixels[0], picture[..., ::-1] / 255, atol=1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftHalf(Everything):
+    """Answers "object" on the left, whatever it sees."""
+
+    def logits(self, variables, features, prev_mask, clicks, draft, group):
+        assert group == 2
+        left = jnp.arange(self.image_size) < self.image_size // 2
+        return jnp.broadcast_to(jnp.where(left, 4.0, 0.0)[None, None], prev_mask.shape)
+
+
+def test_flipped_answers_are_averaged():
+    session = ClickSession(Programs(LeftHalf(), None, PAPER), noise(SIZE, SIZE))
+    np.testing.assert_allclose(session.click(3, 3, True), 1 / (1 + np.exp(-2.0)), rtol=1e-6)
+
+
+def test_the_object_is_found_with_zoom_in():
+    picture, target = noise(900, 1000), rectangle((400, 440, 500, 560), 900, 1000)
+    picture[...] = 200 * target.astype(np.uint8)[..., None]
+    trace = simulate(ClickSession(programs(Bright(), PAPER), picture), target, PAPER)
+    assert len(trace.ious) == 2
+    assert trace.ious[0] < 0.9 < trace.ious[1]
+    assert trace.rois[0] == (0, 899, 0, 999)
+    assert trace.rois[1] is not None
+    top, bottom, left, right = trace.rois[1]
+    assert (bottom - top, right - left) == (200, 200)
+    assert max(abs(top + bottom - 840), abs(left + right - 1060)) < 30
+
+
+def test_keep_aspect_pads_below_and_to_the_right():
+    protocol = dataclasses.replace(PRESETS["ritm"], zoom_size=40)
+    recorded = RecordingPrograms(Everything(), None, protocol)
+    session = ClickSession(recorded, noise(100, 200) // 2 + 100)
+    probs = session.click(50, 199, True)
+    (x,), ((_, (yx, _), _),) = recorded.pictures, recorded.calls
+    assert x[0, :20, :40].min() > 0
+    assert x[0, 20:].max() == x[0, :, 40:].max() == 0
+    np.testing.assert_array_equal(x[1], x[0, :, ::-1])
+    np.testing.assert_allclose(yx[0, 0], [10, 39.8], rtol=1e-6)
+    np.testing.assert_allclose(yx[1, 0], [10, 63 - 39.8], rtol=1e-6)
+    assert session.roi is None
+    assert probs.min() > 0.9
+    assert probs.shape == (100, 200)
+
+
+def test_undo_and_reset_restore_every_state():
+    session = ClickSession(programs(Disks(), PAPER), noise())
+    states = [(session.clicks, session.probs.copy(), session.roi)]
+    for click in [(30, 30, True), (90, 110, True), (31, 31, False)]:
+        returned = session.click(*click)
+        np.testing.assert_array_equal(returned, session.probs)
+        states.append((session.clicks, session.probs.copy(), session.roi))
+    for clicks, probs, roi in states[-2::-1]:
+        np.testing.assert_array_equal(session.undo(), probs)
+        assert (session.clicks, session.roi) == (clicks, roi)
+    assert not session.undo().any()
+    session.click(30, 30, True)
+    session.reset()
+    assert (session.clicks, session.roi, session.probs.any()) == ((), None, False)
+    assert not session.undo().any()
+
+
+def test_a_state_that_was_gone_back_to_goes_on_as_it_did():
+    """Also where the click that was taken back had moved the crop."""
+    session = ClickSession(programs(Mixed(), PAPER), noise(500, 500))
+    session.set_mask(rectangle((100, 120, 100, 120), 500, 500))
+    session.click(110, 110, True)
+    roi = session.roi
+    second = session.click(105, 118, False).copy()
+    session.undo()
+    session.click(450, 450, True)
+    assert session.roi != roi
+    session.undo()
+    np.testing.assert_array_equal(session.click(105, 118, False), second)
+    assert session.roi == roi
+
+
+def test_without_history_nothing_is_taken_back():
+    session = ClickSession(programs(Disks(), PAPER), noise(), keep_history=False)
+    probs = session.click(30, 30, True).copy()
+    np.testing.assert_array_equal(session.undo(), probs)
+
+
+def test_a_session_can_start_from_a_mask():
+    recorded = RecordingPrograms(Mixed(), None, PAPER)
+    session = ClickSession(recorded, noise(500, 500))
+    mask = rectangle((100, 120, 100, 120), 500, 500)
+    session.set_mask(mask)
+    np.testing.assert_array_equal(session.mask, mask == 1)
+    session.click(110, 110, True)
+    assert session.roi == (10, 210, 10, 210)
+    assert [call.draft for call in recorded.calls] == [False]
+    session.set_mask(mask)
+    assert session.clicks == ()
+    session.click(400, 400, False)
+    assert recorded.calls[-1].prev_mask.any()
+
+
+def test_more_clicks_than_slots():
+    recorded = RecordingPrograms(Disks(), None, PAPER)
+    session = ClickSession(recorded, noise())
+    for step in range(24):
+        session.click(2 * step, 3 * step, True)
+    session.click(90, 10, True)
+    assert [len(call.clicks.label[0]) for call in recorded.calls[-2:]] == [24, 48]
+    assert (recorded.calls[-1].clicks.label[0] == 1).sum() == 25
+    assert len(session.clicks) == 25
+    assert session.mask[90, 10]
+    session.undo()
+    assert not session.mask[90, 10]
+    assert session.mask[46, 69]
+
+
+def test_sessions_share_programs_but_no_state():
+    shared = Programs(Disks(), None, PAPER)
+    assert shared.compilations == 2  # those that hold the network
+    first = ClickSession(shared, noise(100, 120))
+    alone = [first.click(30, 30, True).copy(), first.click(80, 90, False).copy()]
+    compiled = shared.compilations
+    first, second = (ClickSession(shared, noise(h, w)) for h, w in [(100, 120), (200, 77)])
+    np.testing.assert_array_equal(first.click(30, 30, True), alone[0])
+    assert second.click(150, 40, True).shape == (200, 77)
+    np.testing.assert_array_equal(first.click(80, 90, False), alone[1])
+    assert second.clicks == (Click(150, 40, True),)
+    assert shared.compilations == compiled
+    ClickSession(shared, noise(300, 300)).click(9, 9, True)  # another padded shape
+    assert compiled < shared.compilations <= compiled + 4
+
+
+def test_contradicting_settings_are_refused():
+    with pytest.raises(UserError, match="zoom_size=100"):
+        Programs(Disks(), None, dataclasses.replace(PAPER, zoom_size=100))

@@ -1,0 +1,15 @@
+"""The network in one call, as training calls it: what its two parts together must equal."""
+
+from functools import partial
+
+import jax
+
+from rsisrefiner_jax.clicks import Clicks
+from rsisrefiner_jax.config import Model
+from rsisrefiner_jax.models.refiner import apply
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def forward(config: Model, double: bool, variables, x, clicks: Clicks):
+    """Logits [b, s, s] of x [b, s, s, 4] (picture in 0..1, previous mask), rows of one object."""
+    return apply(config, variables, x[..., :3], x[..., 3], clicks, double=double, group=len(x))
