@@ -56,6 +56,7 @@ def main() -> None:
 
     from rsisrefiner_jax import parallel
     from rsisrefiner_jax.data.spec import open_source
+    from rsisrefiner_jax.data.stretch import Recipe
     from rsisrefiner_jax.evaluation.evaluate import evaluate
     from rsisrefiner_jax.evaluation.processes import gather
     from rsisrefiner_jax.evaluation.report import Gallery, markdown, write_report
@@ -76,7 +77,9 @@ def main() -> None:
     )
     specs = arguments.data or config.data.eval
     limit = config.eval.limit if arguments.limit is None else arguments.limit
-    sources = {name: open_source(spec) for name, spec in zip(names(specs), specs, strict=True)}
+    recipe = Recipe.of(config.data)
+    opened = [open_source(spec, recipe) for spec in specs]
+    sources = dict(zip(names(specs), opened, strict=True))
 
     log = ResultLog(
         arguments.out,
@@ -85,6 +88,7 @@ def main() -> None:
             "model": dataclasses.asdict(config.model),
             "protocol": dataclasses.asdict(chosen),
             "data": list(specs),
+            "recipe": dataclasses.asdict(recipe),
             "limit": limit,
             "seeds": config.eval.seeds,
         },

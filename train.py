@@ -26,12 +26,14 @@ def main() -> None:
 
     # What this run needs: say all that is missing at once, before anything slow.
     from rsisrefiner_jax.data.spec import open_source
+    from rsisrefiner_jax.data.stretch import Recipe
     from rsisrefiner_jax.pretrained import backbone_problem, first_variables
 
     problems = [backbone_problem(config.model)]
+    recipe, sources = Recipe.of(config.data), []
     for spec in config.data.train:
         try:
-            open_source(spec)
+            sources.append(open_source(spec, recipe))
         except UserError as error:
             problems.append(str(error))
     if any(problems):
@@ -55,7 +57,7 @@ def main() -> None:
     parallel.initialize()
     devices = parallel.DataParallel(config.parallel.backend, config.train.batch_size)
     is_main = jax.process_index() == 0
-    batches = training_iterator(config, jax.process_index(), jax.process_count())
+    batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
 
     # Weights: two trees, and only the trainable one is ever differentiated or updated.
     variables, meta = first_variables(config.model, jax.random.key(config.seed))

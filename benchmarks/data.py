@@ -15,6 +15,7 @@ from benchmarks.measure import arguments, report
 from rsisrefiner_jax.config import Config, load
 from rsisrefiner_jax.data.pipeline import Samples
 from rsisrefiner_jax.data.spec import open_source
+from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import run_main
 
 
@@ -34,7 +35,8 @@ def one_core(config: Config, spec: str, count: int, consumes: float | None) -> d
     """Reading, augmentation and first click in one thread."""
     cv2.setNumThreads(1)
     data = dataclasses.replace(config.data, train=(spec,), weights=())
-    samples = Samples([open_source(spec)], dataclasses.replace(config, data=data))
+    source = open_source(spec, Recipe.of(config.data))
+    samples = Samples([source], dataclasses.replace(config, data=data))
     samples[0]
     start, busy = time.perf_counter(), time.process_time()
     for index in range(1, count + 1):

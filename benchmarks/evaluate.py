@@ -21,6 +21,7 @@ from benchmarks.flops import flops
 from benchmarks.measure import arguments, machine, peak_memory, report
 from benchmarks.network import pass_input, timed_model
 from rsisrefiner_jax.data.spec import open_source
+from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import run_main
 from rsisrefiner_jax.evaluation import click_loop
 from rsisrefiner_jax.evaluation.click_loop import Loop
@@ -85,7 +86,7 @@ def sequential(model: LoadedModel, data: str, limit: int) -> dict[str, Any]:
     """One object after the other, the annotator on the host."""
     protocol = model.config.protocol
     programs = Programs(model.network, model.variables, protocol)
-    source = open_source(data)
+    source = open_source(data, Recipe.of(model.config.data))
     entries, _ = plan(source, protocol, limit, progress=False)
     items = list(read_items(source, entries, 0))
     shapes = {item.tag[0].shape: item for item in items}
@@ -103,7 +104,7 @@ def batched(model: LoadedModel, data: str, limit: int, batch: int) -> dict[str, 
     run = evaluate(
         model.network,
         model.variables,
-        open_source(data),
+        open_source(data, Recipe.of(model.config.data)),
         model.config.protocol,
         batch_size=batch,
         rows=model.config.eval.rows,

@@ -8,18 +8,13 @@ No image licence clings to it. Built like the quickstart's, with a larger crop a
 import dataclasses
 
 from configs.quickstart import config as quickstart
-from rsisrefiner_jax.config import Augment, Config, Data, Optim, Train
+from rsisrefiner_jax.config import Augment, Config, Optim, Train
 
 config = Config(
     name="annotator",
     note="trained on generated scenes alone; no pretrained backbone, everything is trained",
     model=dataclasses.replace(quickstart.model, image_size=160),
-    data=Data(
-        train=("synthetic:train@256",),
-        eval=("synthetic:test@256",),
-        augment=Augment(scale=(0.6, 2.0)),
-        min_object_area=100,
-    ),
+    data=dataclasses.replace(quickstart.data, augment=Augment(scale=(0.6, 2.0))),
     optim=Optim(lr=1e-3, milestones=(7, 9), warmup_steps=40, clip_norm=1.0),
     train=Train(
         batch_size=8, epochs=10, samples_per_epoch=4000, checkpoint_every=250, preview_every=500

@@ -99,6 +99,10 @@ class Data:
     train: tuple[str, ...] = ("isaid:train", "potsdam:train")  # data SPECs
     weights: tuple[float, ...] = ()  # sampling weight of each; () = by number of scenes
     eval: tuple[str, ...] = ("isaid:val",)
+    # How raster files become 8-bit RGB: in training, evaluation and clicking (data/stretch.py).
+    bands: tuple[int, ...] = ()  # shown as red, green, blue; 1 is the first, () lets the file say
+    stretch: tuple[float, float] = (2.0, 98.0)  # percentiles that become 0 and 255
+    stretch_8bit: bool = False  # also of 8-bit files
     threads: int = 2
     workers: int = 0  # processes; 0 = threads only, right on small machines
     augment: Augment = Augment()
@@ -290,11 +294,13 @@ def _parse(text: str, hint: Any, where: str) -> Any:
 
 def _bare_list(text: str) -> list[str]:
     """[coco:a,b.json,synthetic] without quotes, as a shell leaves it; a SPEC keeps its commas."""
-    fields = {"coco": 2, "instances": 2, "classes": 3, "geo": 2}
     parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
     items: list[str] = []
     while parts:
-        take = fields.get(parts[0].partition(":")[0], 1) if ":" in parts[0] else 1
+        kind, colon, _ = parts[0].partition(":")
+        take = 2 if colon and kind in ("coco", "instances", "classes", "geo") else 1
+        while take > 1 and parts[take : take + 1] and parts[take].startswith(("class=", "ignore=")):
+            take += 1
         items.append(",".join(parts[:take]))
         del parts[:take]
     return items

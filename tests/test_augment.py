@@ -1,5 +1,7 @@
 """Each change of a training picture against its definition."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -184,3 +186,72 @@ def test_geometry_spreads_as_configured():
     turn, flip = 0.5 / 4, 0.5 / 3
     identity = 0.5 * (1 - 3 * turn) + flip * turn  # the last: both flips undo a half turn
     assert orientations[1, 0, 0, 1] / 2000 == pytest.approx(identity, abs=0.04)
+
+
+def geometries(size, crop, count=1500, **config):
+    """Random matrices [count, 3, 3] of a picture, all changes off but those given."""
+    config = dataclasses.replace(NEVER, **config)
+    rngs = map(np.random.default_rng, range(count))
+    return np.array([A.random_geometry(size, crop, config, rng) for rng in rngs])
+
+
+def spread(values, low, high, slack):
+    """Whether values fill low..high evenly."""
+    quarters = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    return np.abs(quarters - np.linspace(low, high, 5)).max() < slack
+
+
+def test_scale_is_drawn_from_its_range():
+    matrices = geometries((1000, 1000), 448, scale=Augment().scale)
+    assert spread(matrices[:, 0, 0], 0.75, 1.25, 0.03)
+    np.testing.assert_array_equal(matrices[:, 0, 0], matrices[:, 1, 1])  # both sides alike
+
+
+def test_shift_and_rotation_are_drawn_from_their_ranges():
+    height, width = 400, 200
+    matrices = geometries((height, width), 500, shift_rotate=Augment().shift_rotate)
+    padding = -((500 - width) // 2), -((500 - height) // 2)
+    centre = np.array([(width - 1) / 2, (height - 1) / 2, 1])
+    moved = (matrices @ centre)[:, :2] + padding - centre[:2]  # x, y
+    changed = np.abs(moved).max(1) > 1e-9
+    assert 0.72 < changed.mean() < 0.78
+    assert spread(moved[changed, 0], -0.03 * width, 0.03 * width, 0.6)
+    assert spread(moved[changed, 1], -0.03 * height, 0.03 * height, 1.2)
+    degrees = np.degrees(np.arctan2(matrices[changed, 0, 1], matrices[changed, 0, 0]))
+    assert spread(degrees, -3, 3, 0.3)
+
+
+def test_crops_are_drawn_evenly():
+    matrices = geometries((30, 24), 20)
+    assert np.bincount(-matrices[:, 1, 2].astype(int), minlength=11).min() > 90  # 1500 / 11
+    assert np.bincount(-matrices[:, 0, 2].astype(int), minlength=5).min() > 240
+    assert (matrices[:, :2, 2] <= 0).all()
+
+
+def tables(count=1500, **config):
+    """What becomes of values 0 to 255: [count, 256, 3]."""
+    config = dataclasses.replace(NEVER, **config)
+    rngs = map(np.random.default_rng, range(count))
+    return np.stack([A.random_colours(config, rng)[0] for rng in rngs]).astype(float)
+
+
+def test_brightness_and_contrast_are_drawn_from_their_ranges():
+    table = tables(brightness_contrast=Augment().brightness_contrast)
+    np.testing.assert_array_equal(table[..., 0], table[..., 2])  # all channels alike
+    changed = (table[..., 0] != np.arange(256)).any(1)
+    assert 0.72 < changed.mean() < 0.78
+    factor = (table[changed, 110, 0] - table[changed, 60, 0]) / 50
+    brightness = (table[changed, 80, 0] + 0.5 - 80 * factor) / 255
+    assert spread(factor[table[changed, 60, 0] > 0], 0.85, 1.4, 0.06)
+    assert spread(brightness[table[changed, 60, 0] > 0], -0.25, 0.25, 0.06)
+
+
+def test_shifts_of_the_channels_are_drawn_from_their_range():
+    table = tables(rgb_shift=Augment().rgb_shift)
+    shift = table[:, 100] + 0.5 - 100  # values are truncated
+    changed = (table != np.arange(256)[:, None]).any((1, 2))
+    assert 0.72 < changed.mean() < 0.78
+    for channel in range(3):
+        assert spread(shift[changed, channel], -10, 10, 1)
+    correlation = np.corrcoef(shift[changed].T)
+    assert np.abs(correlation[[0, 0, 1], [1, 2, 2]]).max() < 0.1  # each by itself

@@ -81,11 +81,20 @@ def test_base_is_the_paper():
         ("name=2024", "name", "2024"),
         ("eval.limit=none", "eval.limit", None),
         ("protocol.max_clicks=10", "protocol.max_clicks", 10),
+        ("data.bands=[3,2,1]", "data.bands", (3, 2, 1)),
+        ("data.bands=[]", "data.bands", ()),
+        ("data.stretch=[0,99.5]", "data.stretch", (0.0, 99.5)),
+        ("data.stretch_8bit=True", "data.stretch_8bit", True),
         ("data.train=[synthetic]", "data.train", ("synthetic",)),
         (
             "data.train=[coco:dir,a.json,classes:i,m,class=2,isaid:train]",
             "data.train",
             ("coco:dir,a.json", "classes:i,m,class=2", "isaid:train"),
+        ),
+        (
+            "data.train=[classes:i,m,class=2,ignore=0,geo:r.tif,v.gpkg,class=kind,synthetic]",
+            "data.train",
+            ("classes:i,m,class=2,ignore=0", "geo:r.tif,v.gpkg,class=kind", "synthetic"),
         ),
         ('data.train=["coco:dir,a.json","potsdam"]', "data.train", ("coco:dir,a.json", "potsdam")),
     ],
@@ -116,6 +125,7 @@ def test_set(item, field, value):
         ("model.heads=5", ["model.width=768", "model.heads"]),
         ("model.early_blocks=[2,13]", ["model.early_blocks", "1..12"]),
         ("model.frozen=[decoder]", ["model.frozen", "backbone, patch_embed_coords, neck"]),
+        ("data.bands=[red]", ["data.bands", "not tuple[int, ...]"]),
         ("data.weights=[1.0]", ["data.weights has 1 entries for 2"]),
         ("clicks.iterations=[]", ["clicks.iterations"]),
         ("train.batch_size=0", ["train.batch_size=0 must be at least 1"]),
@@ -173,6 +183,8 @@ def test_files_without_a_config(tmp_path):
 def test_stored_json_of_another_version():
     stored = json.loads(to_json(Config()))
     del stored["eval"]  # older: the default is taken
+    for name in ("bands", "stretch", "stretch_8bit"):
+        del stored["data"][name]
     assert from_json(json.dumps(stored)) == Config()
     stored["model"]["widht"] = 3
     with pytest.raises(UserError, match=r"config\.model: unknown field 'widht'"):

@@ -22,6 +22,7 @@ LAYERS = [
     ["checkpoint"],
     ["inference"],
     ["predictor"],
+    ["annotate"],
     ["convert_weights"],
     ["train", "eval"],
 ]

@@ -14,6 +14,7 @@ from rsisrefiner_jax.data.pipeline import Samples, training_dataset, training_it
 from rsisrefiner_jax.data.preview import training_sheet
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.errors import UserError
+from tests.doctor_sets import H, W, coco_content, write_coco
 
 SIZE = 64
 
@@ -123,6 +124,28 @@ def test_the_state_goes_through_grains_checkpoint(tmp_path):
     assert_equal(take(iterator, 1)[0], take(restored, 1)[0])
 
 
+def test_two_sources_by_weight_resume_in_the_middle_of_an_epoch(tmp_path):
+    import grain.checkpoint
+    from etils import epath
+
+    sources = [Rectangles(50), Rectangles(250)]
+    config = make_config(weights=(1.0, 3.0), threads=2)
+    assert config.train.steps_per_epoch > 37
+    handler = grain.checkpoint.CheckpointHandler()
+    iterator = training_iterator(config, sources=sources)
+    for _ in range(37):
+        next(iterator)
+    handler.save(epath.Path(tmp_path), iterator)
+    expected = take(iterator, 25)  # 100 samples
+    fresh = training_iterator(config, sources=[Rectangles(50), Rectangles(250)])
+    restored = take(handler.restore(epath.Path(tmp_path), fresh), 25)
+    for first, second in zip(expected, restored, strict=True):
+        assert_equal(first, second)
+    reds = np.concatenate([batch["image"][..., 0].max((1, 2)) for batch in expected])
+    assert 10 < (reds < 150).sum() < 45  # both sources, 1 to 3
+    assert len({batch["label"].tobytes() for batch in expected}) == 25
+
+
 def test_processes_share_each_batch_out():
     sources = [Rectangles(200)]
     whole = training_dataset(make_config(), sources=sources)
@@ -133,6 +156,16 @@ def test_processes_share_each_batch_out():
             assert_equal(parts[i][number], expected)
     with pytest.raises(UserError, match=r"train\.batch_size=4 is not a multiple of the 3"):
         training_dataset(make_config(), 0, 3, sources)
+
+
+def test_processes_mix_their_sources_alike():
+    sources = [Rectangles(50), Rectangles(250)]
+    config = make_config(weights=(1.0, 1.0), batch_size=6)
+    whole = training_dataset(config, sources=sources)[3]
+    iterators = [training_iterator(config, i, 3, sources) for i in range(3)]
+    for i, iterator in enumerate(iterators):
+        iterator.set_state({"next_batch": 3})
+        assert_equal(take(iterator, 1)[0], {key: value[i::3] for key, value in whole.items()})
 
 
 def share_of_first(config, sources, count=400):
@@ -153,6 +186,62 @@ def test_scenes_without_a_target_are_drawn_again():
     sources = [Rectangles(50, side=5), Rectangles(250)]
     config = make_config(weights=(0.9, 0.1))
     assert share_of_first(config, sources, 20) == 0  # 5 x 5 px is below min_object_area
+
+
+class Broken(Rectangles):
+    """Some of its scenes cannot be read."""
+
+    def __getitem__(self, index: int) -> Scene:
+        if index < self.side % 10:
+            raise UserError(f"{index}.png ends early")
+        return super().__getitem__(index)
+
+
+def test_scenes_that_cannot_be_read_are_told_once_and_drawn_anew(capsys):
+    samples = Samples([Broken(200, length=4, side=32)], make_config())  # scenes 0 and 1
+    drawn = [samples[k] for k in range(30)]
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("note: training without scene (1 so far): ")
+    assert second.startswith("note: training without scene (2 so far): ")
+    assert {line[-16:] for line in (first, second)} == {"0.png ends early", "1.png ends early"}
+    again = Samples([Broken(200, length=4, side=32)], make_config())
+    for k in range(30):
+        assert_equal(drawn[k], again[k])
+    with pytest.raises(UserError, match=r"\['synthetic'\]: nothing can be drawn; .*ends early"):
+        Samples([Broken(200, length=3, side=33)], make_config())[0]
+
+
+def test_the_bands_of_the_configuration_are_those_that_are_trained_on(tmp_path):
+    pytest.importorskip("rasterio")
+    from rsisrefiner_jax.data.spec import open_source
+    from rsisrefiner_jax.data.stretch import Recipe
+    from tests.rasters import write_raster
+
+    across, down = np.meshgrid(np.arange(W), np.arange(H))
+    bands = 1000 + 50 * np.stack([across, -across, across, down]).astype(np.int16)
+    bands[:, :10] = -1
+    content = coco_content()
+    for image in content["images"]:
+        image["file_name"] = "16 bits.tif"
+    spec = write_coco(tmp_path, content)
+    write_raster(tmp_path / "images" / "16 bits.tif", bands, nodata=-1)
+
+    data = dataclasses.replace(make_config().data, train=(spec,), bands=(4,), stretch=(0, 50))
+    config = dataclasses.replace(make_config(), data=data)
+    recipe = Recipe.of(data)
+    scene = open_source(spec, recipe)[0]
+    np.testing.assert_array_equal(scene.ignore, down < 10)
+    assert (scene.image == scene.image[:, :1, :1]).all()  # the fourth band differs by row only
+    assert (np.diff(scene.image[10:, 0, 0].astype(int)) >= 0).all()
+    assert (scene.image[30:] == 255).all()  # from half of them on
+    assert (open_source(spec)[0].image[20] != scene.image[20]).any()
+    expected = training_dataset(config, sources=[open_source(spec, recipe)])
+    assert_equal(training_dataset(config)[0], expected[0])
+    plain = dataclasses.replace(config, data=dataclasses.replace(data, bands=()))
+    assert (training_dataset(plain)[0]["image"] != expected[0]["image"]).any()
+    wrong = dataclasses.replace(config, data=dataclasses.replace(data, bands=(9,)))
+    with pytest.raises(UserError, match=r"data\.bands=\[9\] but the file has only 4"):
+        training_dataset(wrong)[0]
 
 
 def test_hopeless_data_are_named():

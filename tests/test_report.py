@@ -204,7 +204,7 @@ def eval_main(monkeypatch):
         )
 
     monkeypatch.setattr(rsisrefiner_jax.inference, "load_model", load_model)
-    monkeypatch.setattr(rsisrefiner_jax.data.spec, "open_source", lambda spec: source())
+    monkeypatch.setattr(rsisrefiner_jax.data.spec, "open_source", lambda spec, recipe: source())
     monkeypatch.setattr(ResultLog, "append", counted)
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
 

@@ -5,19 +5,29 @@ scene is asked for, so memory stays near the size of the annotations.
 """
 
 import dataclasses
-import json
 import os
 from collections import defaultdict
 from typing import Any
 
-import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
+from tqdm import tqdm
 
+from rsisrefiner_jax.data.coco_entries import (
+    Entry,
+    category_of,
+    read_json,
+    shared_ids,
+    size_problem,
+    sound_entries,
+    stated_size,
+)
+from rsisrefiner_jax.data.coco_masks import decode, encode, lay_out
+from rsisrefiner_jax.data.left_out import Kind, LeftOut, Problem
+from rsisrefiner_jax.data.picture_file import file_problem
+from rsisrefiner_jax.data.raster import read_picture, stored_size
 from rsisrefiner_jax.data.scene import Scene, SceneObject
+from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
-
-_FAR_OUTSIDE = 1_000_000  # pixels; pycocotools crashes on coordinates much larger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +35,7 @@ class _Picture:
     """One entry of the JSON's `images` with its annotations."""
 
     file_name: str
-    height: int
-    width: int
+    size: tuple[int, int]  # height, width
     objects: tuple[tuple[int, str, bytes], ...]  # id, category, run lengths
     crowds: tuple[bytes, ...]
 
@@ -34,11 +43,15 @@ class _Picture:
 class CocoSource:
     """Scenes of a COCO JSON: pictures in order of image id, objects in order of annotation id.
 
-    Only pictures with at least one object are scenes; `pictures_left_out` counts the others, and
-    `objects_left_out` the annotations without a single pixel (boxes without a mask, degenerate
-    polygons). The parts of a polygon are united, as pycocotools does: a hole can only be stated
-    as RLE. Pixels of crowd regions that belong to no object are `Scene.ignore`. Objects that
-    overlap go to the first layer where they fit.
+    Only pictures with at least one object are scenes; `pictures_without_objects` counts the
+    others. What cannot be used is left out and counted in `left_out`: pictures that are missing,
+    broken by their first and last bytes, of another size than stated, or that share an image id;
+    annotations without a pixel, of an unknown image, or with a broken mask. A size that the JSON
+    does not state is the file's.
+
+    The parts of a polygon are united, as pycocotools does, but one wholly inside another is a hole
+    in it. Pixels of crowd regions that belong to no object, and pixels without data, are
+    `Scene.ignore`. Objects that overlap go to the first layer where they fit.
 
     An object's id is its annotation id if all of the file's fit int32 and are positive and
     distinct; otherwise a running number within its picture.
@@ -46,31 +59,29 @@ class CocoSource:
     Args:
         images_dir: folder that the `file_name`s of the JSON are relative to.
         annotations: the JSON file.
+        recipe: how pictures become RGB.
 
     Raises:
-        UserError: a folder, file or picture that is missing, broken or does not fit.
+        UserError: no such folder, a file that is not COCO, or nothing in it that can be used.
     """
 
-    def __init__(self, images_dir: str, annotations: str) -> None:
+    def __init__(self, images_dir: str, annotations: str, recipe: Recipe = Recipe()) -> None:
         require(os.path.isdir(images_dir), f"{images_dir}: no such folder of pictures")
         self.images_dir = images_dir
         self.annotations = annotations
-        self.pictures_left_out = 0
-        self.objects_left_out = 0
-        self._pictures: list[_Picture] = []
-        content = _load_json(annotations)
-        try:
-            self._index(content)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(
-                f"{annotations}: not COCO instance annotations ({type(error).__name__}: {error})"
-            ) from error
+        self.pictures_without_objects = 0
+        self.left_out = LeftOut()
+        self._recipe = recipe
+        content = read_json(annotations)
+        if isinstance(content, Problem):
+            raise UserError(f"{annotations} {content.message}; fetch or export it again")
+        self._pictures = self._index(content)
+        self._require_files()
         require(
             bool(self._pictures),
-            f"{annotations}: no object with a mask in its {self.pictures_left_out} images; "
-            "every annotation needs a polygon or RLE in 'segmentation'",
+            f"{annotations}: no object with a mask in {len(content['images'])} images"
+            + (f"; {self.left_out.sentence()}" if self.left_out else ""),
         )
-        self._require_files()
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -79,23 +90,21 @@ class CocoSource:
         """Reads one scene. Raises UserError when its picture is broken or of another size."""
         picture = self._pictures[index]
         path = os.path.join(self.images_dir, picture.file_name)
-        image = read_rgb(path)
-        size = (picture.height, picture.width)
-        require(
-            image.shape[:2] == size,
-            f"{path}: the picture is {image.shape[0]} x {image.shape[1]} pixels (height x width) "
-            f"but {self.annotations} says {size[0]} x {size[1]}",
-        )
+        image, valid = read_picture(path, self._recipe)
+        height, width = valid.shape
+        problem = size_problem(picture.size, (height, width))
+        if problem:
+            raise UserError(f"{path} {problem.message}")
         ids = [item[0] for item in picture.objects]
         try:
-            labels, layers = _paint(ids, [_rle(size, item[2]) for item in picture.objects])
-            ignore = np.zeros(size, bool)
+            labels, layers = lay_out(ids, [item[2] for item in picture.objects], picture.size)
+            ignore = ~valid
             for counts in picture.crowds:
-                ignore |= _decode(_rle(size, counts)) & ~labels.any(axis=-1)
+                ignore |= decode(counts, picture.size) & ~labels.any(axis=-1)
         except ValueError as error:
             raise UserError(
-                f"{self.annotations}: an RLE of {picture.file_name} does not fit {size[0]} x "
-                f"{size[1]} pixels (height x width)"
+                f"{self.annotations}: an RLE of {picture.file_name} does not fit {height} x "
+                f"{width} pixels (height x width)"
             ) from error
         return Scene(
             name=picture.file_name,
@@ -108,118 +117,120 @@ class CocoSource:
             ignore=ignore,
         )
 
-    def _index(self, content: dict[str, Any]) -> None:
-        """Fills `_pictures` and the two counts from the parsed JSON."""
-        categories = {item["id"]: str(item["name"]) for item in content.get("categories", ())}
+    def _index(self, content: Entry) -> list[_Picture]:
+        """The pictures with objects; counts the others, and what cannot be used."""
+        images, annotations = self._sound(content, "images"), self._sound(content, "annotations")
+        categories = {
+            item["id"]: str(item["name"]) for item in sound_entries(content, "categories")[0]
+        }
         by_image = defaultdict(list)
-        for annotation in content["annotations"]:
+        for annotation in annotations:
             by_image[annotation["image_id"]].append(annotation)
-        keep_ids = _fit_int32([item["id"] for item in content["annotations"]])
-        for image in sorted(content["images"], key=lambda item: _sort_key(item["id"])):
-            height, width = int(image["height"]), int(image["width"])
-            objects: list[tuple[int, str, bytes]] = []
-            crowds: list[bytes] = []
-            for item in sorted(by_image[image["id"]], key=lambda item: _sort_key(item["id"])):
-                counts = self._compress(item, height, width)
-                if counts is None:
-                    self.objects_left_out += 1
-                elif item.get("iscrowd"):
-                    crowds.append(counts)
-                else:
-                    id = item["id"] if keep_ids else len(objects) + 1
-                    objects.append((id, categories.get(item.get("category_id"), ""), counts))
-            if objects:
-                self._pictures.append(
-                    _Picture(image["file_name"], height, width, tuple(objects), tuple(crowds))
-                )
+        keep_ids = _fit_int32([item["id"] for item in annotations])
+        self._count_unlisted(images, by_image)
+        ambiguous = shared_ids(images)
+        pictures: list[_Picture] = []
+        seen: set[tuple[Any, str]] = set()
+        for image in sorted(images, key=lambda item: _sort_key(item["id"])):
+            name, own = image["file_name"], by_image[image["id"]]
+            if (image["id"], name) in seen:
+                continue  # the same entry twice
+            seen.add((image["id"], name))
+            if not own:
+                self.pictures_without_objects += 1
+                continue
+            if image["id"] in ambiguous:
+                message = f"shares image id {image['id']!r} with another picture"
+                self.left_out.add("picture", name, Problem("image-id-twice", message))
+                continue
+            size = stated_size(image) or stored_size(os.path.join(self.images_dir, name))
+            if size is None:
+                problem = self._file_problem(name) or Problem("missing-size", "states no size")
+                self._leave_out(name, problem, len(own))
+            elif objects := self._objects(own, size, categories, keep_ids):
+                crowds = self._masks([item for item in own if item.get("iscrowd")], size)
+                pictures.append(_Picture(name, size, objects, tuple(mask for _, mask in crowds)))
             else:
-                self.pictures_left_out += 1
+                self.pictures_without_objects += 1
+        for id in ambiguous:
+            message = f"is of image {id!r}, which is several pictures"
+            self._leave_out_annotations(by_image[id], Problem("image-id-twice", message))
+        return pictures
 
-    def _compress(self, annotation: dict[str, Any], height: int, width: int) -> bytes | None:
-        """The run lengths of an annotation's mask, or None when it has no pixel."""
-        where = f"{self.annotations}: annotation {annotation['id']}"
-        shape = annotation.get("segmentation")
-        if not shape:
-            return None
-        try:
-            if isinstance(shape, list):
-                # pycocotools would take a part of four numbers for a box.
-                parts = [part for part in shape if len(part) >= 6]
-                if not parts:
-                    return None
-                require(
-                    max(max(map(abs, part)) for part in parts) < _FAR_OUTSIDE,
-                    f"{where} has a polygon far outside its image",
-                )
-                rle = _fill(coco_mask.frPyObjects(parts, height, width))
-            else:
-                require(
-                    list(shape["size"]) == [height, width],
-                    f"{where} has an RLE of size {shape['size']} "
-                    f"in an image of [{height}, {width}] (height, width)",
-                )
-                rle = _compressed(shape)
-            return rle["counts"] if coco_mask.area(rle) > 0 else None
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise UserError(
-                f"{where} has a 'segmentation' that is neither polygons nor RLE"
-            ) from error
+    def _sound(self, content: Entry, group: str) -> list[Entry]:
+        entries, problem, lost = sound_entries(content, group)
+        if problem:
+            what: Kind = "picture" if group == "images" else "object"
+            self.left_out.add(what, f"{self.annotations}:", problem, lost)
+        return entries
 
-    def _require_files(self) -> None:
-        names = [picture.file_name for picture in self._pictures]
-        missing = [n for n in names if not os.path.isfile(os.path.join(self.images_dir, n))]
-        require(
-            not missing,
-            f"{self.images_dir}: {len(missing)} of the {len(names)} pictures named in "
-            f"{self.annotations} are missing, the first is {missing[0] if missing else ''}",
+    def _count_unlisted(self, images: list[Entry], by_image: dict[Any, list[Entry]]) -> None:
+        for id in by_image.keys() - {image["id"] for image in images}:
+            problem = Problem(
+                "annotation-without-image", f"is of image {id!r}, which is not in the image list"
+            )
+            self._leave_out_annotations(by_image[id], problem)
+
+    def _objects(
+        self, annotations: list[Entry], size: tuple[int, int], names: dict[Any, str], keep: bool
+    ) -> tuple[tuple[int, str, bytes], ...]:
+        """Id, category and run lengths of what is an object in one picture."""
+        own = [item for item in annotations if not item.get("iscrowd")]
+        return tuple(
+            (item["id"] if keep else number, names.get(category_of(item), ""), mask)
+            for number, (item, mask) in enumerate(self._masks(own, size), start=1)
         )
 
+    def _masks(self, annotations: list[Entry], size: tuple[int, int]) -> list[tuple[Entry, bytes]]:
+        """Annotations in order of id with their run lengths, but for those that have none."""
+        found = []
+        for item in sorted(annotations, key=lambda item: _sort_key(item["id"])):
+            mask = encode(item, size)
+            if isinstance(mask, Problem):
+                self._leave_out_annotations([item], mask)
+            else:
+                found.append((item, mask))
+        return found
 
-def read_rgb(path: str) -> np.ndarray:
-    """Reads a picture as uint8 [h, w, 3] RGB.
+    def _require_files(self) -> None:
+        """Leaves out the pictures whose files cannot be used."""
+        bar = tqdm(self._pictures, "looking at pictures", unit="file", delay=2, leave=False)
+        kept = []
+        for picture in bar:
+            problem = self._file_problem(picture.file_name, picture.size)
+            if problem:
+                self._leave_out(picture.file_name, problem, len(picture.objects))
+            else:
+                kept.append(picture)
+        self._pictures = kept
+
+    def _file_problem(self, name: str, size: tuple[int, int] | None = None) -> Problem | None:
+        path = os.path.join(self.images_dir, name)
+        problem = file_problem(path)
+        actual = stored_size(path) if size and not problem else None
+        return size_problem(size, actual) if size and actual else problem
+
+    def _leave_out(self, name: str, problem: Problem, objects: int) -> None:
+        """Counts a picture and its objects."""
+        self.left_out.add("picture", name, problem)
+        self.left_out.add("object", name, problem, objects)
+
+    def _leave_out_annotations(self, annotations: list[Entry], problem: Problem) -> None:
+        if annotations:
+            where = f"annotation {annotations[0]['id']!r}"
+            self.left_out.add("object", where, problem, len(annotations))
+
+
+def read_rgb(path: str, recipe: Recipe = Recipe()) -> np.ndarray:
+    """Reads any raster file as uint8 [h, w, 3] RGB; see `raster.read_picture`.
 
     Grey becomes three equal channels, alpha is dropped, a palette is resolved, an orientation
-    tag is not applied (annotations refer to the stored pixels). 16-bit pictures are stretched
-    linearly from their 2nd to 98th percentile, all channels alike.
+    tag is not applied. Values of more than 8 bits are stretched as `recipe` says.
 
     Raises:
-        UserError: the file is missing, is not a picture, or has values of another type.
+        UserError: the file is missing or is not a picture, or is of a kind that needs rasterio.
     """
-    require(os.path.isfile(path), f"{path}: no such picture")
-    try:
-        pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise UserError(f"{path}: not a picture that can be read (PNG, JPEG, TIFF ...)")
-    if pixels.dtype == np.uint16:
-        low, high = np.percentile(pixels, (2, 98))
-        scaled = (pixels - low) * (255 / max(high - low, 1))
-        pixels = np.clip(scaled, 0, 255).astype(np.uint8)
-    require(
-        pixels.dtype == np.uint8,
-        f"{path}: pixels are {pixels.dtype}; convert the picture to 8 or 16 bits a channel",
-    )
-    if pixels.ndim == 2 or pixels.shape[2] < 3:
-        grey = pixels.reshape(*pixels.shape[:2], -1)[..., 0]
-        return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return cv2.cvtColor(pixels, code)
-
-
-def _load_json(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such annotation file") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from error
-    require(
-        isinstance(content, dict) and "images" in content and "annotations" in content,
-        f"{path}: not COCO instance annotations: 'images' or 'annotations' is missing",
-    )
-    return content
+    return read_picture(path, recipe)[0]
 
 
 def _sort_key(id: Any) -> tuple[bool, Any]:
@@ -229,57 +240,3 @@ def _sort_key(id: Any) -> tuple[bool, Any]:
 def _fit_int32(ids: list[Any]) -> bool:
     numbers = all(type(id) is int and 0 < id < 2**31 for id in ids)
     return numbers and len(set(ids)) == len(ids)
-
-
-def _fill(rings: list[dict[str, Any]]) -> dict[str, Any]:
-    """The union of polygons given as RLEs; one wholly inside another is a hole in it."""
-    areas = coco_mask.area(rings)
-    # With "crowd" the measure is intersection / own area: 1 where ring i lies inside ring j.
-    inside = coco_mask.iou(rings, rings, [1] * len(rings)) == 1
-    depth = (inside & (areas[:, None] < areas[None])).sum(1)
-    if not depth.any():
-        return coco_mask.merge(rings)
-    mask = np.zeros(rings[0]["size"], np.uint8, order="F")
-    for i in np.argsort(depth, kind="stable"):
-        mask[_decode(rings[i])] = depth[i] % 2 == 0
-    return coco_mask.encode(mask)
-
-
-def _compressed(rle: dict[str, Any]) -> dict[str, Any]:
-    """An RLE of the JSON in compressed form. Raises ValueError when it misfits its size."""
-    height, width = rle["size"]
-    counts = rle["counts"]
-    if isinstance(counts, str):
-        return {"size": [height, width], "counts": counts.encode("ascii")}
-    if sum(counts) != height * width or min(counts) < 0:
-        raise ValueError("run lengths do not add up to the size of the image")
-    return coco_mask.frPyObjects(rle, height, width)
-
-
-def _rle(size: tuple[int, int], counts: bytes) -> dict[str, Any]:
-    return {"size": list(size), "counts": counts}
-
-
-def _decode(rle: dict[str, Any]) -> np.ndarray:
-    """bool [h, w]. Raises ValueError when the runs are longer than the size allows."""
-    return coco_mask.decode(rle).view(bool)
-
-
-def _paint(ids: list[int], rles: list[dict[str, Any]]) -> tuple[np.ndarray, list[int]]:
-    """Labels int32 [h, w, layers] and each object's layer: the first where it overlaps none."""
-    height, width = rles[0]["size"]
-    stack = [np.zeros((height, width), np.int32)]
-    layers = []
-    boxes = coco_mask.toBbox(rles).astype(int)
-    for id, rle, (x, y, w, h) in zip(ids, rles, boxes, strict=True):
-        window = np.s_[y : y + h, x : x + w]
-        mask = _decode(rle)[window]
-        for layer, labels in enumerate(stack):  # noqa: B007
-            if not labels[window][mask].any():
-                break
-        else:
-            layer, labels = len(stack), np.zeros((height, width), np.int32)
-            stack.append(labels)
-        labels[window][mask] = id
-        layers.append(layer)
-    return np.moveaxis(np.stack(stack), 0, -1), layers  # each layer stays contiguous

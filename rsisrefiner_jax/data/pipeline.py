@@ -17,6 +17,7 @@ from rsisrefiner_jax.data.augment import augment
 from rsisrefiner_jax.data.first_click import draw_target
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.spec import open_source
+from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 
 Batch = dict[str, np.ndarray]
@@ -31,12 +32,14 @@ class Samples:
         image        uint8 [s, s, 3], RGB
         label        int8 [s, s]: 1 object, 0 background, -1 ignored
         first_click  float32 [2], (y, x)
-    with s = config.model.image_size.
+    with s = config.model.image_size. A scene that cannot be read is told once, on stderr, and
+    another one is drawn in its place.
     """
 
     def __init__(self, sources: Sequence[Source], config: Config) -> None:
         self._sources = sources
         self._config = config
+        self._told: set[str] = set()  # of scenes that cannot be read
         require(config.seed >= 0, f"seed={config.seed} must not be negative")
         weights = np.array(config.data.weights or [len(source) for source in sources], float)
         require(
@@ -53,7 +56,11 @@ class Samples:
         data, size = self._config.data, self._config.model.image_size
         for _ in range(_MAX_DRAWS):
             source = self._sources[rng.choice(len(self._sources), p=self._weights)]
-            scene = source[int(rng.integers(len(source)))]
+            try:
+                scene = source[int(rng.integers(len(source)))]
+            except UserError as error:
+                self._tell(str(error))
+                continue
             image, labels, ignore = augment(
                 scene.image, scene.labels, scene.ignore, size, data.augment, rng
             )
@@ -61,11 +68,19 @@ class Samples:
             if drawn is not None:
                 label, first_click = drawn
                 return {"image": image, "label": label, "first_click": first_click}
+        for problem in self._told:
+            raise UserError(f"data.train={list(data.train)}: nothing can be drawn; {problem}")
         raise UserError(
             f"data.train={list(data.train)}: no object of at least data.min_object_area="
             f"{data.min_object_area} pixels in {_MAX_DRAWS} random crops of {size} x {size}; "
             "lower data.min_object_area or choose other data"
         )
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self._told:
+            self._told.add(problem)
+            number = len(self._told)
+            print(f"note: training without scene ({number} so far): {problem}", file=sys.stderr)
 
 
 def training_dataset(
@@ -94,8 +109,9 @@ def training_dataset(
         f"train.batch_size={batch_size} is not a multiple of the {process_count} processes",
     )
     if sources is None:
-        require(bool(config.data.train), "data.train is empty; name at least one data set")
-        sources = [open_source(spec) for spec in config.data.train]
+        recipe = Recipe.of(config.data)
+        sources = [open_source(spec, recipe) for spec in config.data.train]
+    require(bool(sources), "data.train is empty; name at least one data set")
     samples = grain.MapDataset.source(Samples(sources, config))
     return samples[process_index::process_count].batch(batch_size // process_count)
 

@@ -1,10 +1,11 @@
 """A sheet of training samples, to see what the network is shown."""
 
-import os
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
+
+from rsisrefiner_jax.data.sheet import fade, grid, outline, write_png
 
 _OBJECT = (60, 220, 60)  # RGB
 _CLICK = (255, 60, 60)
@@ -12,7 +13,7 @@ _WHITE = (255, 255, 255)
 
 
 def training_sheet(
-    batch: Mapping[str, np.ndarray], path: str, tiles: int = 8, columns: int = 4
+    batch: Mapping[str, np.ndarray], path: str, tiles: int = 8, columns: int = 4, gap: int = 0
 ) -> None:
     """Writes the first samples of a batch as a PNG: target outlined, first click, ignored grey.
 
@@ -21,6 +22,7 @@ def training_sheet(
         path: of the PNG; its folder is made.
         tiles: how many samples at most.
         columns: how many in a row.
+        gap: pixels between them.
     """
     drawn = [
         draw_sample(*sample)
@@ -28,21 +30,14 @@ def training_sheet(
             batch["image"][:tiles], batch["label"], batch["first_click"], strict=False
         )
     ]
-    columns = min(columns, len(drawn))
-    drawn += [np.zeros_like(drawn[0])] * (-len(drawn) % columns)
-    rows = [np.hstack(drawn[i : i + columns]) for i in range(0, len(drawn), columns)]
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    cv2.imwrite(path, cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    write_png(path, grid(drawn, columns, gap))
 
 
 def draw_sample(image: np.ndarray, label: np.ndarray, first_click: np.ndarray) -> np.ndarray:
     """uint8 [s, s, 3]: one picture with its target outlined and its first click as a dot."""
     canvas = np.array(image, np.uint8)
-    canvas[label == -1] = canvas[label == -1] // 2 + 64
-    outlines, _ = cv2.findContours(
-        (label == 1).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-    )
-    cv2.drawContours(canvas, outlines, -1, _OBJECT, 2)
+    fade(canvas, label == -1)
+    outline(canvas, label == 1, _OBJECT)
     y, x = (round(float(value)) for value in first_click)
     radius = max(len(canvas) // 80, 3)
     cv2.circle(canvas, (x, y), radius + 1, _WHITE, -1)

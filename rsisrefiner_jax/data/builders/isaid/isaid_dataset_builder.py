@@ -1,0 +1,7 @@
+"""The TFDS builder of `isaid`."""
+
+from rsisrefiner_jax.data.builders.base import SceneBuilder
+
+
+class Builder(SceneBuilder):
+    """iSAID, cut into patches."""

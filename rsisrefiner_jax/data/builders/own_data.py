@@ -1,0 +1,26 @@
+"""Data sets that a SPEC can open as they lie: preparing them makes reading faster."""
+
+import functools
+
+from rsisrefiner_jax.data.builders.layout import Layout, Request
+from rsisrefiner_jax.data.builders.pictures import Pictures, SourcePictures
+from rsisrefiner_jax.data.spec import open_source
+
+SPLIT = "train"  # of data that know no split
+
+
+def own_layout(kind: str, accepted: str) -> Layout:
+    """The layout of `kind:...` SPECs; its `--from` is what follows the colon."""
+    return Layout(
+        find=functools.partial(_find, kind),
+        accepted=accepted,
+        licence="That of the source.",
+        note=f"Prepared from a {kind} data set.",
+    )
+
+
+def _find(kind: str, request: Request) -> dict[str, Pictures]:
+    source = open_source(f"{kind}:{request.source}", request.recipe)
+    split = request.source.partition("@")[0] if kind == "synthetic" else SPLIT
+    images_dir = request.source.rpartition(",")[0].strip() if kind == "coco" else None
+    return {split: SourcePictures(source, images_dir)}

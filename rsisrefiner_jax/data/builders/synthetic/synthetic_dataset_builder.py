@@ -1,0 +1,7 @@
+"""The TFDS builder of `synthetic`."""
+
+from rsisrefiner_jax.data.builders.base import SceneBuilder
+
+
+class Builder(SceneBuilder):
+    """Synthetic scenes."""

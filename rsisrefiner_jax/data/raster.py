@@ -1,0 +1,280 @@
+"""Reading a raster file, whole or a window of it, as RGB and a mask of valid pixels.
+
+PNG, JPEG and their like are decoded by OpenCV. Every other file (GeoTIFF, VRT, JPEG 2000 ...) is
+read by rasterio, which reads no more than the window, takes any number of bands and of bits, and
+knows no-data. Without rasterio OpenCV stands in for TIFF files of 8 or 16 bits that are grey or
+plain RGB; it knows no no-data, so that every pixel is valid.
+
+The percentiles of a stretch are taken once a process from the whole file, thinned out to at most
+1024 pixels a side: GDAL's nearest-neighbour reading at that size, from the file's own overviews
+where it has them. Nothing stays open between calls, so any thread or process may read.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image  # comes with matplotlib
+
+from rsisrefiner_jax.data.pixels import decode
+from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
+from rsisrefiner_jax.errors import UserError, require
+
+OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
+_INSTALL = "install rasterio with pip install -e .[geo]"
+
+
+class Window(NamedTuple):
+    """A part of a raster, in pixels."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Raster:
+    """What a raster file says about itself.
+
+    bands: of each band its name, "" where it has none.
+    dtype: numpy's name of the values' type.
+    nodata: the value of pixels without data, if there is one.
+    crs: coordinate reference system, "EPSG:32632" or WKT; None when the file states none.
+    transform: (a, b, c, d, e, f): pixel corner (x, y) lies at (a x + b y + c, d x + e y + f) in
+        the units of `crs`; None without georeference.
+    """
+
+    path: str
+    height: int
+    width: int
+    bands: tuple[str, ...]
+    dtype: str
+    nodata: float | None
+    crs: str | None
+    transform: tuple[float, float, float, float, float, float] | None
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """`transform` as matrix [2, 2] and offset [2]: coordinates are matrix @ (x, y) + offset.
+
+        Raises:
+            UserError: there is none.
+        """
+        if self.transform is None:
+            raise UserError(f"{self.path}: not georeferenced: its pixels have no coordinates")
+        a, b, c, d, e, f = self.transform
+        return np.array([[a, b], [d, e]]), np.array([c, f])
+
+
+def open_raster(path: str) -> Raster:
+    """What a raster file says about itself; needs rasterio.
+
+    Raises:
+        UserError: rasterio is missing, or the file is missing or no raster.
+    """
+    with _opened(path) as file:
+        return Raster(
+            path=path,
+            height=file.height,
+            width=file.width,
+            bands=tuple(name or "" for name in file.descriptions),
+            dtype=file.dtypes[0],
+            nodata=file.nodata,
+            crs=file.crs.to_string() if file.crs else None,
+            transform=None if file.transform.is_identity else tuple(file.transform)[:6],
+        )
+
+
+def stored_size(path: str) -> tuple[int, int] | None:
+    """(height, width) of a picture by its header; None when that cannot be told. Never raises."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return picture.height, picture.width
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pass  # of a kind or size that Pillow refuses
+    try:
+        info = open_raster(path)
+    except UserError:
+        return None
+    return info.height, info.width
+
+
+def read_window(
+    path: str, window: Window | tuple[int, int, int, int], recipe: Recipe = Recipe()
+) -> tuple[np.ndarray, np.ndarray]:
+    """A part of a raster: exactly the pixels that `read_picture` has there.
+
+    Args:
+        window: (y, x, height, width), inside the raster.
+
+    Returns:
+        uint8 [height, width, 3] RGB; bool [height, width], False where there is no data: by the
+        file's no-data value, alpha or mask, or a value that is not a number.
+
+    Raises:
+        UserError: as `read_picture`, or a window that is not inside the raster.
+    """
+    return _read(path, Window(*window), recipe)
+
+
+def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.ndarray]:
+    """A whole raster, as `read_window` returns it.
+
+    An orientation tag is not applied: labels refer to the stored pixels. The colours of 8-bit
+    pixels without data stay as they are stored.
+
+    Raises:
+        UserError: a file that is missing, broken, of an unknown kind or of complex numbers, or
+            that lacks a band of `recipe`.
+    """
+    return _read(path, None, recipe)
+
+
+def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    if path.lower().endswith(OPENCV) or _rasterio() is None:
+        pixels, valid = _decoded(path, recipe)
+        limits = None
+        if recipe.stretches(pixels.dtype):
+            limits = find_limits(thin_out(pixels), thin_out(valid), recipe)
+        if window is not None:
+            _require_inside(path, window, *valid.shape)
+            part = np.s_[window.y : window.y + window.height, window.x : window.x + window.width]
+            pixels, valid = pixels[part], np.ascontiguousarray(valid[part])
+    else:
+        with _opened(path) as file:
+            if window is not None:
+                _require_inside(path, window, file.height, file.width)
+            pixels, valid = _bands(file, recipe, window, None)
+        stat = os.stat(path)
+        limits = _limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
+    return apply(pixels, limits), valid
+
+
+@functools.lru_cache(maxsize=4096)
+def _limits_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Limits | None:
+    with _opened(path) as file:
+        if not recipe.stretches(np.dtype(file.dtypes[0])):
+            return None
+        sample, valid = _bands(file, recipe, None, sample_shape(file.height, file.width))
+        return find_limits(sample, valid, recipe)
+
+
+def _decoded(path: str, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """Bands [h, w, 1 or 3] and valid [h, w] by OpenCV."""
+    try:
+        pixels = decode(path, cv2.IMREAD_UNCHANGED)
+        kind = pixels.dtype
+        require(kind in (np.uint8, np.uint16), f"{path}: values are {kind}, not of 8 or 16 bits")
+    except UserError as error:
+        if path.lower().endswith(OPENCV):
+            raise
+        raise UserError(f"{error}; {_INSTALL}") from error
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    count = pixels.shape[2]
+    order = [2, 1, 0, 3] if count > 2 else [0, 1]  # OpenCV's is BGR
+    alpha = count if count in (2, 4) else None
+    chosen = _chosen(path, recipe, count, [n for n in range(1, count + 1) if n != alpha])
+    valid = np.ones(pixels.shape[:2], bool)
+    if alpha and alpha not in chosen:
+        valid = pixels[..., alpha - 1] > 0
+    return pixels[..., [order[band - 1] for band in chosen]], valid
+
+
+def _bands(
+    file: Any, recipe: Recipe, window: Window | None, shape: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bands [h, w, 1 or 3] and valid [h, w] of an open file, thinned out to `shape` if given."""
+    from rasterio.enums import ColorInterp
+
+    meaning = dict(zip(file.indexes, file.colorinterp, strict=True))
+    colour = [i for i in meaning if meaning[i] != ColorInterp.alpha] or [1]
+    named = [
+        i
+        for name in (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+        for i in colour
+        if meaning[i] == name
+    ]
+    chosen = _chosen(file.name, recipe, file.count, named if len(named) == 3 else colour)
+    require(
+        "complex" not in file.dtypes[0],
+        f"{file.name}: values are complex numbers; write their magnitude to a file of its own",
+    )
+    where = window and ((window.y, window.y + window.height), (window.x, window.x + window.width))
+    with _reading(file.name):
+        pixels = file.read(chosen, window=where, out_shape=shape and (len(chosen), *shape))
+        if ColorInterp.alpha in [meaning[i] for i in chosen]:  # mislabelled, often infrared
+            valid = np.ones(pixels.shape[1:], bool)
+        else:
+            valid = file.dataset_mask(window=where, out_shape=shape) > 0
+    pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.dtype.kind == "f":
+        valid &= np.isfinite(pixels).all(-1)
+    if meaning[chosen[0]] == ColorInterp.palette:
+        table = np.zeros((np.iinfo(pixels.dtype).max + 1, 3), np.uint8)
+        for index, colours in file.colormap(chosen[0]).items():
+            table[index] = colours[:3]
+        pixels = table[pixels[..., 0]]
+    return pixels, valid
+
+
+def _chosen(path: str, recipe: Recipe, count: int, colour: list[int]) -> list[int]:
+    """The numbers of the bands to show, `colour` being those that are not alpha."""
+    if not recipe.bands:
+        return colour[:3] if len(colour) >= 3 else colour[:1]
+    require(
+        max(recipe.bands) <= count,
+        f"{path}: data.bands={list(recipe.bands)} but the file has only {count}",
+    )
+    return list(recipe.bands)
+
+
+def _require_inside(path: str, window: Window, height: int, width: int) -> None:
+    y, x, rows, columns = window
+    require(
+        0 <= y < y + rows <= height and 0 <= x < x + columns <= width,
+        f"{path}: a window of {rows} x {columns} pixels at y={y}, x={x} is not inside the "
+        f"raster's {height} x {width} (height x width)",
+    )
+
+
+def _opened(path: str) -> Any:
+    """The file, opened by rasterio."""
+    rasterio = _rasterio()
+    if rasterio is None:
+        raise UserError(f"{path}: reading this file needs rasterio; {_INSTALL}")
+    require(os.path.isfile(path), f"{path}: no such raster file")
+    with _reading(path):
+        return rasterio.open(path)
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """GDAL's errors as UserError."""
+    from rasterio.errors import RasterioError
+
+    try:
+        yield
+    except RasterioError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read as a raster ({reason})") from error
+
+
+@functools.cache
+def _rasterio() -> ModuleType | None:
+    """rasterio, where it is installed."""
+    try:
+        import rasterio
+    except ImportError:
+        return None
+    # A plain TIFF is no reason for a warning.
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    return rasterio

@@ -1,0 +1,111 @@
+"""From the values of any raster to the 8-bit RGB that the network sees.
+
+8-bit values are taken as they are. All others are mapped linearly, band by band as QGIS does it,
+from a low and a high percentile of the whole file to 0 and 255. The percentiles come from one
+thinned-out look at the file (`sample_shape`), never from a part of it: the same pixel gets the
+same colour in training, evaluation and clicking, in whatever window it is read.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from rsisrefiner_jax.config import Data
+from rsisrefiner_jax.errors import require
+
+SAMPLE_SIDE = 1024  # pixels; the longer side of the look that percentiles are taken from
+
+Limits = tuple[tuple[float, float], ...]
+"""The values, (low, high) of every band, that become 0 and 255."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a raster file becomes RGB.
+
+    bands: those shown as red, green and blue, counted from 1, or a single one for grey. () is
+        what the file itself calls red, green and blue, else its first three, or the first alone
+        where there are fewer than three; alpha is no band.
+    percentiles: what becomes 0 and what becomes 255, for values of other types than 8-bit.
+    stretch_8bit: whether 8-bit values are stretched as well.
+    """
+
+    bands: tuple[int, ...] = ()
+    percentiles: tuple[float, float] = (2.0, 98.0)
+    stretch_8bit: bool = False
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.bands) in (0, 1, 3) and all(band >= 1 for band in self.bands),
+            f"data.bands={list(self.bands)}: name three bands or one, the first being 1; [] lets "
+            "every file choose",
+        )
+        low, high = self.percentiles
+        require(
+            0 <= low < high <= 100,
+            f"data.stretch={list(self.percentiles)}: two rising percentiles between 0 and 100",
+        )
+
+    @classmethod
+    def of(cls, data: Data) -> "Recipe":
+        """The recipe of a configuration. Raises UserError."""
+        return cls(data.bands, data.stretch, data.stretch_8bit)
+
+    def stretches(self, dtype: np.dtype) -> bool:
+        """Whether values of this type need `Limits`."""
+        return dtype != np.uint8 or self.stretch_8bit
+
+
+def sample_shape(height: int, width: int) -> tuple[int, int]:
+    """(height, width) of the thinned-out look, its longer side at most SAMPLE_SIDE."""
+    scale = min(SAMPLE_SIDE / max(height, width), 1)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def thin_out(pixels: np.ndarray) -> np.ndarray:
+    """Every so many-th pixel of [h, w, ...], so that `sample_shape` remains."""
+    height, width = pixels.shape[:2]
+    rows, columns = sample_shape(height, width)
+    y = ((np.arange(rows) + 0.5) * height / rows).astype(int)
+    x = ((np.arange(columns) + 0.5) * width / columns).astype(int)
+    return pixels[y[:, None], x]
+
+
+def find_limits(sample: np.ndarray, valid: np.ndarray, recipe: Recipe) -> Limits:
+    """The limits of each band in a sample.
+
+    Args:
+        sample: [h, w, bands], any real type.
+        valid: bool [h, w]; other pixels do not count. Without any, the limits are 0 and 1.
+    """
+    values = sample[valid]
+    if not len(values):
+        return ((0.0, 1.0),) * sample.shape[2]
+    low, high = np.percentile(values.astype(np.float64), recipe.percentiles, axis=0)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def apply(pixels: np.ndarray, limits: Limits | None) -> np.ndarray:
+    """RGB, uint8 [h, w, 3].
+
+    Args:
+        pixels: [h, w, 1 or 3]; a single band becomes three equal ones.
+        limits: of each band; None leaves 8-bit values as they are.
+
+    Values beyond the limits become 0 or 255, those that are not numbers 0.
+    """
+    if limits is not None:
+        pixels = np.stack(
+            [_stretched(pixels[..., i], *pair) for i, pair in enumerate(limits)], axis=-1
+        )
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(pixels)
+
+
+def _stretched(band: np.ndarray, low: float, high: float) -> np.ndarray:
+    kind = np.result_type(band.dtype, np.float32)  # double only for values that need it
+    scaled = band.astype(kind)
+    scaled -= kind.type(low)
+    scaled *= kind.type(255 / (high - low) if high > low else 255)
+    return np.nan_to_num(np.clip(scaled, 0, 255, out=scaled), copy=False, nan=0).astype(np.uint8)
