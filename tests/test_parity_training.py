@@ -27,9 +27,11 @@ GOLDEN = np.load(full_size.GOLDENS / "train_step.npz")
 TABLE = rules_of("rsisrefiner", rules.Sizes(), "backbone.")
 # Biases directly in front of a BatchNorm in train mode have no effect: rounding noise is recorded.
 NO_EFFECT = r".*(\.conv1|deform_conv|up_path\.[03]|conv3x3_[12]|conv1x1)\.bias"
-# Largest relative error of a gradient's norm, 1e-3 unless said here. This case is ill-conditioned:
-# relative noise of 1e-6 on the image alone moves the norms of some tensors by 2e-3 to 4e-3.
-NORM_LIMIT = {("official", "first_b2"): 5e-3}
+# Largest errors: of a gradient's norm, relative, and of its recorded values, in root mean squares.
+# One case is ill-conditioned: computed in float64 our gradients still differ from the recorded
+# float32 ones by 3.1e-3 and 1.7e-2, which is the recording's own rounding; ours comes on top.
+LIMITS = {("official", "first_b2"): (5e-3, 5e-2)}
+USUAL_LIMITS = (1e-3, 3e-2)
 CASES = [(m, case) for m in ("official", "paper") for case in ("later_b2", "first_b2")]
 
 
@@ -102,11 +104,13 @@ def test_training_step(mode, case):
     )
     np.testing.assert_allclose(loss, golden["loss_per_sample"], rtol=1e-5)
     assert loss.mean() == pytest.approx(float(golden["loss"]), rel=1e-5)
-    check_gradients(golden, flatten_dict(gradient, sep="/"), NORM_LIMIT.get((mode, case), 1e-3))
+    check_gradients(
+        golden, flatten_dict(gradient, sep="/"), *LIMITS.get((mode, case), USUAL_LIMITS)
+    )
     check_batch_norm(golden, flatten_dict({"batch_stats": batch_stats}, sep="/"))
 
 
-def check_gradients(golden, gradient: dict[str, np.ndarray], norm_limit: float) -> None:
+def check_gradients(golden, gradient, norm_limit: float, value_limit: float) -> None:
     names, errors = golden["grad_names"].tolist(), []
     for name, norm, values in zip(names, golden["grad_norms"], golden["grad_samples"], strict=True):
         ours = in_torch(name, gradient)
@@ -116,7 +120,7 @@ def check_gradients(golden, gradient: dict[str, np.ndarray], norm_limit: float) 
         assert np.linalg.norm(ours) == pytest.approx(norm, rel=norm_limit), name
         errors.append(np.linalg.norm(ours) / norm - 1)
         rms = norm / np.sqrt(ours.size)
-        assert np.abs(sampled(name, ours) - values).max() <= 3e-2 * rms, name
+        assert np.abs(sampled(name, ours) - values).max() <= value_limit * rms, name
     assert np.median(np.abs(errors)) < 1e-4
     for name in golden["no_grad_names"]:
         assert not np.any(gradient.get(path_of(name), 0)), name

@@ -4,7 +4,8 @@ import functools
 
 from rsisrefiner_jax.data.builders.layout import Layout, Request
 from rsisrefiner_jax.data.builders.pictures import Pictures, SourcePictures
-from rsisrefiner_jax.data.spec import open_source
+from rsisrefiner_jax.data.spec import open_source, split_spec
+from rsisrefiner_jax.data.stretch import Recipe
 
 SPLIT = "train"  # of data that know no split
 
@@ -22,5 +23,6 @@ def own_layout(kind: str, accepted: str) -> Layout:
 def _find(kind: str, request: Request) -> dict[str, Pictures]:
     source = open_source(f"{kind}:{request.source}", request.recipe)
     split = request.source.partition("@")[0] if kind == "synthetic" else SPLIT
-    images_dir = request.source.rpartition(",")[0].strip() if kind == "coco" else None
+    files_are_rgb = kind == "coco" and request.recipe == Recipe()
+    images_dir = split_spec(kind, request.source)[0] if files_are_rgb else None
     return {split: SourcePictures(source, images_dir)}

@@ -102,7 +102,7 @@ class PairedPictures:
                 cut = max(height, width) > size
                 picture = None if cut else encoded_rgb(paths[0])
             cuts = windows(height, width, size, self._overlap)
-            for (y0, y1), strip in itertools.groupby(cuts, lambda cut: (cut.y0, cut.y1)):
+            for (y0, y1), strip in itertools.groupby(cuts, lambda window: (window.y0, window.y1)):
                 parts = [layer.rows(y0, y1) for layer in layers]
                 for window in strip:
                     name = f"{pair.name}_{window}" if cut else pair.name
