@@ -79,7 +79,7 @@ def open_raster(path: str) -> Raster:
     Raises:
         UserError: rasterio is missing, or the file is missing or no raster.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return Raster(
             path=path,
             height=file.height,
@@ -150,21 +150,26 @@ def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray,
             part = np.s_[window.y : window.y + window.height, window.x : window.x + window.width]
             pixels, valid = pixels[part], np.ascontiguousarray(valid[part])
     else:
-        with _opened(path) as file:
+        with opened(path) as file:
             if window is not None:
                 _require_inside(path, window, file.height, file.width)
-            pixels, valid = _bands(file, recipe, window, None)
+            pixels, valid = read_bands(file, recipe, window, None)
         stat = os.stat(path)
-        limits = _limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
+        limits = limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
     return apply(pixels, limits), valid
 
 
 @functools.lru_cache(maxsize=4096)
-def _limits_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Limits | None:
-    with _opened(path) as file:
+def limits_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Limits | None:
+    """What becomes 0 and 255 in a file; None where its values are taken as they are.
+
+    The last two arguments, its time and size, keep the answer for a changed file from being taken.
+    Raises UserError as `read_picture`.
+    """
+    with opened(path) as file:
         if not recipe.stretches(np.dtype(file.dtypes[0])):
             return None
-        sample, valid = _bands(file, recipe, None, sample_shape(file.height, file.width))
+        sample, valid = read_bands(file, recipe, None, sample_shape(file.height, file.width))
         return find_limits(sample, valid, recipe)
 
 
@@ -189,10 +194,18 @@ def _decoded(path: str, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     return pixels[..., [order[band - 1] for band in chosen]], valid
 
 
-def _bands(
+def read_bands(
     file: Any, recipe: Recipe, window: Window | None, shape: tuple[int, int] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bands [h, w, 1 or 3] and valid [h, w] of an open file, thinned out to `shape` if given."""
+    """Bands [h, w, 1 or 3] and valid bool [h, w] of a file that `opened` gave.
+
+    Args:
+        window: None = the whole file.
+        shape: (height, width) that it is thinned out to, if given.
+
+    Raises:
+        UserError: it cannot be read, holds complex numbers, or lacks a band of `recipe`.
+    """
     from rasterio.enums import ColorInterp
 
     meaning = dict(zip(file.indexes, file.colorinterp, strict=True))
@@ -209,7 +222,7 @@ def _bands(
         f"{file.name}: values are complex numbers; write their magnitude to a file of its own",
     )
     where = window and ((window.y, window.y + window.height), (window.x, window.x + window.width))
-    with _reading(file.name):
+    with reading(file.name):
         pixels = file.read(chosen, window=where, out_shape=shape and (len(chosen), *shape))
         if ColorInterp.alpha in [meaning[i] for i in chosen]:  # mislabelled, often infrared
             valid = np.ones(pixels.shape[1:], bool)
@@ -246,18 +259,18 @@ def _require_inside(path: str, window: Window, height: int, width: int) -> None:
     )
 
 
-def _opened(path: str) -> Any:
-    """The file, opened by rasterio."""
+def opened(path: str) -> Any:
+    """The file, opened by rasterio. Raises UserError: it is missing, or no raster."""
     rasterio = _rasterio()
     if rasterio is None:
         raise UserError(f"{path}: reading this file needs rasterio; {_INSTALL}")
     require(os.path.isfile(path), f"{path}: no such raster file")
-    with _reading(path):
+    with reading(path):
         return rasterio.open(path)
 
 
 @contextlib.contextmanager
-def _reading(path: str) -> Iterator[None]:
+def reading(path: str) -> Iterator[None]:
     """GDAL's errors as UserError."""
     from rasterio.errors import RasterioError
 

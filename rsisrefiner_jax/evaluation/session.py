@@ -98,6 +98,9 @@ class ClickSession:
 
     image: uint8 [h, w, 3], RGB.
     keep_history: keep every state for `undo`; one float32 map of the padded image a click.
+
+    No array is ever written to: without history, `copy.copy` of a session is a state to come back
+    to, at no cost but its references.
     """
 
     def __init__(self, programs: Programs, image: np.ndarray, keep_history: bool = True) -> None:

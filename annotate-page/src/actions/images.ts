@@ -1,0 +1,99 @@
+// Which image is open, and bringing back what was open before.
+import { api } from "../net/api";
+import { untilReachable } from "../net/connection";
+import { allDone, resumeQueue, sessionOfThisTab, setSession } from "../net/operations";
+import { sessionsOfOtherTabs } from "../net/tabs";
+import { state } from "../state";
+import { complain, toast } from "../ui/toast";
+import type { Id, Project, Recipe } from "../types";
+import { forget } from "./history";
+import { reload } from "./objects";
+
+const LAST = "image";
+const CLASS = "class";
+
+state.on(["activeClass"], () => {
+  const { activeClass } = state.now;
+  if (activeClass !== null) sessionStorage.setItem(CLASS, String(activeClass));
+});
+
+/** Takes over the project as the server has it now. */
+export function adopt(project: Project): void {
+  if (JSON.stringify(project) === JSON.stringify(state.now.project)) return;
+  const wanted = String(state.now.activeClass ?? sessionStorage.getItem(CLASS));
+  const active = project.classes.find((one) => String(one.id) === wanted) ?? project.classes[0];
+  state.set({ project, activeClass: active?.id ?? null });
+}
+
+export async function loadProject(): Promise<void> {
+  adopt(await untilReachable(() => api.project()));
+}
+
+/** Opens what was open last in this tab, else in this browser, else the first image. */
+export async function begin(): Promise<void> {
+  await loadProject();
+  const images = state.now.project?.images ?? [];
+  const last = sessionStorage.getItem(LAST) ?? localStorage.getItem(LAST);
+  const image = images.find((one) => String(one.id) === last) ?? images[0];
+  if (image) await openImage(image.id);
+}
+
+export async function openImage(id: Id): Promise<void> {
+  const image = await untilReachable(() => api.image(id));
+  if (state.now.image) {
+    if (state.now.waiting) toast("Waiting for the last click …");
+    await allDone();
+  }
+  sessionStorage.setItem(LAST, String(id));
+  localStorage.setItem(LAST, String(id));
+  forget();
+  setSessionAside();
+  state.set({ image, objects: new Map(), selected: null, pointer: null, pointInfo: null });
+  await Promise.all([reload(), bringBackSessions()]);
+  resumeQueue();
+}
+
+/** Leaves the session open on the server without forgetting, on a reload, which one it was. */
+function setSessionAside(): void {
+  state.set({ session: null, unfinished: [], lastSeconds: null });
+}
+
+async function bringBackSessions(): Promise<void> {
+  const { image } = state.now;
+  if (!image) return;
+  const [open, taken] = await Promise.all([
+    untilReachable(() => api.sessions(image.id)),
+    sessionsOfOtherTabs(),
+  ]);
+  const free = open.filter((one) => !taken.has(String(one.id)));
+  const own = free.find((one) => String(one.id) === sessionOfThisTab()) ?? free.at(-1) ?? null;
+  state.set({ unfinished: open.filter((one) => one !== own) });
+  setSession(own);
+}
+
+/** After the server was away or another tab worked: what is new? */
+export async function refresh(): Promise<void> {
+  try {
+    await Promise.all([loadProject(), reload()]);
+    const { image, session, waiting } = state.now;
+    if (!image || waiting) return;
+    const open = await untilReachable(() => api.sessions(image.id));
+    if (state.now.waiting || state.now.image?.id !== image.id) return;
+    const mine = session ? (open.find((one) => one.id === session.id) ?? null) : null;
+    state.set({ unfinished: open.filter((one) => one.id !== mine?.id) });
+    if (session && JSON.stringify(mine) !== JSON.stringify(session)) setSession(mine);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+export async function addImage(opened: Promise<{ id: Id }>): Promise<void> {
+  const { id } = await opened;
+  await loadProject();
+  await openImage(id);
+}
+
+export async function setRecipe(recipe: Recipe): Promise<void> {
+  const { image } = state.now;
+  if (image) state.set({ image: await api.putRecipe(image.id, recipe) });
+}

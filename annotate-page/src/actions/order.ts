@@ -1,0 +1,44 @@
+// The order of the object table, which next and previous follow.
+import { classOf, state } from "../state";
+import type { Annotation } from "../types";
+import { zoomToBox } from "../map/view";
+
+export type Column = "id" | "class" | "area" | "clicks";
+
+let column: Column = "id";
+let descending = true;
+
+export const order = () => ({ column, descending });
+
+export function sortBy(chosen: Column): void {
+  descending = chosen === column ? !descending : chosen !== "class";
+  column = chosen;
+}
+
+const keyOf: Record<Column, (one: Annotation) => number | string> = {
+  id: (one) => one.id,
+  class: (one) => classOf(one.class_id)?.name ?? "",
+  area: (one) => one.area_px,
+  clicks: (one) => one.clicks,
+};
+
+export function sorted(): Annotation[] {
+  const key = keyOf[column];
+  const sign = descending ? -1 : 1;
+  const compare = (a: number | string, b: number | string) => (a < b ? -1 : a > b ? 1 : 0);
+  return [...state.now.objects.values()].sort(
+    (a, b) => sign * compare(key(a), key(b)) || compare(b.id, a.id),
+  );
+}
+
+/** Selects the object `steps` after the selected one and brings it into view. */
+export function step(steps: number): void {
+  const list = sorted();
+  if (!list.length) return;
+  const at = list.findIndex((one) => one.id === state.now.selected);
+  const next = at < 0 ? (steps > 0 ? 0 : list.length - 1) : at + steps;
+  const object = list[(next + list.length) % list.length];
+  if (!object) return;
+  state.set({ selected: object.id });
+  zoomToBox(object.bbox);
+}

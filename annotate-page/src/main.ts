@@ -1,0 +1,105 @@
+// Puts the page together.
+import "ol/ol.css";
+import "./style.css";
+import "./ui/theme";
+import { adopt, begin, refresh } from "./actions/images";
+import { finished, reload } from "./actions/objects";
+import { objectLayer, watchObjects } from "./map/objectsLayer";
+import { probabilityLayer, watchProbability } from "./map/probabilityLayer";
+import { clickLayer, outlineLayer, watchSession } from "./map/sessionLayer";
+import { showTiles, tileLayer, watchTiles } from "./map/tiles";
+import { map, showPlane } from "./map/view";
+import { watchConnection } from "./net/connection";
+import { onFinished } from "./net/operations";
+import { banner } from "./panels/banner";
+import { classPanel } from "./panels/classes";
+import { contextBar } from "./panels/contextBar";
+import { openImages } from "./panels/images";
+import { objectPanel } from "./panels/objects";
+import { scaleBar } from "./panels/scaleBar";
+import { statusBar } from "./panels/status";
+import { toolStrip } from "./panels/toolbar";
+import { topBar } from "./panels/topBar";
+import { state } from "./state";
+import type { Picture } from "./types";
+import { watchBox } from "./tools/box";
+import { watchCursor } from "./tools/cursor";
+import { watchPointer } from "./tools/pointer";
+import { watchKeys } from "./tools/shortcuts";
+import { vertexLayer, watchVertices } from "./tools/vertices";
+import { h } from "./ui/dom";
+import { complain } from "./ui/toast";
+
+const canvas = h("div", {
+  class: "map",
+  tabindex: 0,
+  role: "application",
+  "aria-label": "Image. Arrow keys move the cursor, Space adds, Shift+Space removes.",
+  "data-testid": "map",
+});
+
+document
+  .getElementById("app")
+  ?.append(
+    topBar(),
+    toolStrip(),
+    h("main", {}, canvas, contextBar(), banner(), scaleBar()),
+    h("aside", {}, classPanel(), objectPanel()),
+    statusBar(),
+  );
+
+map.setTarget(canvas);
+for (const layer of [
+  tileLayer,
+  objectLayer,
+  probabilityLayer,
+  outlineLayer,
+  vertexLayer,
+  clickLayer,
+]) {
+  map.addLayer(layer);
+}
+
+let shown: Picture | null = null;
+state.on(["image"], () => {
+  const { image } = state.now;
+  if (!image) return;
+  const other = image.id !== shown?.id;
+  if (other) showPlane(image);
+  if (other || image.recipe_hash !== shown?.recipe_hash) showTiles(image);
+  shown = image;
+});
+
+for (const watch of [
+  watchTiles,
+  watchObjects,
+  watchSession,
+  watchProbability,
+  watchPointer,
+  watchBox,
+  watchVertices,
+  watchCursor,
+  watchKeys,
+]) {
+  watch();
+}
+watchConnection(adopt);
+
+onFinished((_session, object) => {
+  if (object) finished(object);
+  else void reload().catch(complain);
+});
+
+let wasReachable = true;
+state.on(["reachable"], () => {
+  if (state.now.reachable && !wasReachable) void refresh();
+  wasReachable = state.now.reachable;
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && state.now.image) void refresh();
+});
+
+begin().then(
+  () => state.now.image || openImages(),
+  (error: Error) => state.set({ fault: error.message }),
+);

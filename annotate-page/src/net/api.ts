@@ -1,0 +1,64 @@
+// The server's endpoints, one line each.
+import { json, send, url } from "./request";
+import type {
+  Annotation,
+  Box,
+  ImportReport,
+  Id,
+  Listing,
+  ObjectClass,
+  Picture,
+  PointInfo,
+  Project,
+  Recipe,
+  Session,
+  Shape,
+} from "../types";
+
+export const api = {
+  project: () => json<Project>("GET", "project"),
+  putClasses: (classes: (Omit<ObjectClass, "id"> & { id?: Id })[]) =>
+    json<ObjectClass[]>("PUT", "project/classes", classes),
+
+  roots: async (under: string): Promise<Listing> =>
+    (await send("GET", url("roots", under ? { under } : {}))).json(),
+  openImage: (path: string) => json<{ id: Id; name: string }>("POST", "images", { path }),
+  uploadImage: (file: File) => json<{ id: Id; name: string }>("POST", "images", form(file)),
+  image: (id: Id) => json<Picture>("GET", `images/${id}`),
+  putRecipe: (id: Id, recipe: Recipe) => json<Picture>("PUT", `images/${id}/recipe`, recipe),
+  point: async (id: Id, x: number, y: number): Promise<PointInfo> =>
+    (await send("GET", url(`images/${id}/point`, { x: String(x), y: String(y) }))).json(),
+
+  objects: (image: Id) => json<Annotation[]>("GET", `images/${image}/objects`),
+  patchObject: (
+    id: Id,
+    change: { class_id?: Id | null; attributes?: Record<string, unknown>; geometry?: Shape },
+  ) => json<Annotation>("PATCH", `objects/${id}`, change),
+  deleteObject: (id: Id) => json<{ ok: true }>("DELETE", `objects/${id}`),
+  restoreObject: (id: Id) => json<Annotation>("POST", `objects/${id}/restore`),
+
+  sessions: async (image: Id): Promise<Session[]> =>
+    (await send("GET", url("sessions", { image_id: String(image) }))).json(),
+  startSession: (start: { image_id: Id; object_id?: Id; box?: Box }) =>
+    json<Session>("POST", "sessions", start),
+  click: (id: Id, click: { x: number; y: number; positive: boolean; key: string }) =>
+    json<Session>("POST", `sessions/${id}/clicks`, click),
+  undo: (id: Id, key: string) => json<Session>("POST", `sessions/${id}/undo`, { key }),
+  redo: (id: Id, key: string) => json<Session>("POST", `sessions/${id}/redo`, { key }),
+  finish: (id: Id, result: { class_id?: Id }) =>
+    json<Annotation>("POST", `sessions/${id}/finish`, result),
+  cancel: (id: Id) => json<{ ok: true }>("DELETE", `sessions/${id}`),
+  probability: async (id: Id): Promise<Blob> =>
+    (await send("GET", url(`sessions/${id}/probability.png`))).blob(),
+
+  importFile: (image: Id, file: File) =>
+    json<ImportReport>("POST", `images/${image}/import`, form(file)),
+  exportFile: (image: Id, options: Record<string, string>) =>
+    send("GET", url(`images/${image}/export`, options)),
+};
+
+function form(file: File): FormData {
+  const data = new FormData();
+  data.append("file", file);
+  return data;
+}

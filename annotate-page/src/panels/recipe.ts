@@ -1,0 +1,77 @@
+// Which bands are red, green and blue, and how values become brightness.
+import { setRecipe } from "../actions/images";
+import { state } from "../state";
+import { openForm } from "../ui/dialog";
+import { h } from "../ui/dom";
+
+export function openRecipe(): void {
+  const { image } = state.now;
+  if (!image) return;
+  const { bands, percentiles, stretch_8bit: stretched } = image.recipe;
+
+  const choice = (label: string, testid: string, chosen: number | undefined, extra: string) =>
+    h(
+      "select",
+      { "aria-label": label, "data-testid": testid },
+      h("option", { value: 0 }, extra),
+      ...image.bands.map((name, i) =>
+        h(
+          "option",
+          { value: i + 1, selected: chosen === i + 1 },
+          name ? `${i + 1} · ${name}` : `Band ${i + 1}`,
+        ),
+      ),
+    );
+  const red = choice("Red, or grey alone", "band-red", bands[0], "as the file says");
+  const green = choice("Green", "band-green", bands[1], "–");
+  const blue = choice("Blue", "band-blue", bands[2], "–");
+  const percentile = (label: string, value: number) =>
+    h("input", {
+      type: "number",
+      min: 0,
+      max: 100,
+      step: "any",
+      value,
+      "aria-label": label,
+      required: true,
+    });
+  const low = percentile("Black at percentile", percentiles[0]);
+  const high = percentile("White at percentile", percentiles[1]);
+  const eight = h("input", { type: "checkbox", checked: stretched });
+  const line = (name: string, ...fields: Node[]) =>
+    h("div", { class: "field" }, h("span", { class: "field-name" }, name), ...fields);
+
+  openForm(
+    "Bands and stretch",
+    "recipe-dialog",
+    [
+      line("Red", red),
+      line("Green", green),
+      line("Blue", blue),
+      h(
+        "p",
+        { class: "hint" },
+        "One band alone is shown as grey; the model sees the same picture.",
+      ),
+      line("Percentiles", low, h("span", {}, "to"), high),
+      h(
+        "label",
+        { class: "check" },
+        eight,
+        `Stretch 8-bit values too (this image: ${image.dtype})`,
+      ),
+    ],
+    "Apply",
+    () => {
+      const chosen = [red, green, blue].map((one) => Number(one.value));
+      const given = chosen.filter((one) => one > 0);
+      const complete = given.length === 3 || (given.length === 1 && chosen[0] === given[0]);
+      if (given.length && !complete) throw new Error("Choose three bands, or red alone for grey");
+      return setRecipe({
+        bands: given,
+        percentiles: [Number(low.value), Number(high.value)],
+        stretch_8bit: eight.checked,
+      });
+    },
+  );
+}

@@ -1,0 +1,145 @@
+// Corners by hand, after the model: drag, add and (Alt+click) take away; snaps to other objects.
+import Collection from "ol/Collection";
+import type { Coordinate } from "ol/coordinate";
+import Feature from "ol/Feature";
+import { altKeyOnly, primaryAction, singleClick } from "ol/events/condition";
+import { LineString, MultiPoint, MultiPolygon, Polygon } from "ol/geom";
+import Modify from "ol/interaction/Modify";
+import Snap from "ol/interaction/Snap";
+import VectorLayer from "ol/layer/Vector";
+import VectorSource from "ol/source/Vector";
+import { Fill, Stroke, Style } from "ol/style";
+import { setGeometry } from "../actions/objects";
+import { shapeFromMap, shapeToMap } from "../map/geometry";
+import { objectSource } from "../map/objectsLayer";
+import { LIVE, VERTEX, translucent } from "../map/styles";
+import { map } from "../map/view";
+import { drawing } from "../net/operations";
+import { state } from "../state";
+import { complain, toast } from "../ui/toast";
+import type { Annotation } from "../types";
+
+type Area = Polygon | MultiPolygon;
+
+const feature = new Feature<Area>();
+const undoable: Area[] = [];
+const redoable: Area[] = [];
+let edited: Annotation | null = null;
+
+const corners = (geometry: Area) =>
+  geometry instanceof Polygon ? geometry.getCoordinates() : geometry.getCoordinates().flat();
+
+export const vertexCount = () => {
+  const geometry = edited && feature.getGeometry();
+  return geometry ? corners(geometry).reduce((sum, ring) => sum + ring.length - 1, 0) : 0;
+};
+
+export const vertexLayer = new VectorLayer({
+  source: new VectorSource({ features: [feature], useSpatialIndex: false }),
+  className: "vertices",
+  visible: false,
+  style: [
+    new Style({
+      stroke: new Stroke({ color: LIVE, width: 2 }),
+      fill: new Fill({ color: translucent(LIVE, 0.12) }),
+    }),
+    new Style({
+      image: VERTEX,
+      geometry: (shown) => new MultiPoint(corners(shown.getGeometry() as Area).flat()),
+    }),
+  ],
+});
+
+const listeners = new Set<() => void>();
+export const onVertices = (run: () => void) => listeners.add(run);
+const tell = () => listeners.forEach((run) => run());
+
+function show(geometry: Area): void {
+  feature.setGeometry(geometry);
+  tell();
+}
+
+function move(from: Area[], to: Area[]): void {
+  const geometry = from.pop();
+  const present = feature.getGeometry();
+  if (!geometry || !present) return;
+  to.push(present.clone());
+  show(geometry);
+}
+
+export const undoVertices = () => move(undoable, redoable);
+export const redoVertices = () => move(redoable, undoable);
+
+function remember(): void {
+  const present = feature.getGeometry();
+  if (present) undoable.push(present.clone());
+  redoable.length = 0;
+}
+
+/** Fewer corners: none moves the outline by more than `tolerance` pixels. */
+export function simplifyVertices(tolerance: number): void {
+  const present = feature.getGeometry();
+  if (!present) return;
+  // As lines: polygons are simplified for drawing only, by moving corners onto a grid.
+  const fewer = (ring: Coordinate[]) =>
+    (new LineString(ring).simplify(tolerance ** 2) as LineString).getCoordinates();
+  const simple =
+    present instanceof Polygon
+      ? new Polygon(present.getCoordinates().map(fewer))
+      : new MultiPolygon(present.getCoordinates().map((part) => part.map(fewer)));
+  if (corners(simple).some((ring) => ring.length < 4)) {
+    toast(`At ${tolerance} px a ring would vanish`);
+    return;
+  }
+  remember();
+  show(simple);
+}
+
+export function editVertices(): void {
+  const { selected, objects } = state.now;
+  const object = selected === null ? undefined : objects.get(selected);
+  if (drawing()) toast("Finish (Enter) or cancel (Esc) the object first");
+  else if (!object) toast("Select an object first");
+  else {
+    edited = object;
+    undoable.length = redoable.length = 0;
+    feature.setGeometry(shapeToMap(object.geometry));
+    state.set({ tool: "vertices" });
+    tell();
+  }
+}
+
+export async function saveVertices(): Promise<void> {
+  const geometry = feature.getGeometry();
+  if (!edited || !geometry) return;
+  try {
+    if (undoable.length) await setGeometry(edited, shapeFromMap(geometry));
+    state.set({ tool: "select" });
+  } catch (error) {
+    complain(error); // the edit stays open
+  }
+}
+
+export const dropVertices = () => state.set({ tool: "select" });
+
+export function watchVertices(): void {
+  const modify = new Modify({
+    features: new Collection([feature]),
+    pixelTolerance: 9,
+    style: new Style({ image: VERTEX }),
+    condition: primaryAction,
+    deleteCondition: (event) => altKeyOnly(event) && singleClick(event),
+  });
+  const snap = new Snap({ source: objectSource, pixelTolerance: 6 });
+  modify.on("modifystart", remember);
+  modify.on("modifyend", tell);
+  state.on(["tool"], () => {
+    const on = state.now.tool === "vertices" && edited !== null;
+    if (!on) edited = null;
+    vertexLayer.setVisible(on);
+    for (const interaction of [modify, snap]) {
+      map.removeInteraction(interaction);
+      if (on) map.addInteraction(interaction);
+    }
+  });
+}

@@ -1,0 +1,98 @@
+// What the server sends. Coordinates are pixels (x to the right, y down) unless said otherwise.
+
+export type Id = number | string;
+/** GeoJSON; rings are closed, the first of a polygon is its border, the others are holes. */
+export type Shape =
+  | { type: "Polygon"; coordinates: number[][][] }
+  | { type: "MultiPolygon"; coordinates: number[][][][] };
+export type Box = [number, number, number, number]; // x0, y0, x1, y1
+
+export interface ObjectClass {
+  id: Id;
+  name: string;
+  colour: string;
+  shortcut: string | null; // one key; empty: none
+}
+
+export interface Project {
+  name: string;
+  images: { id: Id; name: string }[];
+  classes: ObjectClass[];
+  model: { name: string; image_size: number | null; ready: boolean; error: string | null };
+  version: string;
+}
+
+export interface Recipe {
+  bands: number[]; // counted from 1; three, one for grey, or none: the file chooses
+  percentiles: [number, number];
+  stretch_8bit: boolean;
+}
+
+export interface Picture {
+  id: Id;
+  name: string;
+  width: number;
+  height: number;
+  bands: string[];
+  dtype: string;
+  crs: string | null;
+  transform: [number, number, number, number, number, number] | null;
+  nodata: number | string | null;
+  recipe: Recipe;
+  recipe_hash: string; // changes when the tiles do
+  tile_size: number;
+  levels: number;
+  pixel_area_m2: number | null;
+}
+
+export interface PointInfo {
+  x: number;
+  y: number;
+  crs: string | null;
+  ground: [number, number] | null;
+  lonlat: [number, number] | null;
+  values: (number | null)[] | null;
+}
+
+export interface Annotation {
+  id: Id;
+  class_id: Id | null;
+  attributes: Record<string, unknown>;
+  area_px: number;
+  area_m2: number | null;
+  clicks: number;
+  bbox: Box;
+  geometry: Shape;
+}
+
+export interface Click {
+  x: number;
+  y: number;
+  positive: boolean;
+}
+
+/** One object being drawn. */
+export interface Session {
+  id: Id;
+  image_id: Id;
+  object_id: Id | null;
+  clicks: Click[];
+  can_undo: boolean;
+  can_redo: boolean;
+  geometry: Shape | null;
+  area_px: number;
+  area_m2: number | null;
+  window: [number, number, number, number] | null; // x, y, width, height
+  seconds: number | null;
+}
+
+export interface Listing {
+  folders: string[];
+  files: string[];
+}
+
+export interface ImportReport {
+  objects: number;
+  skipped: number;
+  notes: string[];
+}

@@ -1,0 +1,80 @@
+"""The web application."""
+
+import sqlite3
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from rsisrefiner_jax.annotate.context import Context
+from rsisrefiner_jax.annotate.faults import Conflict, Missing, NotReady
+from rsisrefiner_jax.annotate.guard import App, Guard
+from rsisrefiner_jax.annotate.routes import files, images, objects, predict, project, sessions
+from rsisrefiner_jax.errors import UserError
+
+PAGE = Path(__file__).parent / "page"
+STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409, NotReady: 503}
+
+
+def make_app(context: Context, hosts: tuple[str, ...] = (), token: str | None = None) -> App:
+    """The application over a project; see `guard.Guard` for the rest."""
+    app = FastAPI(
+        title="rsisrefiner_jax annotator",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.context = context
+    for part in (project, images, files, objects, sessions, predict):
+        app.include_router(part.router, prefix="/api")
+    app.add_exception_handler(UserError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(sqlite3.Error, _unwritten)
+    app.add_exception_handler(Exception, _defect)
+
+    @app.get("/", include_in_schema=False)
+    def page() -> Response:
+        index = PAGE / "index.html"
+        if not index.is_file():
+            return JSONResponse(
+                {"detail": "the page has not been built; the API is under /api"}, 404
+            )
+        return FileResponse(index, headers={"Cache-Control": "no-cache"})
+
+    app.mount("/", StaticFiles(directory=PAGE, check_dir=False))
+    return Guard(app, hosts, token)
+
+
+def _say(status: int, sentence: str) -> JSONResponse:
+    plain = sentence.encode("utf-8", "replace").decode()
+    return JSONResponse({"detail": plain}, status_code=status)
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    return _say(STATUS.get(type(error), 422), str(error))
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return _say(422, f"{where[:200]}: {first['msg']}")
+
+
+async def _unwritten(_: Request, error: Exception) -> JSONResponse:
+    return _say(507, f"the project could not be written ({error}); is the disk full?")
+
+
+async def _defect(_: Request, error: Exception) -> JSONResponse:
+    return _say(500, f"a defect of this program ({type(error).__name__}); see its console")
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    response = _say(error.status_code, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response

@@ -1,0 +1,125 @@
+"""Where clicks meet the model: what a drawing looks like after its last step."""
+
+import asyncio
+import base64
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rsisrefiner_jax.annotate.masks import EMPTY, Mask, union_box
+from rsisrefiner_jax.annotate.pictures import RasterPicture, png
+from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.records import Drawing
+from rsisrefiner_jax.annotate.segmenter import Answer, Click, Question, Segmenter
+from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a drawing has come to. window: (x, y, w, h) that the model looked at."""
+
+    mask: Mask
+    window: tuple[int, int, int, int] | None = None
+    seconds: float | None = None
+
+
+class Desk:
+    """Answers for the drawings of a project. Masks of clicks are kept in its journal."""
+
+    def __init__(self, project: Project, worker: Worker) -> None:
+        self._project = project
+        self._worker = worker
+
+    def question(self, drawing: Drawing) -> tuple[Question, tuple[Click, ...]]:
+        """What a drawing asks the model. Raises UserError: its raster cannot be read."""
+        image = self._project.image(drawing.image_id)
+        source = self._project.source(image)
+        start, steps = drawing.since_mask()
+        return (
+            Question(
+                RasterPicture(source, drawing.recipe),
+                drawing.box,
+                Mask.decode(start) if start else None,
+                repr(start) if start else "",
+            ),
+            clicks_of(steps),
+        )
+
+    def known(self, drawing: Drawing) -> Result | None:
+        """What it has come to, unless that is still to be computed."""
+        if not drawing.steps:
+            return Result(Mask.decode(drawing.start) if drawing.start else EMPTY)
+        last = drawing.steps[-1]
+        if last.mask is not None:
+            return Result(Mask.decode(last.mask))
+        found = self._project.journal.result(last.event)
+        if found is None:
+            return None
+        return Result(Mask.decode(found["mask"]), tuple(found["window"]), found["seconds"])
+
+    async def result(self, drawing: Drawing) -> Result:
+        """What it has come to; computed, if need be, when the model is free.
+
+        Raises:
+            UserError: the raster cannot be read, or there is no model.
+        """
+        found = await asyncio.to_thread(self.known, drawing)
+        return found or await self._asked(lambda model: self._computed(drawing, model))
+
+    async def known_or_before(self, drawing: Drawing) -> Result:
+        """What it has come to, or where that cannot be found out, what it was before that."""
+        try:
+            return await self.result(drawing)
+        except UserError:
+            for count in range(len(drawing.steps) - 1, -1, -1):
+                before = dataclasses.replace(drawing, steps=drawing.steps[:count])
+                if found := self.known(before):
+                    return found
+        return Result(EMPTY)
+
+    async def answer(self, drawing: Drawing) -> Answer | None:
+        """The model's answer, with probabilities; None when the last step is no click."""
+        if not drawing.since_mask()[1]:
+            return None
+        return await self._asked(lambda model: model.answer(*self.question(drawing)))
+
+    async def ask(self, question: Question, clicks: tuple[Click, ...]) -> Answer:
+        """The model's answer to a question of one's own."""
+        return await self._asked(lambda model: model.answer(question, clicks))
+
+    async def _asked(self, job: Callable[[Segmenter], Any]) -> Any:
+        return await asyncio.wrap_future(self._worker.submit(job))
+
+    def _computed(self, drawing: Drawing, model: Segmenter) -> Result:
+        if found := self.known(drawing):  # somebody else asked before
+            return found
+        answer = model.answer(*self.question(drawing))
+        y, x, height, width = answer.window
+        result = Result(answer.mask, (x, y, width, height), answer.seconds)
+        self._project.journal.keep_result(
+            drawing.steps[-1].event,
+            {"mask": result.mask.encode(), "window": result.window, "seconds": result.seconds},
+        )
+        return result
+
+
+def clicks_of(steps: Any) -> tuple[Click, ...]:
+    """The clicks among a drawing's steps."""
+    return tuple(Click(s.x, s.y, s.positive) for s in steps if s.mask is None)
+
+
+def changed(before: Mask, after: Mask) -> dict[str, Any]:
+    """The window in which two masks differ, and the later one there as 8-bit grey PNG."""
+    boxes = [mask.box for mask in (before, after) if mask.area]
+    if not boxes:
+        return {"x": 0, "y": 0, "w": 0, "h": 0, "png": ""}
+    left, top, right, bottom = union_box(boxes)
+    window = left, top, right - left, bottom - top
+    differing = Mask(left, top, before.within(*window) ^ after.within(*window)).trimmed()
+    part = differing.x, differing.y, differing.width, differing.height
+    pixels = np.where(after.within(*part), np.uint8(255), np.uint8(0))
+    text = base64.b64encode(png(pixels)).decode("ascii")
+    return dict(zip("xywh", part, strict=True)) | {"png": text}

@@ -1,0 +1,148 @@
+"""Objects being drawn: the sessions of a project."""
+
+from typing import Any
+
+from rsisrefiner_jax.annotate.faults import Conflict, Missing
+from rsisrefiner_jax.annotate.ledger import Ledger, lookup
+from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.annotate.records import Drawing, Image, Object
+from rsisrefiner_jax.annotate.state import State, recipe_to
+from rsisrefiner_jax.errors import require
+
+
+class Drawings:
+    """What clients may do to objects that are not finished. Any thread may call it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._state = ledger.state
+
+    def get(self, id: int, must_be_open: bool = True) -> Drawing:
+        """Raises Missing, and Conflict when it is finished or discarded."""
+        with self._ledger.lock:
+            drawing: Drawing = lookup(self._state.drawings, id, "session")
+            if must_be_open and not drawing.open:
+                raise Conflict(f"session {id} is finished; open another one")
+            return drawing
+
+    def all(self, image_id: int | None = None, only_open: bool = True) -> list[Drawing]:
+        with self._ledger.lock:
+            return [
+                drawing
+                for drawing in self._state.drawings.values()
+                if (drawing.open or not only_open) and image_id in (None, drawing.image_id)
+            ]
+
+    def start(
+        self,
+        image_id: int,
+        object_id: int | None = None,
+        box: tuple[float, float, float, float] | None = None,
+        click: tuple[float, float] | None = None,
+        key: str | None = None,
+    ) -> Drawing:
+        """Starts an object, or goes on with one.
+
+        Args:
+            click: where the box gets its first.
+            key: asked for twice with the same one, it happens once.
+        """
+        with self._ledger.lock:
+            if key is not None and (earlier := self._ledger.journal.with_key(f"open/{key}")):
+                return self._state.drawings[earlier.payload["id"]]
+            image: Image = lookup(self._state.images, image_id, "image")
+            start = None
+            if object_id is not None:
+                object = undeleted(self._state, object_id)
+                require(
+                    object.image.id == image_id, f"object {object_id} is not on image {image_id}"
+                )
+                start = object.encoded
+            id = self._state.new_id("session")
+            self._ledger.record(
+                "session_opened",
+                {
+                    "id": id,
+                    "image_id": image_id,
+                    "object_id": object_id,
+                    "box": box,
+                    "start": start,
+                    "recipe": recipe_to(image.recipe),
+                    "click": click,
+                },
+                None if key is None else f"open/{key}",
+            )
+            return self._state.drawings[id]
+
+    def step(
+        self, id: int, kind: str, fields: dict[str, Any] | None = None, key: str | None = None
+    ) -> Drawing:
+        """Adds a click or mask, or takes a step back or forth: "click", "mask", "undo", "redo".
+
+        key: asked for twice with the same one, it happens once.
+
+        Raises:
+            Conflict: there is nothing to undo or redo.
+        """
+        with self._ledger.lock:
+            drawing = self.get(id)
+            key = None if key is None else f"{id}/{key}"
+            if key is not None and self._ledger.journal.with_key(key):
+                return drawing
+            if kind == "undo" and not drawing.steps:
+                raise Conflict("nothing to undo")
+            if kind == "redo" and not drawing.undone:
+                raise Conflict("nothing to redo")
+            self._ledger.record(kind, {"session": id, **(fields or {})}, key)
+            return self._state.drawings[id]
+
+    def finish(
+        self, drawing: Drawing, mask: Mask, class_id: int | None, attributes: dict[str, Any]
+    ) -> Object:
+        """Makes an object of a drawing, or gives the refined one its new pixels.
+
+        Raises:
+            Conflict: there is no pixel, or the drawing has gone on since.
+        """
+        if not mask.area:
+            raise Conflict("nothing to finish: the object has no pixel yet")
+        with self._ledger.lock:
+            now = self.get(drawing.id)
+            if now.steps != drawing.steps:
+                raise Conflict(f"session {drawing.id} has been clicked on meanwhile; look again")
+            check_class(self._state, class_id)
+            id, clicks, kept = drawing.object_id, sum(s.mask is None for s in drawing.steps), None
+            if id is not None:
+                old = undeleted(self._state, id)
+                clicks += old.clicks
+                kept = None if drawing.steps else old.drawn  # an outline that nothing changed
+            else:
+                id = self._state.new_id("object")
+            item = {
+                "id": id,
+                "class_id": class_id,
+                "attributes": attributes,
+                "mask": mask.encode(),
+                "drawn": kept,
+                "clicks": clicks,
+            }
+            self._ledger.record("finished", {"session": drawing.id, "object": item})
+            return self._state.objects[id]
+
+    def discard(self, id: int) -> None:
+        with self._ledger.lock:
+            if self.get(id, must_be_open=False).open:
+                self._ledger.record("discarded", {"session": id})
+
+
+def undeleted(state: State, id: int) -> Object:
+    """An object. Raises Missing, also when it is deleted."""
+    object: Object = lookup(state.objects, id, "object")
+    if object.deleted:
+        raise Missing(f"object {id} is deleted; restore it first")
+    return object
+
+
+def check_class(state: State, id: int | None) -> None:
+    """Raises UserError: there is no such class."""
+    require(id is None or id in state.classes, f"class_id {id}: there is no such class")

@@ -1,0 +1,49 @@
+"""The journal as data: who clicked where and when, and what it came to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rsisrefiner_jax.annotate.export.job import Job
+from rsisrefiner_jax.annotate.records import Drawing, Step
+
+
+def write(job: Job, folder: Path) -> list[Path]:
+    """JSON: every session of the image with all its steps, also those taken back.
+
+    Times are seconds since 1970; masks are COCO run lengths within their box (x, y, w, h).
+    """
+    info = job.image.info
+    content = {
+        "image": {"name": job.image.name, "width": info.width, "height": info.height},
+        "sessions": [_session(job, drawing) for drawing in job.drawings],
+    }
+    file = folder / f"{job.stem}_clicks.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return [file]
+
+
+def _session(job: Job, drawing: Drawing) -> dict[str, Any]:
+    kept = {step.event for step in drawing.steps}
+    return {
+        "id": drawing.id,
+        "object_id": drawing.object_id,
+        "state": "open" if drawing.open else "finished" if drawing.made else "discarded",
+        "start": drawing.start,
+        "steps": [_step(job, step, step.event in kept) for step in drawing.everything],
+    }
+
+
+def _step(job: Job, step: Step, kept: bool) -> dict[str, Any]:
+    about: dict[str, Any] = {"time": step.time, "kept": kept}
+    if step.mask is not None:
+        return about | {"kind": "mask", "mask": step.mask}
+    found = job.journal.result(step.event) or {}
+    return about | {
+        "kind": "click",
+        "x": step.x,
+        "y": step.y,
+        "positive": step.positive,
+        "seconds": found.get("seconds"),
+        "mask": found.get("mask"),
+    }

@@ -1,0 +1,48 @@
+"""What is to be written."""
+
+import dataclasses
+import functools
+
+from shapely.geometry.base import BaseGeometry
+
+from rsisrefiner_jax.annotate.journal import Journal
+from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object
+from rsisrefiner_jax.annotate.regular import right_angled, simplified
+from rsisrefiner_jax.annotate.safety import safe_name
+
+UNCLASSIFIED = "unclassified"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """The objects of an image.
+
+    simplify: pixels by which outlines may move to lose corners. rectangles: give them right
+    angles. Both are for formats of outlines; masks stay what they are.
+    """
+
+    image: Image
+    objects: list[Object]
+    classes: list[Class]
+    drawings: list[Drawing]
+    journal: Journal
+    simplify: float = 0
+    rectangles: bool = False
+
+    @property
+    def stem(self) -> str:
+        """What files are called."""
+        return safe_name(self.image.name).rpartition(".")[0]
+
+    @functools.cached_property
+    def class_names(self) -> dict[int | None, str]:
+        """Of class ids; those that are unclassified have none."""
+        return {None: "", **{item.id: item.name for item in self.classes}}
+
+    @functools.cached_property
+    def outlines(self) -> list[BaseGeometry]:
+        """Of the objects, in pixels."""
+        shapes = [object.shape for object in self.objects]
+        if self.rectangles:
+            return [right_angled(shape, max(self.simplify, 2.0)) for shape in shapes]
+        return simplified(shapes, self.simplify)

@@ -1,0 +1,152 @@
+"""GeoPackage, GeoJSON and Shapefile: outlines on the ground with their attributes."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from rsisrefiner_jax.annotate import geometry, ground
+from rsisrefiner_jax.annotate.export.job import Job
+from rsisrefiner_jax.errors import UserError
+
+OWN = ("id", "class", "class_id", "area_px", "area_m2", "clicks")
+TAKEN = {*OWN, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by the formats
+
+
+def write_geopackage(job: Job, folder: Path) -> list[Path]:
+    """In the raster's own system; in its pixels, y downwards, where it has none."""
+    file = folder / f"{job.stem}.gpkg"
+    _write(job, file, "GPKG", layer="objects")
+    return [file]
+
+
+def write_shapefile(job: Job, folder: Path) -> list[Path]:
+    """As `write_geopackage`; the names of attributes are cut to ten letters."""
+    file = folder / f"{job.stem}.shp"
+    _write(job, file, "ESRI Shapefile", encoding="UTF-8", short=10)
+    return sorted(folder.glob(f"{job.stem}.*"))
+
+
+def write_geojson(job: Job, folder: Path) -> list[Path]:
+    """RFC 7946: longitude and latitude on WGS 84. Pixels where the raster has no system."""
+    info = job.image.info
+    features = []
+    names = _columns(job, 0)
+    for i, shape in enumerate(job.outlines):
+        placed = shape
+        if info.crs is not None:
+            placed = _cut_at_antimeridian(ground.shape_on_ground(info, shape, ground.WGS84), info)
+        elif info.transform is not None:
+            placed = ground.shape_on_ground(info, shape)
+        properties = {
+            name: value for name in names if (value := _value(job, i, names[name])) is not None
+        }
+        features.append(
+            {
+                "type": "Feature",
+                "id": job.objects[i].id,
+                "properties": properties,
+                "geometry": geometry.to_json(shapely.orient_polygons(placed)),
+            }
+        )
+    content: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+    if info.crs is None:
+        content["coordinates"] = "pixels" if info.transform is None else "of the raster"
+    file = folder / f"{job.stem}.geojson"
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return [file]
+
+
+def _cut_at_antimeridian(shape: BaseGeometry, info: Any) -> BaseGeometry:
+    """In two where it crosses 180 degrees, as RFC 7946 asks."""
+    if info.crs == ground.WGS84:
+        return shape
+    rings = shapely.get_rings(shape)
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    jumps = (np.abs(np.diff(xy[:, 0])) > 180) & (ring[1:] == ring[:-1])
+    if not jumps.any():
+        return shape
+    east = shapely.transform(shape, lambda p: np.stack([p[:, 0] % 360, p[:, 1]], -1))
+    west_part = shapely.intersection(east, shapely.box(180, -90, 360, 90))
+    west_part = shapely.transform(west_part, lambda p: p - [360, 0])
+    east_part = shapely.intersection(east, shapely.box(0, -90, 180, 90))
+    return geometry.united([*geometry.flat(west_part), *geometry.flat(east_part)])
+
+
+def _columns(job: Job, short: int) -> dict[str, str]:
+    """Names of columns -> of our fields (with a leading dot: of attributes)."""
+    columns = {name: name for name in OWN}
+    used = set(TAKEN)
+    for key in dict.fromkeys(key for object in job.objects for key in object.attributes):
+        base, number = (key[:short] if short else key) or "_", 1
+        name = base
+        while name.lower() in used:
+            number += 1
+            name = f"{base[: short - len(str(number)) - 1] if short else base}_{number}"
+        used.add(name.lower())
+        columns[name] = f".{key}"
+    return columns
+
+
+def _value(job: Job, index: int, field: str) -> Any:
+    object = job.objects[index]
+    if field.startswith("."):
+        return object.attributes.get(field[1:])
+    if field == "class":
+        return job.class_names[object.class_id]
+    return getattr(object, field)
+
+
+def _write(job: Job, file: Path, driver: str, short: int = 0, **options: Any) -> None:
+    from pyogrio import raw
+    from pyogrio.errors import DataSourceError, FieldError
+
+    info = job.image.info
+    placed = [ground.shape_on_ground(info, shape) for shape in job.outlines]
+    several = [shapely.MultiPolygon(geometry.flat(shape)) for shape in placed]
+    columns = _columns(job, short)
+    data, masks = [], []
+    for field in columns.values():
+        values = [_value(job, i, field) for i in range(len(job.objects))]
+        column, mask = _typed(values, field)
+        data.append(column)
+        masks.append(mask)
+    try:
+        if info.crs is None:
+            warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
+        raw.write(
+            str(file),
+            np.array(shapely.to_wkb(several), object).reshape(-1),
+            data,
+            np.array(list(columns), object),
+            field_mask=masks,
+            driver=driver,
+            geometry_type="MultiPolygon",
+            crs=info.crs,
+            **options,
+        )
+    except (DataSourceError, FieldError, ValueError) as error:
+        raise UserError(f"{file.name}: cannot be written ({error})") from error
+
+
+def _typed(values: list[Any], field: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column of one type, and where it has no value."""
+    empty = np.array([value is None for value in values], bool)
+    kinds = {type(value) for value in values} - {type(None)}
+    if field in ("id", "class_id", "area_px", "clicks"):
+        kinds = {int}
+    elif field == "area_m2":
+        kinds = {float}
+    for allowed, dtype, fill in (
+        ({bool}, bool, False),
+        ({int}, np.int64, 0),
+        ({int, float}, np.float64, 0.0),
+    ):
+        if kinds and kinds <= allowed:
+            return np.array([fill if v is None else v for v in values], dtype), empty
+    texts = ["" if v is None else v if isinstance(v, str) else json.dumps(v) for v in values]
+    return np.array(texts, object), empty

@@ -1,0 +1,184 @@
+"""Where pixels lie on the ground: affine transforms, coordinate reference systems, areas."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from rsisrefiner_jax.data.raster import Raster
+from rsisrefiner_jax.errors import UserError, require
+
+WGS84 = "EPSG:4326"
+TOLERANCE = 0.02  # pixels by which a straight edge may bend in another system
+EDGE = 64  # pixels; longer edges are divided before an area is measured
+WIDE = 10  # degrees from the middle of a raster to its corner
+
+
+def to_ground(info: Raster, xy: np.ndarray) -> np.ndarray:
+    """Pixels [n, 2] in the raster's own system; pixels themselves where it has none."""
+    if info.transform is None:
+        return xy
+    matrix, offset = info.grid()
+    return xy @ matrix.T + offset
+
+
+def to_pixels(info: Raster, xy: np.ndarray) -> np.ndarray:
+    """The inverse of `to_ground`."""
+    if info.transform is None:
+        return xy
+    matrix, offset = info.grid()
+    return (xy - offset) @ np.linalg.inv(matrix).T
+
+
+def convert(source: str, target: str, xy: np.ndarray) -> np.ndarray:
+    """Points [n, 2] from one system to another, x to the east in both; NaN where that fails.
+
+    Raises:
+        UserError: one of the systems is unknown.
+    """
+    from rasterio._err import CPLE_BaseError
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError, RasterioError
+    from rasterio.warp import transform
+
+    systems = []
+    for name in (source, target):
+        try:
+            systems.append(CRS.from_user_input(name))
+        except (CRSError, ValueError, TypeError) as error:
+            raise UserError(f"{name[:80]}: no known coordinate reference system") from error
+    if not len(xy):
+        return xy
+    try:
+        moved = np.stack(transform(*systems, *xy.T.astype(float)), axis=-1)
+    except (CPLE_BaseError, RasterioError):
+        return np.full_like(xy, np.nan, dtype=float)
+    return np.where(np.isfinite(moved), moved, np.nan)
+
+
+def pixels_of(info: Raster, crs: str, x: float, y: float) -> tuple[float, float]:
+    """A point of any system in pixels.
+
+    Raises:
+        UserError: the raster or the point has no place there.
+    """
+    require(
+        info.crs is not None, f"the raster states no coordinate reference system; leave out {crs}"
+    )
+    assert info.crs is not None
+    (px, py), *_ = to_pixels(info, convert(crs, info.crs, np.array([[x, y]]))).tolist()
+    require(math.isfinite(px) and math.isfinite(py), f"({x}, {y}) has no place in {info.crs[:80]}")
+    return px, py
+
+
+def place(info: Raster, x: float, y: float) -> tuple[float, float] | None:
+    """A pixel position in the raster's own system, where it has a georeference."""
+    if info.transform is None:
+        return None
+    east, north = to_ground(info, np.array([[x, y]]))[0].tolist()
+    return (east, north) if math.isfinite(east) and math.isfinite(north) else None
+
+
+def lonlat(info: Raster, x: float, y: float) -> tuple[float, float] | None:
+    """Longitude and latitude of a pixel position, where the raster has a system."""
+    if info.crs is None:
+        return None
+    try:
+        lon, lat = convert(info.crs, WGS84, to_ground(info, np.array([[x, y]])))[0].tolist()
+    except UserError:
+        return None
+    return (lon, lat) if math.isfinite(lon) and math.isfinite(lat) else None
+
+
+def shape_on_ground(info: Raster, shape: BaseGeometry, crs: str | None = None) -> BaseGeometry:
+    """A geometry of pixels in the raster's system or in another.
+
+    Edges that another system bends get more corners, so that they stay within a fiftieth of a
+    pixel of where they were.
+
+    Raises:
+        UserError: a part of it has no place in that system.
+    """
+    if crs is None or crs == info.crs or info.crs is None:
+        return shapely.transform(shape, lambda xy: to_ground(info, xy))
+    own = info.crs
+
+    def there(xy: np.ndarray) -> np.ndarray:
+        return convert(own, crs, to_ground(info, xy))
+
+    moved = shapely.transform(_bent(info, shape, own, crs), there)
+    require(
+        bool(np.isfinite(shapely.get_coordinates(moved)).all()),
+        f"an object has no place in {crs}; export it as GeoPackage instead",
+    )
+    return moved
+
+
+def _bent(info: Raster, shape: BaseGeometry, own: str, crs: str) -> BaseGeometry:
+    """The geometry with corners added until `crs` bends no edge visibly."""
+    for _ in range(12):
+        xy, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
+        starts, ends = xy[:-1], xy[1:]
+        middle = (starts + ends) / 2
+        moved = convert(own, crs, to_ground(info, xy))
+        straight = convert(crs, own, (moved[:-1] + moved[1:]) / 2)
+        off = np.hypot(*(to_pixels(info, straight) - middle).T)
+        length = np.hypot(*(ends - starts).T)
+        bent = np.isfinite(off) & (length > 1) & (ring[1:] == ring[:-1]) & (off > TOLERANCE)
+        if not bent.any():
+            return shape
+        # The bend grows with the square of the length.
+        straight_enough = length[bent] * np.sqrt(TOLERANCE / off[bent])
+        shape = shapely.segmentize(shape, max(0.9 * float(straight_enough.min()), 1.0))
+    return shape
+
+
+def areas_m2(info: Raster, shapes: Sequence[BaseGeometry]) -> list[float | None]:
+    """The areas on the ellipsoid of geometries of pixels; None without a system.
+
+    Measured in an equal-area projection, whatever the raster's own does. It is centred on the
+    raster, or on each object where the raster spans much of the earth.
+    """
+    if info.crs is None or not len(shapes):
+        return [None] * len(shapes)
+    corner, middle = (lonlat(info, *xy) for xy in ((0, 0), (info.width / 2, info.height / 2)))
+    if corner is None or middle is None or _degrees(corner, middle) > WIDE:
+        return [_area(info, np.array([shape]), _middle(info, shape))[0] for shape in shapes]
+    return _area(info, np.array(shapes), middle)
+
+
+def _area(
+    info: Raster, shapes: np.ndarray, centre: tuple[float, float] | None
+) -> list[float | None]:
+    if centre is None:
+        return [None] * len(shapes)
+    own = info.crs
+    assert own is not None
+    local = f"+proj=laea +lon_0={centre[0]:.6f} +lat_0={centre[1]:.6f} +datum=WGS84 +units=m"
+    dense = shapely.segmentize(shapes, EDGE)
+    try:
+        moved = shapely.transform(dense, lambda xy: convert(own, local, to_ground(info, xy)))
+    except UserError:
+        return [None] * len(shapes)
+    areas = shapely.area(moved).tolist()
+    return [area if math.isfinite(area) else None for area in areas]
+
+
+def _middle(info: Raster, shape: BaseGeometry) -> tuple[float, float] | None:
+    left, top, right, bottom = shape.bounds
+    return lonlat(info, (left + right) / 2, (top + bottom) / 2)
+
+
+def _degrees(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """The angle between two places as seen from the middle of the earth."""
+    (lon, lat), (other, low) = np.radians(a), np.radians(b)
+    cosine = np.sin(lat) * np.sin(low) + np.cos(lat) * np.cos(low) * np.cos(lon - other)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+
+def pixel_area_m2(info: Raster) -> float | None:
+    """The area of the pixel in the middle of the raster."""
+    x, y = info.width // 2, info.height // 2
+    return areas_m2(info, [shapely.box(x, y, x + 1, y + 1)])[0]

@@ -1,0 +1,35 @@
+"""A project's journal and the state that it has led to, changed in one place."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from rsisrefiner_jax.annotate.faults import Missing
+from rsisrefiner_jax.annotate.journal import Event, Journal
+from rsisrefiner_jax.annotate.state import State
+
+
+class Ledger:
+    """lock: held from a check until what was checked is recorded. state: to be read under it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises UserError: another server holds the project, or it is none."""
+        self.lock = threading.RLock()
+        self.journal = Journal(folder / "project.sqlite")
+        self.state = State(folder)
+        for event in self.journal.events():
+            self.state.apply(event)
+
+    def record(self, kind: str, payload: dict[str, Any], key: str | None = None) -> Event:
+        """Writes an event down, then lets it take effect."""
+        with self.lock:
+            event = self.journal.append(kind, payload, key)
+            self.state.apply(event)
+            return event
+
+
+def lookup(records: dict[int, Any], id: int, what: str) -> Any:
+    """The record of an id. Raises Missing."""
+    if id not in records:
+        raise Missing(f"there is no {what} {id}")
+    return records[id]

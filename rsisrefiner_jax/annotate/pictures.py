@@ -1,0 +1,86 @@
+"""What the model looks at: a raster file by its recipe, or a picture that a client sent."""
+
+import base64
+import binascii
+import hashlib
+import io
+
+import cv2
+import numpy as np
+
+from rsisrefiner_jax.annotate import rasters
+from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.annotate.rasters import Source
+from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.errors import UserError, require
+
+SENT_LIMIT = 64_000_000  # pixels of a picture inside a request
+
+
+class RasterPicture:
+    """A raster file."""
+
+    def __init__(self, source: Source, recipe: Recipe) -> None:
+        self._source = source
+        self._recipe = recipe
+        self.height, self.width = source.height, source.width
+        self.key = f"{rasters.fingerprint_of(source.path)}|{recipe}"
+
+    def read(self, window: Window) -> np.ndarray:
+        return self._source.read(window, self._recipe)[0]
+
+
+class ArrayPicture:
+    """RGB, uint8 [h, w, 3]."""
+
+    def __init__(self, rgb: np.ndarray) -> None:
+        self._rgb = rgb
+        self.height, self.width = rgb.shape[:2]
+        self.key = hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).hexdigest()
+
+    def read(self, window: Window) -> np.ndarray:
+        y, x, height, width = window
+        return np.ascontiguousarray(self._rgb[y : y + height, x : x + width])
+
+
+def picture_sent(text: str) -> ArrayPicture:
+    """A PNG, JPEG, WebP, BMP or TIFF in base64. Raises UserError for anything else."""
+    pixels = _decoded(text, cv2.IMREAD_COLOR, "image")
+    return ArrayPicture(np.ascontiguousarray(pixels[..., ::-1]))
+
+
+def mask_sent(text: str, x: int = 0, y: int = 0) -> Mask:
+    """A mask as PNG in base64, what is brighter than half being object. Raises UserError."""
+    return Mask(x, y, _decoded(text, cv2.IMREAD_GRAYSCALE, "mask") > 127)
+
+
+def _decoded(text: str, flags: int, field: str) -> np.ndarray:
+    from PIL import Image
+
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        data = base64.b64decode(text, validate=True)
+        with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP", "BMP", "TIFF"]) as head:
+            width, height = head.size
+    except (binascii.Error, ValueError, OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"{field}: no picture in base64 (PNG, JPEG, WebP, BMP or TIFF)") from error
+    require(
+        width * height <= SENT_LIMIT,
+        f"{field}: {width} x {height} pixels are too many for a request; add the file instead",
+    )
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise UserError(f"{field}: the picture is broken")
+    return pixels
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """uint8 [h, w] as PNG; nothing where there is no pixel."""
+    if not pixels.size:
+        return b""
+    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

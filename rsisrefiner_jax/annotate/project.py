@@ -1,0 +1,277 @@
+"""A project in a folder: what clients may do to it. Everything goes through its journal."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from shapely.geometry.base import BaseGeometry
+
+from rsisrefiner_jax.annotate import geometry, rasters, safety
+from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
+from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.ledger import Ledger, lookup
+from rsisrefiner_jax.annotate.rasters import Source
+from rsisrefiner_jax.annotate.records import Class, Image, Object, measure
+from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
+from rsisrefiner_jax.annotate.state import recipe_from, recipe_to
+from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.errors import UserError, require
+
+COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45")
+
+
+class Project:
+    """Checks what is asked for, writes it down, then lets it take effect.
+
+    Any thread may call it. Records that it hands out do not change. `drawings` are the objects
+    that are not finished.
+    """
+
+    def __init__(self, folder: Path, roots: Roots) -> None:
+        """Opens or makes the project in `folder`. Raises UserError when that cannot be done."""
+        self.folder = folder
+        self.roots = roots
+        self.uploads = folder / "uploads"
+        self.cache = folder / "cache"
+        try:
+            for part in (folder, self.uploads, self.cache):
+                part.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written ({error}); choose --project") from error
+        for rest in self.cache.glob("*.part"):
+            rest.unlink()
+        self._ledger = Ledger(folder)
+        self._lock, self._state = self._ledger.lock, self._ledger.state
+        self._record = self._ledger.record
+        self.journal = self._ledger.journal
+        self.drawings = Drawings(self._ledger)
+
+    # Images.
+
+    def images(self) -> list[Image]:
+        with self._lock:
+            return list(self._state.images.values())
+
+    def image(self, id: int) -> Image:
+        """Raises Missing."""
+        with self._lock:
+            return lookup(self._state.images, id, "image")
+
+    def add_image(self, file: Path) -> Image:
+        """Adds a raster, unless it is there already.
+
+        Raises:
+            UserError: it cannot be opened.
+        """
+        info = rasters.open_checked(file)
+        path = os.path.relpath(file, self.folder)
+        with self._lock:
+            for image in self._state.images.values():
+                if os.path.realpath(image.path) == os.path.realpath(file):
+                    return image
+            id = self._state.new_id("image")
+            fields = dataclasses.asdict(info)
+            if info.nodata is not None:
+                fields["nodata"] = repr(float(info.nodata))  # JSON knows no NaN
+            self._record(
+                "image_added",
+                {
+                    "id": id,
+                    "name": file.name,
+                    "path": path,
+                    "info": fields,
+                    "recipe": recipe_to(Recipe()),
+                },
+            )
+            return self._state.images[id]
+
+    def add_upload(self, name: str, content: BinaryIO) -> Image:
+        """Keeps a client's file in the project and adds it.
+
+        Raises:
+            UserError: it is too large or cannot be opened; nothing stays.
+        """
+        folder = self.uploads / os.urandom(8).hex()
+        folder.mkdir()
+        file = folder / safety.safe_name(name)
+        try:
+            with open(file, "xb") as out:
+                copy_limited(content, out, safety.UPLOAD_LIMIT, name)
+            return self.add_image(file)
+        except UserError:
+            shutil.rmtree(folder)
+            raise
+
+    def source(self, image: Image) -> Source:
+        """An image ready to be read; the first time that may take seconds.
+
+        Raises:
+            UserError: the file is gone, has changed its size, or lies outside the roots.
+        """
+        inside = self.roots.holds(image.path) or image.path.resolve().is_relative_to(
+            self.uploads.resolve()
+        )
+        require(
+            inside, f"{image.name}: it lies outside the folders given at start; add --root FOLDER"
+        )
+        source = rasters.open_source(image.path, self.cache)
+        require(
+            (source.height, source.width) == (image.info.height, image.info.width),
+            f"{image.name}: the file has another size than when it was added to the project",
+        )
+        return source
+
+    def set_recipe(self, id: int, fields: dict[str, Any]) -> Image:
+        """How an image is shown from now on. Raises UserError: bands that it has not got."""
+        image = self.image(id)
+        recipe = recipe_from(fields)
+        count = len(image.info.bands)
+        require(
+            max(recipe.bands, default=1) <= count,
+            f"bands {list(recipe.bands)}: {image.name} has only {count}",
+        )
+        with self._lock:
+            self._record("recipe", {"id": id, "recipe": recipe_to(recipe)})
+            return self._state.images[id]
+
+    # Classes.
+
+    def classes(self) -> list[Class]:
+        with self._lock:
+            return list(self._state.classes.values())
+
+    def set_classes(self, items: list[dict[str, Any]]) -> list[Class]:
+        """Replaces the list. Items without an id, or with an unknown one, are new.
+
+        Raises:
+            Conflict: one that is left out is in use.
+            UserError: a name occurs twice.
+        """
+        names = [item["name"] for item in items]
+        require(len(set(names)) == len(names), "classes: every name may occur once only")
+        ids = [item["id"] for item in items if item.get("id") is not None]
+        require(len(set(ids)) == len(ids), "classes: every id may occur once only")
+        with self._lock:
+            known, new, chosen = self._state.classes, self._state.new_id("class"), []
+            for item in items:
+                id = item.get("id")
+                if id not in known:
+                    id, new = new, new + 1
+                chosen.append(
+                    {
+                        "id": id,
+                        "name": item["name"],
+                        "colour": item["colour"],
+                        "shortcut": item.get("shortcut") or "",
+                    }
+                )
+            left_out = set(known) - {item["id"] for item in chosen}
+            for object in self._state.objects.values():
+                if object.class_id in left_out and not object.deleted:
+                    name = known[object.class_id].name
+                    raise Conflict(f"class {name!r} is in use; give its objects another one first")
+            self._record("classes", {"classes": chosen})
+            return list(self._state.classes.values())
+
+    # Objects.
+
+    def objects(self, image_id: int) -> list[Object]:
+        """Those of an image that are not deleted. Raises Missing."""
+        with self._lock:
+            self.image(image_id)
+            everything = self._state.objects.values()
+            found = [o for o in everything if o.image.id == image_id and not o.deleted]
+        measure(found)
+        return found
+
+    def object(self, id: int) -> Object:
+        """Raises Missing, also when it is deleted."""
+        with self._lock:
+            return undeleted(self._state, id)
+
+    def change_object(self, id: int, changes: dict[str, Any]) -> Object:
+        """Gives an object another class, attributes or outline ("geometry", in pixels).
+
+        Raises:
+            UserError: a class that is not there, or an outline that covers no pixel.
+        """
+        changes = dict(changes)
+        if "geometry" in changes:
+            object = self.object(id)
+            changes |= drawn(geometry.from_json(changes.pop("geometry")), object.image)
+        with self._lock:
+            self.object(id)
+            if "class_id" in changes:
+                check_class(self._state, changes["class_id"])
+            self._record("changed", {"id": id, **changes})
+            return self._state.objects[id]
+
+    def delete_object(self, id: int) -> None:
+        with self._lock:
+            if not lookup(self._state.objects, id, "object").deleted:
+                self._record("deleted", {"id": id})
+
+    def restore_object(self, id: int) -> Object:
+        with self._lock:
+            object = lookup(self._state.objects, id, "object")
+            if object.deleted:
+                if object.class_id not in self._state.classes and object.class_id is not None:
+                    self._record("changed", {"id": id, "class_id": None})
+                self._record("restored", {"id": id})
+            return self._state.objects[id]
+
+    def import_objects(self, image_id: int, found: list[dict[str, Any]]) -> int:
+        """Adds objects, all or none; classes that are new come with them.
+
+        Args:
+            found: as `importing.found.Reading.items`; each keeps its "id" where nothing has it.
+
+        Returns:
+            How many could not keep it.
+        """
+        with self._lock:
+            self.image(image_id)
+            if not found:
+                return 0
+            taken, renamed, items = set(self._state.objects), 0, []
+            new = max([self._state.new_id("object"), *((f["id"] or 0) + 1 for f in found)])
+            ids = {item.name: item.id for item in self._state.classes.values()}
+            classes: list[dict[str, Any]] = []
+            for item in found:
+                item, name = dict(item), item["class"]
+                if item["id"] is None or item["id"] in taken:
+                    renamed += item["id"] is not None
+                    item["id"], new = new, new + 1
+                taken.add(item["id"])
+                del item["class"]
+                if name and name not in ids:
+                    ids[name] = id = self._state.new_id("class") + len(classes)
+                    colour = COLOURS[(id - 1) % len(COLOURS)]
+                    classes.append({"id": id, "name": name, "colour": colour})
+                items.append(item | {"class_id": ids[name] if name else None})
+            self._record("imported", {"image_id": image_id, "objects": items, "classes": classes})
+            return renamed
+
+    def close(self) -> None:
+        self.journal.close()
+
+
+def drawn(shape: BaseGeometry, image: Image) -> dict[str, Any]:
+    """An object's "mask" and "drawn" from an outline in pixels. Raises UserError: no pixel."""
+    mask = geometry.rasterise(shape, image.info.width, image.info.height)
+    require(mask.area > 0, "geometry: it covers the centre of no pixel of the image")
+    return {"mask": mask.encode(), "drawn": geometry.to_json(shape)}
+
+
+def copy_limited(source: BinaryIO, target: BinaryIO, limit: int, name: str) -> None:
+    """Copies a client's file. Raises UserError once it is longer than `limit` bytes."""
+    length = 0
+    while part := source.read(MEBIBYTE):
+        length += len(part)
+        require(
+            length <= limit,
+            f"{safety.printable(name)}: larger than the {limit // MEBIBYTE} MiB that are taken",
+        )
+        target.write(part)

@@ -1,0 +1,121 @@
+"""What a project knows of: images, classes, objects, and objects being drawn. All immutable."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
+
+from rsisrefiner_jax.annotate import geometry, ground
+from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.data.raster import Raster
+from rsisrefiner_jax.data.stretch import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """A raster of the project. recipe: how it is shown and what the model sees."""
+
+    id: int
+    name: str
+    path: Path
+    info: Raster
+    recipe: Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Class:
+    """colour: "#rrggbb"; shortcut: a key, or ""."""
+
+    id: int
+    name: str
+    colour: str
+    shortcut: str = ""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Object:
+    """A finished object.
+
+    encoded: its pixels (`Mask.encode`). drawn: its outline as GeoJSON, in pixels, where that is
+    not along the edges of pixels: edited by hand, or imported.
+    """
+
+    id: int
+    image: Image
+    class_id: int | None
+    attributes: dict[str, Any]
+    encoded: dict[str, Any]
+    drawn: dict[str, Any] | None
+    clicks: int
+    deleted: bool = False
+
+    @property
+    def mask(self) -> Mask:
+        return Mask.decode(self.encoded)
+
+    @functools.cached_property
+    def shape(self) -> BaseGeometry:
+        """Its outline in pixels."""
+        if self.drawn is not None:
+            return geometry.from_json(self.drawn)
+        return geometry.polygons(self.mask)
+
+    @functools.cached_property
+    def area_px(self) -> int:
+        return self.mask.area
+
+    @functools.cached_property
+    def area_m2(self) -> float | None:
+        return ground.areas_m2(self.image.info, [self.shape])[0]
+
+
+def measure(objects: Sequence[Object]) -> None:
+    """Finds the areas of many objects of one image at once, which is much quicker."""
+    new = [object for object in objects if "area_m2" not in vars(object)]
+    if new:
+        areas = ground.areas_m2(new[0].image.info, [object.shape for object in new])
+        for object, area in zip(new, areas, strict=True):
+            vars(object)["area_m2"] = area
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+    """A click, or a mask to start from, in an object being drawn. event: its journal number."""
+
+    event: int
+    time: float
+    x: float = 0
+    y: float = 0
+    positive: bool = True
+    mask: dict[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawing:
+    """An object being drawn (a session).
+
+    object_id: the one being refined, later the one made. box: where to look first, (left, top,
+    right, bottom). start: the mask to begin with. undone: steps taken back, the last one last.
+    """
+
+    id: int
+    image_id: int
+    recipe: Recipe
+    object_id: int | None = None
+    box: tuple[float, float, float, float] | None = None
+    start: dict[str, Any] | None = None
+    steps: tuple[Step, ...] = ()
+    undone: tuple[Step, ...] = ()
+    open: bool = True
+    made: bool = False  # finished, rather than discarded
+    everything: tuple[Step, ...] = ()  # also what was taken back for good
+
+    def since_mask(self) -> tuple[dict[str, Any] | None, tuple[Step, ...]]:
+        """The mask that counts, and the clicks after it."""
+        for i in range(len(self.steps) - 1, -1, -1):
+            if self.steps[i].mask is not None:
+                return self.steps[i].mask, self.steps[i + 1 :]
+        return self.start, self.steps

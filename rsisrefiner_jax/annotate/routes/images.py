@@ -1,0 +1,120 @@
+"""Rasters: opening, looking at them, and how they are shown."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from rsisrefiner_jax.annotate import ground, rasters, tiles
+from rsisrefiner_jax.annotate.context import Context, Here
+from rsisrefiner_jax.annotate.records import Image
+from rsisrefiner_jax.annotate.schemas import Crs, ImageOut, Number, PathIn, PointOut, RecipeIn
+from rsisrefiner_jax.annotate.views import image_out, recipe_hash
+from rsisrefiner_jax.errors import UserError
+
+router = APIRouter(prefix="/images", tags=["images"])
+ImageId = Annotated[int, Path(ge=1, lt=2**53)]
+Small = Annotated[int, Path(ge=0, lt=2**31)]
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": PathIn.model_json_schema()},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "required": ["file"],
+                }
+            },
+        },
+    }
+}
+
+
+@router.post("", openapi_extra=_BODY)
+async def add(request: Request, here: Here) -> ImageOut:
+    """Opens a raster: {"path"} under one of the roots, or a multipart upload called "file"."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form(max_files=1, max_fields=4) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise UserError("file: send the raster as a multipart field of this name")
+            image = await run_in_threadpool(
+                here.project.add_upload, file.filename or "upload", file.file
+            )
+    else:
+        try:
+            path = PathIn.model_validate(await request.json()).path
+        except (ValidationError, ValueError, RecursionError) as error:
+            raise UserError('send {"path": "..."} as JSON, or a multipart field "file"') from error
+        image = await run_in_threadpool(_open, here, path)
+    return await run_in_threadpool(image_out, image)
+
+
+def _open(here: Context, path: str) -> Image:
+    return here.project.add_image(here.project.roots.resolve(path))
+
+
+@router.get("/{id}")
+def one(id: ImageId, here: Here) -> ImageOut:
+    """What is known of an image."""
+    return image_out(here.project.image(id))
+
+
+@router.put("/{id}/recipe")
+def recipe(id: ImageId, given: RecipeIn, here: Here) -> ImageOut:
+    """How it is shown, and what the model sees from now on."""
+    return image_out(here.project.set_recipe(id, given.model_dump()))
+
+
+@router.get(
+    "/{id}/tiles/{level}/{column}/{row}.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
+def tile(
+    id: ImageId,
+    level: Small,
+    column: Small,
+    row: Small,
+    here: Here,
+    v: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """A tile as PNG. With ?v=recipe_hash it may be kept for good."""
+    image = here.project.image(id)
+    current = recipe_hash(image)
+    key = (id, current, level, column, row)
+    png = here.tiles.get(key)
+    if png is None:
+        source = here.project.source(image)
+        with here.readers:
+            png = tiles.encode(source, image.recipe, level, column, row)
+        here.tiles.put(key, png)
+    keep = "private, max-age=31536000, immutable" if v == current else "no-cache"
+    return Response(png, media_type="image/png", headers={"Cache-Control": keep})
+
+
+@router.get("/{id}/point")
+def point(id: ImageId, x: Number, y: Number, here: Here, crs: Crs | None = None) -> PointOut:
+    """Where a pixel lies on the ground, and the values of its bands; null outside the image."""
+    image = here.project.image(id)
+    info = image.info
+    if crs is not None:
+        x, y = ground.pixels_of(info, crs, x, y)
+    placed = ground.place(info, x, y)
+    values = None
+    if 0 <= x < info.width and 0 <= y < info.height:
+        with here.readers:
+            values = rasters.values(here.project.source(image).path, int(x), int(y))
+    return PointOut(
+        x=x,
+        y=y,
+        crs=info.crs,
+        ground=placed,
+        lonlat=ground.lonlat(info, x, y),
+        values=values,
+    )

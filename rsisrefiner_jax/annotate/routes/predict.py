@@ -1,0 +1,90 @@
+"""The stateless call that adapters of other tools stand on."""
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+
+from rsisrefiner_jax.annotate import geometry, ground, pictures, rasters
+from rsisrefiner_jax.annotate.context import Context, Here
+from rsisrefiner_jax.annotate.desk import Click
+from rsisrefiner_jax.annotate.masks import Mask, compress
+from rsisrefiner_jax.annotate.pictures import RasterPicture
+from rsisrefiner_jax.annotate.records import Image
+from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
+from rsisrefiner_jax.annotate.segmenter import Answer, Picture, Question, require_reach
+from rsisrefiner_jax.data.raster import Raster
+from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.errors import require
+
+router = APIRouter(tags=["predict"])
+
+
+@router.post("/predict")
+async def predict(given: PredictIn, here: Here) -> PredictOut:
+    """What clicks come to on an image of the project, a file under a root, or a picture sent.
+
+    A client that sends the same clicks and one more gets its answer at the price of one click.
+    """
+    here.worker.check()
+    question, clicks = await run_in_threadpool(_question, here, given)
+    answer = await here.desk.ask(question, clicks)
+    return await run_in_threadpool(_reply, answer)
+
+
+def _question(here: Context, given: PredictIn) -> tuple[Question, tuple[Click, ...]]:
+    picture, info = _picture(here, given)
+    clicks = []
+    for point in given.clicks:
+        x, y = point.x, point.y
+        if given.crs is not None:
+            require(info is not None, "crs: a picture sent has no coordinates but its pixels")
+            assert info is not None
+            x, y = ground.pixels_of(info, given.crs, x, y)
+        require(
+            0 <= x < picture.width and 0 <= y < picture.height,
+            f"({x:.1f}, {y:.1f}) lies outside the image of {picture.width} x "
+            f"{picture.height} pixels",
+        )
+        clicks.append(Click(x, y, point.positive))
+    require_reach(clicks)
+    start, name = None, ""
+    if given.prev_mask is not None:
+        whole = pictures.mask_sent(given.prev_mask)
+        require(
+            (whole.height, whole.width) == (picture.height, picture.width),
+            f"prev_mask: {whole.width} x {whole.height} pixels, the image has {picture.width} x "
+            f"{picture.height}",
+        )
+        start = whole.trimmed()
+        name = repr(start.encode())
+    return Question(picture, start=start, start_name=name), tuple(clicks)
+
+
+def _picture(here: Context, given: PredictIn) -> tuple[Picture, Raster | None]:
+    sources = [given.image_id, given.path, given.image]
+    require(
+        sum(source is not None for source in sources) == 1, "give one of image_id, path and image"
+    )
+    if given.image is not None:
+        return pictures.picture_sent(given.image), None
+    if given.image_id is not None:
+        image: Image = here.project.image(given.image_id)
+        source, info, recipe = here.project.source(image), image.info, image.recipe
+    else:
+        assert given.path is not None
+        file = here.project.roots.resolve(given.path)
+        info, recipe = rasters.open_checked(file), Recipe()
+        source = rasters.open_source(file, here.project.cache)
+    return RasterPicture(source, recipe), info
+
+
+def _reply(answer: Answer) -> PredictOut:
+    mask: Mask = answer.mask
+    return PredictOut(
+        x=mask.x,
+        y=mask.y,
+        w=mask.width,
+        h=mask.height,
+        mask=Rle(rle=compress(mask.pixels), size=(mask.height, mask.width)),
+        geometry=geometry.to_json(geometry.polygons(mask)) if mask.area else None,
+        seconds=answer.seconds,
+    )

@@ -1,0 +1,201 @@
+"""Objects being drawn: clicks, undo, redo, masks, finish."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
+
+from rsisrefiner_jax.annotate import ground, pictures
+from rsisrefiner_jax.annotate.context import Context, Here
+from rsisrefiner_jax.annotate.desk import Result, changed, clicks_of
+from rsisrefiner_jax.annotate.faults import Missing
+from rsisrefiner_jax.annotate.records import Drawing, Image
+from rsisrefiner_jax.annotate.schemas import (
+    Changed,
+    ClickIn,
+    Done,
+    FinishIn,
+    MaskIn,
+    ObjectOut,
+    SessionIn,
+    SessionOut,
+    StepIn,
+    SteppedOut,
+)
+from rsisrefiner_jax.annotate.segmenter import Click, require_reach
+from rsisrefiner_jax.annotate.views import object_out, session_out
+from rsisrefiner_jax.errors import require
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+SessionId = Annotated[int, Path(ge=1, lt=2**53)]
+
+
+@router.post("")
+async def start(given: SessionIn, here: Here) -> SessionOut:
+    """Starts an object, or the refinement of one. A box gets a first click in its middle."""
+    drawing = await run_in_threadpool(_open, here, given)
+    return await _reply(here, drawing)
+
+
+def _open(here: Context, given: SessionIn) -> Drawing:
+    image = here.project.image(given.image_id)
+    if given.box is None:
+        return here.project.drawings.start(given.image_id, given.object_id, key=given.key)
+    x0, y0, x1, y1 = given.box
+    corners = [
+        _in_pixels(image, x, y, given.crs) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+    ]
+    xs, ys = zip(*corners, strict=True)
+    left, right = max(min(xs), 0), min(max(xs), image.info.width)
+    top, bottom = max(min(ys), 0), min(max(ys), image.info.height)
+    require(left < right and top < bottom, "box: it covers nothing of the image")
+    require(given.object_id is None, "give either box or object_id")
+    here.worker.check()
+    return here.project.drawings.start(
+        given.image_id,
+        box=(left, top, right, bottom),
+        click=((left + right) / 2, (top + bottom) / 2),
+        key=given.key,
+    )
+
+
+@router.get("")
+async def open_ones(
+    here: Here, image_id: Annotated[int | None, Query(ge=1, lt=2**53)] = None
+) -> list[SessionOut]:
+    """Those that are neither finished nor discarded."""
+    return [await _reply(here, drawing) for drawing in here.project.drawings.all(image_id)]
+
+
+@router.get("/{id}")
+async def one(id: SessionId, here: Here) -> SessionOut:
+    """As it is after its last step."""
+    return await _reply(here, here.project.drawings.get(id, must_be_open=False))
+
+
+@router.post("/{id}/clicks")
+async def click(id: SessionId, given: ClickIn, here: Here) -> SteppedOut:
+    """Adds a click. It is written down before it is computed."""
+    return await _step(
+        here, id, "click", given, lambda image, drawing: _clicked(image, drawing, given)
+    )
+
+
+def _clicked(image: Image, drawing: Drawing, given: ClickIn) -> dict[str, Any]:
+    x, y = _in_pixels(image, given.x, given.y, given.crs)
+    width, height = image.info.width, image.info.height
+    require(
+        0 <= x < width and 0 <= y < height,
+        f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
+    )
+    earlier = clicks_of(drawing.since_mask()[1])
+    require_reach([*earlier, Click(x, y, given.positive)])
+    return {"x": x, "y": y, "positive": given.positive}
+
+
+@router.post("/{id}/undo")
+async def undo(id: SessionId, here: Here, given: StepIn = StepIn()) -> SteppedOut:
+    """Takes the last step back."""
+    return await _step(here, id, "undo", given)
+
+
+@router.post("/{id}/redo")
+async def redo(id: SessionId, here: Here, given: StepIn = StepIn()) -> SteppedOut:
+    """Does again what was taken back last."""
+    return await _step(here, id, "redo", given)
+
+
+@router.put("/{id}/mask")
+async def mask(id: SessionId, given: MaskIn, here: Here) -> SteppedOut:
+    """Goes on from a mask that replaces what was there; a step that undo takes back."""
+    return await _step(here, id, "mask", given, lambda image, drawing: _masked(image, given))
+
+
+def _masked(image: Image, given: MaskIn) -> dict[str, Any]:
+    sent = pictures.mask_sent(given.png, given.x, given.y)
+    require(
+        sent.x + sent.width <= image.info.width and sent.y + sent.height <= image.info.height,
+        f"mask: {sent.width} x {sent.height} pixels at ({sent.x}, {sent.y}) go beyond the image "
+        f"of {image.info.width} x {image.info.height}",
+    )
+    return {"mask": sent.trimmed().encode()}
+
+
+@router.get(
+    "/{id}/probability.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+)
+async def probability(id: SessionId, here: Here) -> Response:
+    """The model's probabilities in the session's window, 8-bit grey."""
+    drawing = here.project.drawings.get(id, must_be_open=False)
+    answer = await here.desk.answer(drawing)
+    if answer is None:
+        raise Missing(f"session {id} has no click yet")
+    grey = np.rint(answer.probabilities * 255).astype(np.uint8)
+    return Response(pictures.png(grey), media_type="image/png")
+
+
+@router.post("/{id}/finish")
+async def finish(id: SessionId, here: Here, given: FinishIn = FinishIn()) -> ObjectOut:
+    """Makes an object of it. Asked for twice, it is made once."""
+    drawing = here.project.drawings.get(id, must_be_open=False)
+    if drawing.made:
+        return await run_in_threadpool(_made, here, drawing)
+    here.project.drawings.get(id)
+    result = await here.desk.result(drawing)
+    return await run_in_threadpool(_finish, here, drawing, result, given)
+
+
+def _made(here: Context, drawing: Drawing) -> ObjectOut:
+    assert drawing.object_id is not None
+    return object_out(here.project.object(drawing.object_id))
+
+
+def _finish(here: Context, drawing: Drawing, result: Result, given: FinishIn) -> ObjectOut:
+    class_id, attributes = given.class_id, given.attributes
+    if drawing.object_id is not None:  # what is not given stays
+        old = here.project.object(drawing.object_id)
+        class_id = class_id if "class_id" in given.model_fields_set else old.class_id
+        attributes = old.attributes if attributes is None else attributes
+    made = here.project.drawings.finish(drawing, result.mask, class_id, attributes or {})
+    return object_out(made)
+
+
+@router.delete("/{id}")
+def discard(id: SessionId, here: Here) -> Done:
+    """Drops it; its clicks stay in the journal."""
+    here.project.drawings.discard(id)
+    return Done()
+
+
+def _in_pixels(image: Image, x: float, y: float, crs: str | None) -> tuple[float, float]:
+    return (x, y) if crs is None else ground.pixels_of(image.info, crs, x, y)
+
+
+async def _reply(here: Context, drawing: Drawing) -> SessionOut:
+    result = await here.desk.known_or_before(drawing)
+    image = here.project.image(drawing.image_id)
+    return await run_in_threadpool(session_out, drawing, image, result)
+
+
+async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = None) -> SteppedOut:
+    def write_down() -> tuple[Drawing, Drawing]:
+        before = here.project.drawings.get(id)
+        if kind == "click":
+            here.worker.check()
+        given_fields = fields(here.project.image(before.image_id), before) if fields else {}
+        return before, here.project.drawings.step(id, kind, given_fields, given.key)
+
+    before, after = await run_in_threadpool(write_down)
+    result = await here.desk.result(after)
+    earlier = await here.desk.known_or_before(before)
+
+    def reply() -> SteppedOut:
+        image = here.project.image(after.image_id)
+        view = session_out(after, image, result)
+        difference = changed(earlier.mask, result.mask)
+        return SteppedOut(**view.model_dump(), changed=Changed(**difference))
+
+    return await run_in_threadpool(reply)

@@ -1,0 +1,230 @@
+"""What requests and replies look like."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[int, Field(ge=1, lt=2**53)]
+Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+Pixel = Annotated[int, Field(ge=0, lt=2**31)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Scalar = (
+    bool
+    | Annotated[int, Field(ge=-(2**53), le=2**53)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[str, Field(max_length=4000)]
+    | None
+)
+Attributes = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=64)], Scalar], Field(max_length=64)
+]
+Key = Annotated[str, Field(min_length=1, max_length=200)]
+Crs = Annotated[str, Field(min_length=1, max_length=4000)]
+Base64 = Annotated[str, Field(min_length=1)]
+Window = tuple[int, int, int, int]
+
+
+class Given(BaseModel):
+    """A request's body: nothing unknown in it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassIn(Given):
+    id: Id | None = None
+    name: Name
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#e6194b"
+    shortcut: Annotated[str, Field(max_length=20)] | None = None
+
+
+class PathIn(Given):
+    path: Annotated[str, Field(min_length=1, max_length=4000)]
+
+
+class RecipeIn(Given):
+    bands: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=3)] = []
+    percentiles: tuple[Number, Number] = (2.0, 98.0)
+    stretch_8bit: bool = False
+
+
+class ObjectPatch(Given):
+    class_id: Id | None = None
+    attributes: Attributes = {}
+    geometry: dict[str, Any] = {}
+
+
+class StepIn(Given):
+    key: Key | None = None
+
+
+class SessionIn(StepIn):
+    image_id: Id
+    object_id: Id | None = None
+    box: tuple[Number, Number, Number, Number] | None = None
+    crs: Crs | None = None
+
+
+class ClickIn(StepIn):
+    x: Number
+    y: Number
+    positive: bool = True
+    crs: Crs | None = None
+
+
+class MaskIn(StepIn):
+    x: Pixel = 0
+    y: Pixel = 0
+    png: Base64
+
+
+class FinishIn(Given):
+    class_id: Id | None = None
+    attributes: Attributes | None = None
+
+
+class Point(Given):
+    x: Number
+    y: Number
+    positive: bool = True
+
+
+class PredictIn(Given):
+    image_id: Id | None = None
+    path: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
+    image: Base64 | None = None
+    clicks: Annotated[list[Point], Field(min_length=1, max_length=200)]
+    prev_mask: Base64 | None = None
+    crs: Crs | None = None
+
+
+class ClassOut(BaseModel):
+    id: int
+    name: str
+    colour: str
+    shortcut: str
+
+
+class ImageName(BaseModel):
+    id: int
+    name: str
+
+
+class ModelOut(BaseModel):
+    """ready: clicks are computed at once. error: why they never will be."""
+
+    name: str
+    image_size: int | None
+    ready: bool
+    error: str | None
+
+
+class ProjectOut(BaseModel):
+    name: str
+    images: list[ImageName]
+    classes: list[ClassOut]
+    model: ModelOut
+    version: str
+
+
+class Listing(BaseModel):
+    """Paths as POST /api/images and `under` take them."""
+
+    folders: list[str]
+    files: list[str]
+
+
+class ImageOut(BaseModel):
+    id: int
+    name: str
+    width: int
+    height: int
+    bands: list[str]
+    dtype: str
+    crs: str | None
+    transform: tuple[float, float, float, float, float, float] | None
+    nodata: float | str | None
+    recipe: RecipeIn
+    bands_shown: list[int]
+    recipe_hash: str
+    tile_size: int
+    levels: int
+    pixel_area_m2: float | None
+
+
+class PointOut(BaseModel):
+    x: float
+    y: float
+    crs: str | None
+    ground: tuple[float, float] | None
+    lonlat: tuple[float, float] | None
+    values: list[float | None] | None
+
+
+class ObjectOut(BaseModel):
+    id: int
+    class_id: int | None
+    attributes: dict[str, Any]
+    area_px: int
+    area_m2: float | None
+    clicks: int
+    bbox: tuple[float, float, float, float]
+    geometry: dict[str, Any]
+
+
+class ClickOut(BaseModel):
+    x: float
+    y: float
+    positive: bool
+
+
+class Changed(BaseModel):
+    """A window of the raster and the mask there, base64 of an 8-bit grey PNG of 0 and 255."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    png: str
+
+
+class SessionOut(BaseModel):
+    id: int
+    image_id: int
+    object_id: int | None
+    clicks: list[ClickOut]
+    can_undo: bool
+    can_redo: bool
+    geometry: dict[str, Any] | None
+    area_px: int
+    area_m2: float | None
+    window: Window | None
+    seconds: float | None
+
+
+class SteppedOut(SessionOut):
+    changed: Changed
+
+
+class Rle(BaseModel):
+    rle: str
+    size: tuple[int, int]
+
+
+class PredictOut(BaseModel):
+    x: int
+    y: int
+    w: int
+    h: int
+    mask: Rle
+    geometry: dict[str, Any] | None
+    seconds: float
+
+
+class ImportOut(BaseModel):
+    objects: int
+    skipped: int
+    notes: list[str]
+
+
+class Done(BaseModel):
+    ok: Literal[True] = True

@@ -1,0 +1,107 @@
+"""Starting the server: project, model, address."""
+
+import contextlib
+import secrets
+import socket
+import threading
+import warnings
+from pathlib import Path
+
+import uvicorn
+from rasterio.errors import NotGeoreferencedWarning
+
+from rsisrefiner_jax.annotate.app import make_app
+from rsisrefiner_jax.annotate.context import Context
+from rsisrefiner_jax.annotate.guard import LOOPBACK
+from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.safety import DRIVERS, Roots
+from rsisrefiner_jax.annotate.segmenter import Segmenter
+from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.errors import UserError, require
+
+
+def serve(
+    images: list[Path],
+    roots: list[Path],
+    project: Path,
+    checkpoint: Path,
+    host: str,
+    port: int,
+    token: str | None,
+) -> None:
+    """Serves until interrupted.
+
+    Raises:
+        UserError: an image, the project or the address cannot be opened.
+    """
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    folders = [path if path.is_dir() else path.resolve().parent for path in images]
+    opened = Project(project, Roots([*folders, *roots] or [Path()]))
+    for path in images:
+        for file in rasters_in(path):
+            try:
+                opened.add_image(file)
+            except UserError as error:
+                require(path.is_dir(), str(error))
+                print(f"left out: {error}", flush=True)
+    worker = Worker(lambda: load(checkpoint))
+    threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
+    local = host in LOOPBACK
+    if not local and token is None:
+        token = secrets.token_urlsafe(24)
+    context = Context(opened, worker, checkpoint.resolve().name)
+    app = make_app(context, LOOPBACK if local else (), token)
+    listening = _listen(host, port)
+    shown = "localhost" if local else host
+    query = f"/?token={token}" if token else "/"
+    print(f"project: {project}", flush=True)
+    print(f"open http://{shown}:{listening.getsockname()[1]}{query}", flush=True)
+    # One process: it alone holds the project and the model.
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)
+    )
+    try:
+        server.run(sockets=[listening])
+    finally:
+        worker.stop()
+        opened.close()
+
+
+def load(checkpoint: Path) -> Segmenter:
+    """The model of a checkpoint, compiled. Raises UserError: there is none."""
+    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.evaluation.session import Programs
+    from rsisrefiner_jax.inference import load_model
+
+    parallel.keep_compiled_programs()
+    model = load_model(checkpoint)
+    return Segmenter(Programs(model.network, model.variables, model.config.protocol))
+
+
+def _prepare(project: Project) -> None:
+    """Makes previews before anybody asks for them."""
+    for image in project.images():
+        with contextlib.suppress(UserError):  # said when the image is looked at
+            project.source(image)
+
+
+def rasters_in(path: Path) -> list[Path]:
+    """The file itself, or the rasters directly in a folder."""
+    if not path.is_dir():
+        return [path]
+    files = (file for file in sorted(path.iterdir()) if file.suffix.lower() in DRIVERS)
+    return [file for file in files if file.is_file()]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise UserError(
+            f"{host}:{port} cannot be listened on ({error.strerror}); choose another --port"
+        ) from error
+    listening.listen(128)  # who asks before the server runs is kept waiting
+    return listening

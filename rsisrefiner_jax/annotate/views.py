@@ -1,0 +1,72 @@
+"""Records as replies."""
+
+import hashlib
+import math
+
+from rsisrefiner_jax.annotate import geometry, ground, rasters, tiles
+from rsisrefiner_jax.annotate.desk import Result
+from rsisrefiner_jax.annotate.records import Drawing, Image, Object
+from rsisrefiner_jax.annotate.schemas import ClickOut, ImageOut, ObjectOut, RecipeIn, SessionOut
+from rsisrefiner_jax.annotate.state import recipe_to
+
+
+def recipe_hash(image: Image) -> str:
+    """Changes when the image's tiles do."""
+    return hashlib.sha256(repr((image.recipe, str(image.path))).encode()).hexdigest()[:12]
+
+
+def image_out(image: Image) -> ImageOut:
+    info = image.info
+    nodata = info.nodata
+    if nodata is not None and not math.isfinite(nodata):
+        nodata = None if math.isnan(nodata) else math.copysign(1.7976931348623157e308, nodata)
+    return ImageOut(
+        id=image.id,
+        name=image.name,
+        width=info.width,
+        height=info.height,
+        bands=list(info.bands),
+        dtype=info.dtype,
+        crs=info.crs,
+        transform=info.transform,
+        nodata="nan" if info.nodata is not None and math.isnan(info.nodata) else nodata,
+        recipe=RecipeIn(**recipe_to(image.recipe)),
+        bands_shown=rasters.bands_shown(info, image.recipe),
+        recipe_hash=recipe_hash(image),
+        tile_size=tiles.SIDE,
+        levels=tiles.levels(info.height, info.width),
+        pixel_area_m2=ground.pixel_area_m2(info),
+    )
+
+
+def object_out(object: Object) -> ObjectOut:
+    return ObjectOut(
+        id=object.id,
+        class_id=object.class_id,
+        attributes=object.attributes,
+        area_px=object.area_px,
+        area_m2=object.area_m2,
+        clicks=object.clicks,
+        bbox=object.shape.bounds,
+        geometry=geometry.to_json(object.shape),
+    )
+
+
+def session_out(drawing: Drawing, image: Image, result: Result) -> SessionOut:
+    area = result.mask.area
+    shape = geometry.polygons(result.mask) if area else None
+    return SessionOut(
+        id=drawing.id,
+        image_id=drawing.image_id,
+        object_id=drawing.object_id,
+        clicks=[
+            ClickOut(x=s.x, y=s.y, positive=s.positive) for s in drawing.steps if s.mask is None
+        ],
+        can_undo=bool(drawing.steps),
+        can_redo=bool(drawing.undone),
+        geometry=geometry.to_json(shape) if shape is not None else None,
+        area_px=area,
+        area_m2=ground.areas_m2(image.info, [shape])[0] if shape is not None else None,
+        window=result.window,
+        seconds=result.seconds,
+    )

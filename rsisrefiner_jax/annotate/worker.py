@@ -1,0 +1,78 @@
+"""One thread owns the model; everyone else hands it work and waits elsewhere."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from rsisrefiner_jax.annotate.faults import NotReady
+from rsisrefiner_jax.annotate.segmenter import Segmenter
+from rsisrefiner_jax.errors import UserError
+
+
+class Worker:
+    """Runs jobs on the model, one after the other, in the order in which they came.
+
+    Args:
+        load: makes the model; called in the thread, so that the server answers meanwhile.
+    """
+
+    def __init__(self, load: Callable[[], Segmenter]) -> None:
+        self._load = load
+        self._jobs: queue.SimpleQueue[tuple[Future, Callable[[Segmenter], Any]] | None]
+        self._jobs = queue.SimpleQueue()
+        self.segmenter: Segmenter | None = None
+        self.error: str | None = None
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a click is computed at once."""
+        return self.segmenter is not None
+
+    def submit(self, job: Callable[[Segmenter], Any]) -> Future:
+        """Its result, once it is its turn.
+
+        Raises:
+            NotReady: the model could not be loaded.
+        """
+        self.check()
+        future: Future = Future()
+        self._jobs.put((future, job))
+        return future
+
+    def check(self) -> None:
+        """Raises NotReady: the model could not be loaded."""
+        if self.error is not None:
+            raise NotReady(f"the model could not be loaded: {self.error}")
+
+    def stop(self) -> None:
+        """Lets the job at hand end, and no other begin."""
+        self._jobs.put(None)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        segmenter = None
+        try:
+            segmenter = self._load()
+            segmenter.warm_up()
+            self.segmenter = segmenter
+            for doublings in (1, 2):  # between clicks, if there are any yet
+                self.submit(partial(Segmenter.warm_up, doublings=doublings))
+        except UserError as error:
+            self.error = str(error)
+        except Exception as error:  # said to every client, instead of a queue that never moves
+            self.error = f"{type(error).__name__}: {error}"
+        while item := self._jobs.get():
+            future, job = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if segmenter is None or self.error is not None:
+                    raise NotReady(f"the model could not be loaded: {self.error}")
+                future.set_result(job(segmenter))
+            except BaseException as error:
+                future.set_exception(error)

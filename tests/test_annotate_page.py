@@ -1,0 +1,390 @@
+"""The annotator's page in a real browser, against the real server, on a large raster."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rsisrefiner_jax.data.synthetic import SyntheticSource
+
+from .browser import SIZE, Desk, Server, chromium
+
+rasterio = pytest.importorskip("rasterio")
+pyogrio = pytest.importorskip("pyogrio")
+shapely = pytest.importorskip("shapely")
+pytestmark = pytest.mark.slow
+
+SIDE, CELL = 12_000, 750
+CRS, TRANSFORM = "EPSG:32632", (0.3, 0.0, 690_000.0, 0.0, -0.3, 5_335_000.0)
+TANKS = 7  # the scene in the lower right corner
+KINDS = ("building", "storage tank", "vehicle")
+COLOUR = (0x3A, 0xA0, 0xFF)  # of the second class, as the page proposes it
+
+
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory) -> Path:
+    """A mosaic of generated scenes, written strip by strip."""
+    path = tmp_path_factory.mktemp("raster") / "scene.tif"
+    source = SyntheticSource("test", size=CELL)
+    scenes = [source[i].image for i in range(12)]
+    across = SIDE // CELL
+    shape = {"width": SIDE, "height": SIDE, "count": 3, "dtype": "uint8"}
+    tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+    place = {"crs": CRS, "transform": rasterio.Affine(*TRANSFORM)}
+    with rasterio.open(path, "w", driver="GTiff", **shape, **tiles, **place) as file:
+        for row in range(across):
+            numbers = [
+                (TANKS + 5 * (across - 1 - row) + 7 * (across - 1 - c)) % 12 for c in range(16)
+            ]
+            strip = np.concatenate([scenes[number] for number in numbers], axis=1)
+            window = rasterio.windows.Window(0, row * CELL, SIDE, CELL)
+            file.write(strip.transpose(2, 0, 1), window=window)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def server(raster, browser, tmp_path) -> Iterator[Server]:
+    started = Server(raster, tmp_path / "project")
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    """Opens further tabs of one browser profile; in the end nobody may have complained."""
+    context = browser.new_context(viewport=SIZE, color_scheme="dark", accept_downloads=True)
+    desks: list[Desk] = []
+
+    def opened() -> Desk:
+        desks.append(Desk(context.new_page(), server.url))
+        return desks[-1]
+
+    yield opened
+    context.close()
+    for desk in desks:
+        assert desk.complaints == []
+        assert desk.hosts == {server.url.split("/")[2]}
+
+
+@pytest.fixture(scope="module")
+def tank() -> tuple[float, float, float]:
+    """Centre (x, y) and radius of a storage tank near the lower right corner, pixels."""
+    scene = SyntheticSource("test", size=CELL)[TANKS]
+    best = None
+    for item in scene.objects:
+        rows, columns = np.nonzero(scene.mask(item))
+        box = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+        inside = min(box[:2]) > 150 and max(box[2:]) < CELL - 150
+        if item.category == "storage_tank" and inside and (best is None or len(rows) > best[0]):
+            best = len(rows), columns.mean(), rows.mean()
+    assert best is not None
+    corner = SIDE - CELL
+    return corner + best[1], corner + best[2], float(np.sqrt(best[0] / np.pi))
+
+
+class Pictures:
+    """Screenshots, kept as the README's when ANNOTATE_PICTURES names a folder."""
+
+    def __init__(self, desk: Desk, folder: Path) -> None:
+        self._desk = desk
+        self._folder = Path(os.environ.get("ANNOTATE_PICTURES", folder))
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def take(self, name: str) -> np.ndarray:
+        """The screen, uint8 [h, w, 3]."""
+        path = self._folder / f"{name}.png"
+        self._desk.page.screenshot(path=path)
+        image = Image.open(path).convert("RGB")
+        small = image.resize((960, 540), Image.Resampling.LANCZOS)
+        palette = small.quantize(
+            256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )  # keeps rare colours, which the marks on the map are
+        palette.save(path, optimize=True)
+        return np.asarray(image)
+
+
+def drawn_share(screen: np.ndarray, outline: np.ndarray) -> float:
+    """The share of positions [n, 2] on the screen that have the class colour within 2 pixels."""
+    near = np.abs(screen.astype(int) - COLOUR).sum(-1) < 90
+    hits = [near[y - 2 : y + 3, x - 2 : x + 3].any() for x, y in outline.round().astype(int)]
+    return float(np.mean(hits))
+
+
+FRAMES = """() => {
+  const gaps = (window.gaps = []);
+  let last = performance.now();
+  const frame = (now) => { gaps.push(now - last); last = now; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+}"""
+
+
+def test_object_from_first_click_to_export(open_page, server, tank, tmp_path, capsys):
+    desk = open_page()
+    pictures = Pictures(desk, tmp_path / "pictures")
+    pictures.take("1-open")
+    desk.make_classes(*KINDS)
+    x, y, radius = tank
+    desk.go_to(x, y, scale=2.0)
+    server.wait_for_model()
+
+    desk.page.evaluate(FRAMES)
+    desk.click(x, y)
+    desk.click(x + 0.5 * radius, y - 0.4 * radius)
+    desk.click(x - 1.6 * radius, y, button="right")
+    pictures.take("2-computing")
+    desk.page.mouse.move(*desk.middle)
+    desk.settled()
+    gaps = np.array(desk.page.evaluate("window.gaps"))
+    pictures.take("3-clicks")
+    detail = desk.part("session-detail")
+    three = detail.inner_text()
+    assert "3 clicks" in three
+
+    desk.press("m")
+    desk.settled()
+    pictures.take("4-probabilities")
+    desk.press("m", "Control+z")
+    desk.settled()
+    assert "2 clicks" in detail.inner_text()
+    desk.press("Control+Shift+Z")
+    desk.settled()
+    assert detail.inner_text() == three
+    desk.press("2", "Enter")
+    desk.settled()
+    assert desk.part("object-row").count() == 1
+
+    desk.page.reload()
+    desk.loaded()
+    desk.press("o")
+    desk.settled()
+    row = desk.part("object-row").inner_text().split("\n")
+    assert KINDS[1] in row
+    assert row[-1] == "3"
+    screen = pictures.take("5-reloaded")
+
+    table = desk.export("gpkg", tmp_path)
+    assert pyogrio.read_info(table)["crs"] == CRS
+    _, _, shapes, _ = pyogrio.raw.read(table)
+    shape = shapely.from_wkb(shapes[0])
+    with rasterio.open(desk.export("ids-tif", tmp_path)) as file:
+        mask = file.read(1) > 0
+        to_pixels = np.linalg.inv(np.array(file.transform).reshape(3, 3))
+        assert file.crs == rasterio.CRS.from_string(CRS)
+    assert abs(shape.area / (mask.sum() * 0.3**2) - 1) < 0.005
+    border = shapely.segmentize(shape, 0.3)
+    ground = np.concatenate(
+        [shapely.get_coordinates(part.exterior) for part in shapely.get_parts(border)]
+    )
+    drawn = desk.on_screen(ground @ to_pixels[:2, :2].T + to_pixels[:2, 2])
+    assert drawn_share(screen, drawn) > 0.98
+    assert drawn_share(screen, drawn + 12) < 0.5  # elsewhere there is nothing of that colour
+    clicked = shapely.Point(TRANSFORM[2] + 0.3 * x, TRANSFORM[5] - 0.3 * y)
+    assert shape.distance(clicked) < 0.3 * radius
+
+    with capsys.disabled():
+        print(
+            f"\nframe gaps while three clicks were computed: median {np.median(gaps):.0f} ms, "
+            f"95 % {np.percentile(gaps, 95):.0f} ms, longest {gaps.max():.0f} ms ({len(gaps)} "
+            f"frames); server memory at most {server.peak_memory() / 2**30:.2f} GiB"
+        )
+
+
+def test_server_lost_while_clicks_wait(open_page, server, tank):
+    desk = open_page()
+    server.wait_for_model()
+    x, y, radius = tank
+    desk.go_to(x, y, scale=2.0)
+    places = [(x + dx * radius, y + dy * radius) for dx, dy in ((0, 0), (0.4, 0), (-0.4, 0.2))]
+    desk.click(*places[0])
+    desk.settled()
+    server.kill()
+    desk.click(*places[1])
+    desk.click(*places[2])
+    desk.part("banner").wait_for()
+    assert "2 steps wait" in desk.part("banner").inner_text()
+    desk.press("Enter")
+
+    server.start()
+    desk.part("banner").wait_for(state="hidden")
+    desk.settled()
+    images = server.get("project")["images"]
+    (made,) = server.get(f"images/{images[0]['id']}/objects")
+    assert made["clicks"] == 3
+    assert server.get(f"sessions?image_id={images[0]['id']}") == []
+    assert desk.part("object-row").count() == 1
+    desk.expect_trouble()
+
+
+def test_reload_brings_an_unfinished_object_back(open_page, server, tank):
+    desk = open_page()
+    server.wait_for_model()
+    x, y, radius = tank
+    desk.go_to(x, y, scale=2.0)
+    desk.click(x, y)
+    desk.click(x + 0.4 * radius, y)
+    desk.page.reload()  # while they are computed
+    desk.loaded()
+    desk.settled()
+    assert "2 clicks" in desk.part("session-detail").inner_text()
+    desk.press("Control+z")
+    desk.settled()
+    assert "1 click" in desk.part("session-detail").inner_text()
+
+
+def test_by_keyboard_alone(open_page, server):
+    desk = open_page()
+    desk.make_classes(*KINDS)
+    server.wait_for_model()
+    detail = desk.part("session-detail")
+    desk.press("ArrowRight", *["+"] * 6, "Space")
+    desk.settled()
+    assert "1 click" in detail.inner_text()
+    desk.press(*["ArrowDown"] * 3, "Space", *["ArrowLeft"] * 9, "Shift+Space")
+    desk.settled()
+    assert "3 clicks" in detail.inner_text()
+    desk.press("Control+z", "3", "Enter")
+    desk.settled()
+    row = desk.part("object-row")
+    assert row.inner_text().split("\n")[1:2] + row.inner_text().split("\n")[-1:] == [KINDS[2], "2"]
+
+    desk.press("n", "1")  # selects it, changes its class
+    desk.settled()
+    assert KINDS[0] in row.inner_text()
+    desk.press("Delete")
+    row.wait_for(state="detached")
+    desk.press("Control+z")
+    row.wait_for()
+    desk.press("n", "r", "ArrowRight", "Space", "Enter")  # refines it
+    desk.settled()
+    assert row.inner_text().split("\n")[-1] == "3"
+    assert row.count() == 1
+    desk.press("?")
+    desk.part("help-sheet").wait_for()
+    desk.press("Escape")
+    desk.part("help-sheet").wait_for(state="detached")
+
+
+def test_corners_by_hand(open_page, server, tank):
+    desk = open_page()
+    server.wait_for_model()
+    x, y, _ = tank
+    desk.go_to(x, y, scale=6.0)
+    desk.click(x, y)
+    desk.press("Enter")
+    desk.settled()
+    image = server.get("project")["images"][0]["id"]
+    (before,) = server.get(f"images/{image}/objects")
+    desk.press("n")
+    desk.settled()
+    desk.press("e")
+    desk.part("simplify").click()
+    ring = np.array(before["geometry"]["coordinates"][0])
+    left, top = desk.on_screen(ring[ring[:, 0].argmin()][None])[0]
+    desk.page.mouse.move(left, top)
+    desk.page.mouse.down()
+    desk.page.mouse.move(left - 60, top, steps=5)
+    desk.page.mouse.up()
+    desk.press("Enter")
+    desk.settled()
+    (after,) = server.get(f"images/{image}/objects")
+    assert after["bbox"][0] == pytest.approx(before["bbox"][0] - 10, abs=1.5)
+    desk.press("Control+z")
+    desk.settled()
+    (undone,) = server.get(f"images/{image}/objects")
+    assert undone["geometry"] == before["geometry"]
+
+
+def test_two_tabs_draw_two_objects(open_page, server, tank):
+    first = open_page()
+    server.wait_for_model()
+    x, y, _ = tank
+    first.go_to(x, y, scale=2.0)
+    first.click(x, y)
+    first.settled()
+    second = open_page()
+    second.part("unfinished").wait_for()  # the first tab's, left alone
+    second.press("ArrowRight", "Space", "Enter")
+    second.settled()
+    first.page.bring_to_front()
+    assert "1 click" in first.part("session-detail").inner_text()
+    first.press("Enter")
+    first.settled()
+    first.page.reload()
+    first.loaded()
+    first.part("object-count").get_by_text("2 objects").wait_for()
+
+
+# Controls without a name that a screen reader could say.
+NAMELESS = """() => [...document.querySelectorAll("button, input, select, [role=grid]")]
+  .filter((one) => !(one.ariaLabel || one.innerText.trim() || one.labels?.[0]?.innerText.trim()))
+  .map((one) => one.outerHTML)"""
+
+
+def test_every_control_has_a_name(open_page):
+    desk = open_page()
+    assert desk.page.evaluate(NAMELESS) == []
+    for name in ("images", "recipe", "import", "export", "help", "edit-classes"):
+        desk.part(name).click()
+        if name == "edit-classes":
+            desk.part("add-class").click()
+        assert desk.page.evaluate(NAMELESS) == [], name
+        desk.page.locator("dialog [aria-label=Close]").click()
+        desk.page.locator("dialog").wait_for(state="detached")
+
+
+def test_files_and_bands(open_page, server, raster, tank, tmp_path):
+    desk = open_page()
+    server.wait_for_model()
+    x, y, _ = tank
+    desk.go_to(x, y, scale=2.0)
+    desk.click(x, y)
+    desk.press("Enter")
+    desk.settled()
+    table = desk.export("gpkg", tmp_path)
+    desk.part("import").click()
+    desk.part("import-file").set_input_files(table)
+    desk.part("confirm").click()
+    desk.part("object-count").get_by_text("2 objects").wait_for()
+    image = server.get("project")["images"][0]["id"]
+    first, second = server.get(f"images/{image}/objects")
+    assert first["geometry"] == second["geometry"]
+
+    def colourful() -> bool:
+        shot = np.asarray(Image.open(io.BytesIO(desk.part("map").screenshot())).convert("RGB"))
+        return bool(np.ptp(shot[-200:-60, 200:500].astype(int), axis=-1).mean() > 8)
+
+    desk.press("h", "v")
+    desk.settled()
+    assert colourful()
+    desk.part("recipe").click()
+    for band in ("red", "green", "blue"):
+        desk.part(f"band-{band}").select_option("2" if band == "red" else "0")
+    desk.part("confirm").click()
+    desk.page.locator("dialog").wait_for(state="detached")
+    desk.settled()
+    assert not colourful()
+
+    plain = tmp_path / "plain.png"  # no coordinates
+    Image.fromarray(SyntheticSource("test", size=256)[2].image).save(plain)
+    desk.part("images").click()
+    desk.part("upload-image").set_input_files(plain)
+    desk.page.locator(".switcher").get_by_text("256 ").wait_for()
+    desk.settled()
+    assert desk.part("object-count").inner_text() == "0 objects"
+    desk.page.mouse.move(*desk.middle)
+    desk.page.wait_for_timeout(100)
+    assert not desk.part("ground").is_visible()
+    desk.press("c", "ArrowRight", "Space", "Enter")
+    desk.settled()
+    assert desk.part("object-row").inner_text().split("\n")[-2].endswith(" px")

@@ -1,0 +1,335 @@
+"""Clicks on rasters through the HTTP interface, with a fake network that heeds all it is given."""
+
+import base64
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+from rsisrefiner_jax import parallel  # noqa: F401  (jax before rasterio's threads)
+from rsisrefiner_jax.annotate.masks import Mask, expand
+from rsisrefiner_jax.annotate.pictures import ArrayPicture
+from rsisrefiner_jax.annotate.segmenter import Click, Question, Segmenter
+from rsisrefiner_jax.data.raster import read_window
+from rsisrefiner_jax.evaluation.session import ClickSession
+from tests import annotating, fakes, tiny
+
+HEIGHT, WIDTH = 200, 250  # one padded shape, so that little is compiled
+
+
+@pytest.fixture(scope="module")
+def programs():
+    with tiny.quick_compilation():
+        yield fakes.programs(fakes.Mixed(), fakes.PAPER)
+
+
+@pytest.fixture
+def start(programs, tmp_path):
+    """Starts the server on a project; again after a stop, too."""
+    bands = np.random.default_rng(1).integers(1, 255, (3, HEIGHT, WIDTH), np.uint8)
+    annotating.raster(tmp_path, bands=bands)
+    running = []
+
+    def start():
+        for here in running:
+            here.project.close()
+        here = annotating.context(tmp_path, lambda: Segmenter(programs))
+        running.append(here)
+        here.project.add_image(tmp_path / "scene.tif")
+        return annotating.client(here)
+
+    yield start
+    running[-1].worker.stop()
+    running[-1].project.close()
+
+
+def ok(reply, status=200):
+    assert reply.status_code == status, reply.text
+    return reply.json()
+
+
+def click(client, session, x, y, positive=True, **more):
+    given = {"x": x, "y": y, "positive": positive, **more}
+    return ok(client.post(f"/api/sessions/{session}/clicks", json=given))
+
+
+def apply(canvas, changed):
+    """The canvas with a reply's window of changes."""
+    canvas = canvas.copy()
+    if changed["w"]:
+        data = np.frombuffer(base64.b64decode(changed["png"]), np.uint8)
+        x, y, w, h = (changed[key] for key in "xywh")
+        canvas[y : y + h, x : x + w] = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) > 0
+    return canvas
+
+
+def outline(session):
+    """The pixels within a session's geometry."""
+    from rsisrefiner_jax.annotate import geometry
+
+    if session["geometry"] is None:
+        return np.zeros((HEIGHT, WIDTH), bool)
+    shape = geometry.from_json(session["geometry"])
+    return geometry.rasterise(shape, WIDTH, HEIGHT).within(0, 0, WIDTH, HEIGHT)
+
+
+def test_clicks_undo_redo_and_finish(start):
+    client = start()
+    session = ok(client.post("/api/sessions", json={"image_id": 1}))
+    assert session["clicks"] == []
+    assert session["geometry"] is None
+    canvas = np.zeros((HEIGHT, WIDTH), bool)
+    states = []
+    for x, y, positive in [(100.5, 150.5, True), (130, 140, False), (120, 60.2, True)]:
+        session = click(client, 1, x, y, positive)
+        canvas = apply(canvas, session["changed"])
+        np.testing.assert_array_equal(canvas, outline(session))
+        assert session["area_px"] == canvas.sum()
+        states.append(canvas)
+    assert len({state.tobytes() for state in states}) == 3
+    for expected in states[1::-1]:
+        session = ok(client.post("/api/sessions/1/undo"))
+        canvas = apply(canvas, session["changed"])
+        np.testing.assert_array_equal(canvas, expected)
+    assert (session["can_undo"], session["can_redo"]) == (True, True)
+    session = ok(client.post("/api/sessions/1/redo"))
+    np.testing.assert_array_equal(outline(session), states[1])
+    assert session["clicks"][-1] == {"x": 130, "y": 140, "positive": False}
+    ok(client.put("/api/project/classes", json=[{"name": "house", "colour": "#ff0000"}]))
+    given = {"class_id": 1, "attributes": {"floors": 2}}
+    made = ok(client.post("/api/sessions/1/finish", json=given))
+    assert (made["area_px"], made["clicks"]) == (states[1].sum(), 2)
+    assert ok(client.post("/api/sessions/1/finish", json=given)) == made
+    assert ok(client.get("/api/images/1/objects")) == [made]
+    assert client.post("/api/sessions/1/undo").status_code == 409
+    assert ok(client.get("/api/sessions?image_id=1")) == []
+
+
+def test_a_restart_changes_nothing(start):
+    client = start()
+    for _ in range(2):
+        ok(client.post("/api/sessions", json={"image_id": 1}))
+    for session in (1, 2):
+        for x, y, positive in [(200, 150, True), (20, 30, False), (240, 190, True)]:
+            click(client, session, x, y, positive)
+    ok(client.post("/api/sessions/1/undo"))
+    ok(client.post("/api/sessions/2/finish"))
+    views = ["/api/sessions?image_id=1", "/api/images/1/objects", "/api/sessions/2"]
+    before = [ok(client.get(view)) for view in views]
+    later = [ok(client.post("/api/sessions/1/undo")), click(client, 1, 100, 100)]
+    ok(client.post("/api/sessions/1/undo"))
+    ok(client.post("/api/sessions/1/redo"))
+    client = start()
+    assert [ok(client.get(view)) for view in views][1:] == before[1:]
+    again = [ok(client.post("/api/sessions/1/undo")), ok(client.post("/api/sessions/1/redo"))]
+    assert again[0]["geometry"] == later[0]["geometry"]
+    assert again[1]["geometry"] == later[1]["geometry"]
+    deeper = click(client, 1, 30, 140)
+    ok(client.post("/api/sessions/1/undo"))
+    client = start()
+    assert click(client, 1, 30, 140)["geometry"] == deeper["geometry"]
+
+
+def test_the_journal_is_exported(start):
+    client = start()
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    first = click(client, 1, 100, 90)
+    click(client, 1, 20, 30, False)
+    ok(client.post("/api/sessions/1/undo"))
+    click(client, 1, 40, 50.5)
+    ok(client.post("/api/sessions/1/finish"))
+    found = ok(client.get("/api/images/1/export?format=clicks"))
+    assert found["image"] == {"name": "scene.tif", "width": WIDTH, "height": HEIGHT}
+    (session,) = found["sessions"]
+    assert (session["object_id"], session["state"]) == (1, "finished")
+    steps = session["steps"]
+    assert [(s["x"], s["y"], s["positive"], s["kept"]) for s in steps] == [
+        (100, 90, True, True),
+        (20, 30, False, False),
+        (40, 50.5, True, True),
+    ]
+    assert [s["time"] for s in steps] == sorted(s["time"] for s in steps)
+    mask = Mask.decode(steps[0]["mask"]).within(0, 0, WIDTH, HEIGHT)
+    np.testing.assert_array_equal(mask, outline(first))
+    assert all(Mask.decode(s["mask"]).area for s in steps)
+
+
+def test_a_repeated_request_happens_once(start):
+    client = start()
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    first = click(client, 1, 200, 150, key="a")
+    assert click(client, 1, 200, 150, key="a")["clicks"] == first["clicks"]
+    click(client, 1, 220, 150, key="b")
+    for _ in range(3):
+        session = ok(client.post("/api/sessions/1/undo", json={"key": "c"}))
+    assert session["clicks"] == first["clicks"]
+    client = start()
+    assert click(client, 1, 200, 150, key="a")["clicks"] == first["clicks"]
+
+
+def test_an_object_is_refined(start):
+    client = start()
+    ok(client.put("/api/project/classes", json=[{"name": "house"}]))
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[100:150, 180:230] = True
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    session = ok(
+        client.put("/api/sessions/1/mask", json={"x": 0, "y": 0, "png": annotating.grey_png(mask)})
+    )
+    np.testing.assert_array_equal(apply(np.zeros_like(mask), session["changed"]), mask)
+    given = {"class_id": 1, "attributes": {"name": "shed"}}
+    made = ok(client.post("/api/sessions/1/finish", json=given))
+    session = ok(client.post("/api/sessions", json={"image_id": 1, "object_id": made["id"]}))
+    assert session["geometry"] == made["geometry"]
+    refined = click(client, 2, 240, 160)
+    assert refined["geometry"] != made["geometry"]
+    back = ok(client.post("/api/sessions/2/undo"))
+    assert back["geometry"] == made["geometry"]
+    ok(client.post("/api/sessions/2/redo"))
+    again = ok(client.post("/api/sessions/2/finish"))
+    assert again["geometry"] == refined["geometry"]
+    for key in ("id", "class_id", "attributes"):
+        assert again[key] == made[key]
+    assert len(ok(client.get("/api/images/1/objects"))) == 1
+
+
+def test_a_box_starts_an_object(start):
+    client = start()
+    session = ok(client.post("/api/sessions", json={"image_id": 1, "box": [100, 80, 180, 120]}))
+    assert session["clicks"] == [{"x": 140, "y": 100, "positive": True}]
+    x, _, w, _ = session["window"]
+    assert x <= 100
+    assert x + w >= 180
+    for box in ([300, 0, 600, 10], [10, 10, 10, 20]):
+        reply = client.post("/api/sessions", json={"image_id": 1, "box": box})
+        assert reply.status_code == 422
+
+
+def test_clicks_in_coordinates(start):
+    client = start()
+    point = ok(client.get("/api/images/1/point", params={"x": 200.5, "y": 150.5}))
+    assert point["ground"] == pytest.approx(annotating.TURNED @ (200.5, 150.5))
+    for _ in range(3):
+        ok(client.post("/api/sessions", json={"image_id": 1}))
+    plain = click(client, 1, 200.5, 150.5)
+    ground = click(client, 2, *point["ground"], crs="EPSG:32632")
+    degrees = click(client, 3, *point["lonlat"], crs="EPSG:4326")
+    assert plain["geometry"] == ground["geometry"] == degrees["geometry"]
+    assert degrees["clicks"][0]["x"] == pytest.approx(200.5, abs=1e-3)
+    for x, y, crs in [(1e9, 0, None), (0, 0, "EPSG:4326"), (1, 1, "EPSG:none"), (500, 1e300, None)]:
+        given = {"x": x, "y": y, "positive": True, "crs": crs}
+        assert client.post("/api/sessions/1/clicks", json=given).status_code == 422
+
+
+def test_probabilities_and_prediction_agree_with_the_session(start):
+    client = start()
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    assert client.get("/api/sessions/1/probability.png").status_code == 404
+    click(client, 1, 200, 150)
+    session = click(client, 1, 220, 190, False)
+    png = client.get("/api/sessions/1/probability.png").content
+    grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    x, y, w, h = session["window"]
+    assert grey.shape == (h, w)
+    inside = outline(session)[y : y + h, x : x + w]
+    assert grey[inside].min() >= 127
+    assert grey[~inside].max() <= 128
+    rgb = read_window(str(_scene(client)), (0, 0, HEIGHT, WIDTH))[0]
+    sent = base64.b64encode(cv2.imencode(".png", rgb[..., ::-1])[1]).decode()
+    clicks = session["clicks"]
+    for source in (
+        {"image_id": 1},
+        {"image": sent},
+        {"path": f"{_scene(client).parent.name}/scene.tif"},
+    ):
+        found = ok(client.post("/api/predict", json={**source, "clicks": clicks}))
+        assert found["geometry"] == session["geometry"]
+        pixels = expand(found["mask"]["rle"], tuple(found["mask"]["size"]))
+        whole = Mask(found["x"], found["y"], pixels).within(0, 0, WIDTH, HEIGHT)
+        np.testing.assert_array_equal(whole, outline(session))
+    start = annotating.grey_png(outline(session))
+    more = ok(
+        client.post("/api/predict", json={"image": sent, "clicks": clicks, "prev_mask": start})
+    )
+    assert more["geometry"] != session["geometry"]
+
+
+def _scene(client):
+    return client.app._app.state.context.project.image(1).path.resolve()
+
+
+def picture(height=250, width=700):
+    return ArrayPicture(np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def test_the_answer_depends_on_the_clicks_alone(programs):
+    """However the clicks came about, and whatever is kept of earlier ones."""
+    rng = np.random.default_rng(3)
+    question = Question(picture())
+    clicks = [Click(*rng.uniform(0, (200, 249)), bool(n % 3 != 1)) for n in range(6)]
+    wanders = Segmenter(programs, largest=256)
+    for count in (1, 2, 3, 2, 1, 4, 6, 5, 6):
+        answer = wanders.answer(question, clicks[:count])
+    fresh = Segmenter(programs, largest=256, budget=0).answer(question, clicks)
+    assert answer.window == fresh.window
+    np.testing.assert_array_equal(answer.probabilities, fresh.probabilities)
+    np.testing.assert_array_equal(answer.mask.pixels, fresh.mask.pixels)
+
+
+def test_in_one_window_it_is_the_plain_session(programs):
+    source = picture(64, 64)
+    clicks = [Click(20.5, 30.5, True), Click(50, 12, False), Click(33.9, 60, True)]
+    answer = Segmenter(programs).answer(Question(source), clicks)
+    plain = ClickSession(programs, source._rgb)
+    for x, y, positive in clicks:
+        expected = plain.click(int(y), int(x), positive)
+    np.testing.assert_array_equal(answer.probabilities, expected)
+
+
+def test_the_first_window_is_native_and_holds_the_click():
+    segmenter = Segmenter(fakes.programs(fakes.Disks(), fakes.PAPER), largest=256)
+    for x, y in [(350, 120), (0, 0), (699.9, 249.9), (5, 240)]:
+        window = segmenter.answer(Question(picture()), [Click(x, y, True)]).window
+        assert (window.height, window.width) == (64, 64)
+        assert window.x <= x < window.x + 64
+        assert window.y <= y < window.y + 64
+    two = [Click(350, 120, True), Click(250, 30, True)]
+    answer = segmenter.answer(Question(picture()), two)
+    assert (answer.window.height, answer.window.width) == (250, 256)
+    found = answer.mask.within(0, 0, 700, 250)
+    assert found[120, 350]
+    assert found[30, 250]
+    assert not found[75, 300]
+
+
+def test_the_window_grows_to_hold_the_object():
+    """Every click doubles it until the object no longer reaches its border."""
+    rgb = np.zeros((250, 700, 3), np.uint8)
+    rgb[100:130, 150:280] = rgb[20:30, 600:610] = 255
+    segmenter = Segmenter(fakes.programs(fakes.Bright(), fakes.PAPER), largest=256)
+    clicks = [Click(200, 110, True)]
+    first = segmenter.answer(Question(ArrayPicture(rgb)), clicks)
+    assert first.window.width == 128
+    answer = segmenter.answer(Question(ArrayPicture(rgb)), [*clicks, Click(210, 110, True)])
+    assert answer.window.width == 256
+    expected = rgb[..., 0] > 0
+    expected[:, 600:] = False
+    found = answer.mask.within(0, 0, 700, 250)
+    assert (found ^ expected).sum() <= 2 * (30 + 130)  # the crop is resized to the network's input
+    small = segmenter.answer(Question(ArrayPicture(rgb)), [Click(605, 25, True)])
+    assert small.window.width == 64
+
+
+def test_what_lies_outside_the_window_stays(programs):
+    """A mask larger than any window is refined where it is clicked."""
+    whole = np.ones((250, 700), bool)
+    question = Question(picture(), start=Mask(0, 0, whole), start_name="whole")
+    answer = Segmenter(programs, largest=128).answer(question, [Click(600, 100, False)])
+    y, x, height, width = answer.window
+    assert max(height, width) == 128
+    after = answer.mask.within(0, 0, 700, 250)
+    inside = after[y : y + height, x : x + width].copy()
+    after[y : y + height, x : x + width] = True
+    assert after.all()
+    np.testing.assert_array_equal(inside, answer.probabilities > 0.5)
