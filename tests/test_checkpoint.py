@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rsisrefiner_jax import export_weights
 from rsisrefiner_jax.checkpoint import (
     CheckpointWriter,
     is_checkpoint,
@@ -49,6 +50,17 @@ def test_weights_come_back(copy):
     assert_equal(dict(weights.params), tiny.variables()["params"])
     assert_equal(weights.batch_stats, tiny.variables()["batch_stats"])
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(weights.params))
+
+
+def test_exported_weights_are_those_of_the_run(copy, tmp_path, capsys):
+    export_weights.main([str(copy), str(tmp_path / "own")])
+    assert "step 0" in capsys.readouterr().out
+    found = load_weights(tmp_path / "own")
+    assert found.config == tiny.CONFIG
+    assert found.meta == META | {"step": 0}
+    assert_equal(dict(found.params), tiny.variables()["params"])
+    with pytest.raises(UserError, match="not empty"):
+        export_weights.main([str(copy), str(tmp_path / "own")])
 
 
 def test_a_work_directory_is_taken_for_its_checkpoints(copy, tmp_path):

@@ -20,7 +20,7 @@ LAYERS = [
     ["parallel", "optim", "parameters", "pretrained", "log", "previews"],
     ["training"],
     ["checkpoint"],
-    ["inference"],
+    ["inference", "export_weights"],
     ["predictor"],
     ["annotate"],
     ["convert_weights"],
@@ -78,7 +78,15 @@ def test_host_code_does_not_import_jax(part):
 
 
 @pytest.mark.parametrize(
-    "command", [["train.py"], ["eval.py"], ["-m", "convert_weights"]], ids=lambda c: c[-1]
+    "command",
+    [
+        ["train.py"],
+        ["eval.py"],
+        ["-m", "convert_weights"],
+        ["-m", "rsisrefiner_jax.export_weights"],
+        ["-m", "rsisrefiner_jax.annotate"],
+    ],
+    ids=lambda c: c[-1],
 )
 def test_help_does_not_import_jax(command):
     code = (
