@@ -94,6 +94,9 @@ class State(NamedTuple):
     rois: Array  # int32 [b, k, 4], the crop of each click
 
 
+_Aimed = tuple[Clicks, Array, Array, Array]  # clicks, roi, cropped, moved
+
+
 @dataclasses.dataclass(frozen=True)
 class Loop:
     """What is compiled into the loop. rows: objects that share one forward pass."""
@@ -189,16 +192,20 @@ def step(loop: Loop, variables: Any, objects: Objects, state: State) -> State:
     """One forward pass for every active slot."""
     protocol, network = loop.protocol, loop.network
 
-    def choose(objects: Objects, state: tuple[View, Array]) -> tuple[View, Array]:
-        view, moved = state
+    # Probabilities are given, not updated: XLA would copy those of the whole batch for each row.
+    def choose(given: tuple[Objects, Array], state: _Aimed) -> _Aimed:
+        (objects, probs), (clicks, roi, cropped, moved) = given, state
         keys = jax.vmap(jax.random.key)(objects.seed)
-        mask = view.probs > protocol.pred_thr
-        yx, label = annotator.next_click(objects.target, mask, view.clicks, keys, protocol)
-        view, moves = aim(view, yx, label, objects.size, protocol)
-        return view, moved | moves
+        mask = probs > protocol.pred_thr
+        yx, label = annotator.next_click(objects.target, mask, clicks, keys, protocol)
+        view, moves = aim(View(probs, clicks, roi, cropped), yx, label, objects.size, protocol)
+        return view.clicks, view.roi, view.cropped, moved | moves
 
     fresh = state.active & ~state.drafted
-    view, moved = on_rows(choose, objects, (state.view, state.moved), fresh, loop.rows)
+    probs, clicks, roi, cropped = state.view
+    aimed = (clicks, roi, cropped, state.moved)
+    clicks, roi, cropped, moved = on_rows(choose, (objects, probs), aimed, fresh, loop.rows)
+    view = View(probs, clicks, roi, cropped)
 
     # The picture's share of the network, only where the crop has moved; fewer rows at a time, as
     # crops seldom move together.
