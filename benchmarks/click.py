@@ -150,7 +150,7 @@ def around(loop: Loop, args: Any, cached: Times, batch: int) -> list[dict[str, A
     """Every part of a click outside the network, an object at a time as the loop does it on CPU."""
     objects, view = objects_in_flight(loop, args.objects, tuple(args.image))
     protocol = loop.protocol
-    key = jax.random.key(0)
+    keys = jax.random.split(jax.random.key(0), args.objects)
 
     def each(function: Any) -> Any:
         """`function` of one object, for all of them in a row."""
@@ -172,8 +172,8 @@ def around(loop: Loop, args: Any, cached: Times, batch: int) -> list[dict[str, A
     modulate = partial(_modulate, loop)
     parts = {
         "next click (error maps, distance transform)": (
-            each(lambda t, m, c: choose(t, m, c, key)),
-            (objects.target, mask, view.clicks),
+            rows_of_one(choose),
+            (objects.target, mask, view.clicks, keys),
         ),
         "crop box": (rows_of_one(aim), (view, yx, label, objects.size)),
         "crop of the picture (when the box moves)": (

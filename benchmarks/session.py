@@ -37,7 +37,8 @@ def main() -> None:
     first = list({entry.image: entry for entry in reversed(entries)}.values())[::-1]
     rows: list[dict[str, Any]] = []
     seconds: list[float] = []
-    for number, item in enumerate(read_items(source, first[: args.pictures], 0), start=1):
+    items = list(read_items(source, first[: args.pictures], 0))  # reading takes memory of its own
+    for number, item in enumerate(items, start=1):
         seconds += click(predictor, item.image, item.target, args.clicks)
         if number % max(args.pictures // 10, 1) == 0:
             rows.append(
