@@ -18,7 +18,7 @@ from benchmarks.flops import flops
 from benchmarks.measure import Times, arguments, machine, peak_memory, report, timed
 from benchmarks.network import pass_input, timed_model
 from rsisrefiner_jax.errors import run_main
-from rsisrefiner_jax.evaluation import annotator, click_loop
+from rsisrefiner_jax.evaluation import click_loop, click_strategy
 from rsisrefiner_jax.evaluation.click_loop import Loop, Objects
 from rsisrefiner_jax.inference import LoadedModel
 from rsisrefiner_jax.models.fusion import early_fusion
@@ -165,7 +165,7 @@ def around(loop: Loop, args: Any, cached: Times, batch: int) -> list[dict[str, A
     mask = view.probs > protocol.pred_thr
     logits = jnp.zeros((args.objects, loop.copies, *[loop.network.image_size] * 2))
     given = click_loop.prepare(view, loop)
-    choose = partial(annotator.next_click, protocol=protocol)
+    choose = partial(click_strategy.next_click, protocol=protocol)
     aim = partial(click_loop.aim, protocol=protocol)
     yx = jnp.full((args.objects, 2), 100.0)
     label = jnp.ones(args.objects, jnp.int32)

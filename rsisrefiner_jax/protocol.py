@@ -21,7 +21,7 @@ class Protocol:
     min_clicks: int = 1
     pred_thr: float = 0.5  # a pixel is object when its probability is strictly greater
     early_stop: float | None = 0.9  # stop an object once its IoU reaches this; None = never
-    # Where the annotator clicks (`evaluation/annotator.py`); all of the field's tables: centre.
+    # Where the clicks go (`evaluation/click_strategy.py`); all of the field's tables: centre.
     click_strategy: Literal["centre", "random", "jitter", "human"] = "centre"
     click_jitter: float = 3.0  # pixels, standard deviation of `jitter` on each axis
     # Zoom-in: where the network looks.

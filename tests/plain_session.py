@@ -1,7 +1,7 @@
 """The click loop as plain numpy, one object at a time: what the loop on the device must equal.
 
-It shares only the annotator and the IoU (`evaluation.clicker`, `evaluation.metrics`) with the
-package. The network is a callable.
+With the package it shares only `evaluation.simulate`, the clicker and the IoU. The network is a
+callable.
 """
 
 import dataclasses
@@ -9,8 +9,9 @@ from typing import Protocol as CallableProtocol
 
 import numpy as np
 
-from rsisrefiner_jax.evaluation import metrics
-from rsisrefiner_jax.evaluation.clicker import Click, next_click
+from rsisrefiner_jax.evaluation import simulate as evaluation
+from rsisrefiner_jax.evaluation.clicker import Click
+from rsisrefiner_jax.evaluation.simulate import Trace
 from rsisrefiner_jax.protocol import Protocol
 from tests import plain_zoom_in as zoom_in
 from tests.plain_zoom_in import Roi
@@ -52,26 +53,18 @@ class ClickSession:
     """Segments one object by clicks. Coordinates are (y, x) pixels of the image.
 
     image: uint8 [h, w, 3], RGB. image_size: S, the side of the network's square input.
-    keep_history: keep every state for `undo`; one float32 [h, w] a click.
     """
 
     def __init__(
-        self,
-        predict: Predict,
-        image: np.ndarray,
-        protocol: Protocol,
-        image_size: int,
-        keep_history: bool = True,
+        self, predict: Predict, image: np.ndarray, protocol: Protocol, image_size: int
     ) -> None:
         protocol.check(image_size)
         self._predict = predict
         self._image = image[..., ::-1] if protocol.channel_order == "bgr" else image
         self._protocol = protocol
         self._image_size = image_size
-        self._keep_history = keep_history
         self._viewed: tuple[Roi, np.ndarray] | None = None  # the last crop and its pixels
-        self._history: list[_State] = []
-        self._state = _State((), np.zeros(image.shape[:2], np.float32), None)
+        self.reset()
 
     @property
     def clicks(self) -> tuple[Click, ...]:
@@ -100,25 +93,12 @@ class ClickSession:
         view = roi if roi is not None else zoom_in.whole(self.probs.shape)
         crop = self._look(view, clicks)
         probs = zoom_in.paste(self.probs, crop, view, self._protocol.zoom_outside)
-        if self._keep_history:
-            self._history.append(self._state)
         self._state = _State(clicks, probs, roi)
         return probs
 
-    def undo(self) -> np.ndarray:
-        """Takes the last click back, if there is one, and returns the probabilities before it."""
-        if self._history:
-            self._state = self._history.pop()
-        return self.probs
-
     def reset(self) -> None:
         """Starts again from an empty map, without clicks."""
-        self.set_mask(np.zeros(self._image.shape[:2], np.float32))
-
-    def set_mask(self, mask: np.ndarray) -> None:
-        """Starts again, without clicks, from a mask (0/1 or bool) or probabilities, [h, w]."""
-        self._history = []
-        self._state = _State((), np.asarray(mask).astype(np.float32), None)
+        self._state = _State((), np.zeros(self._image.shape[:2], np.float32), None)
 
     def _look(self, view: Roi, clicks: tuple[Click, ...]) -> np.ndarray:
         """One network call on a crop: probabilities, float32, at the size of `view`."""
@@ -145,44 +125,14 @@ class ClickSession:
         return self._viewed[1]
 
 
-@dataclasses.dataclass(frozen=True)
-class Trace:
-    """What happened to one object.
-
-    ious: float32 [n], after each click. rois: the crop of each click. probs: float32 [h, w], the
-    last probabilities.
-    """
-
-    clicks: tuple[Click, ...]
-    ious: np.ndarray
-    rois: tuple[Roi | None, ...]
-    probs: np.ndarray
-
-
 def simulate(
     predict: Predict, image: np.ndarray, target: np.ndarray, protocol: Protocol, image_size: int
 ) -> Trace:
-    """Clicks one object until the protocol says stop.
+    """Clicks one object of uint8 [h, w, 3] until the protocol says stop.
 
-    image: uint8 [h, w, 3], RGB. target: int [h, w], 1 = object (at least one pixel), 0 =
-    background, -1 = ignore.
+    target: int [h, w], 1 = object (at least one pixel), 0 = background, -1 = ignore.
     """
-    session = ClickSession(predict, image, protocol, image_size, keep_history=False)
-    ious: list[float] = []
-    rois: list[Roi | None] = []
-    mask = session.mask
-    while len(ious) < protocol.max_clicks:
-        session.click(*next_click(target, mask, session.clicks))
-        mask = session.mask
-        ious.append(metrics.iou(target, mask))
-        rois.append(session.roi)
-        if (
-            protocol.early_stop is not None
-            and len(ious) >= protocol.min_clicks
-            and metrics.reaches(ious[-1], protocol.early_stop)
-        ):
-            break
-    return Trace(session.clicks, np.asarray(ious, np.float32), tuple(rois), session.probs)
+    return evaluation.simulate(ClickSession(predict, image, protocol, image_size), target, protocol)
 
 
 def _slots(

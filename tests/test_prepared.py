@@ -20,19 +20,22 @@ from tests import official_layouts
 REPOSITORY = Path(__file__).parent.parent
 
 
+def whu_with_more(source: Path, count: int) -> None:
+    """WHU tiles, one a split and `count` more in train."""
+    official_layouts.whu(source)
+    for i in range(count):
+        for kind, pixels in (
+            ("image", official_layouts.picture(i, 64, 64)),
+            ("label", official_layouts.blobs(i, 64, 64, 1)),
+        ):
+            official_layouts.save(source / "train" / kind / f"{i + 8}.tif", pixels)
+
+
 @pytest.fixture(scope="module")
 def tiles(tmp_path_factory):
     """WHU tiles, one a split and ten in train; returns the root of prepared data."""
     source, root = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("prepared")
-    official_layouts.whu(source)
-    for i in range(9):
-        folder = source / "train"
-        official_layouts.save(
-            folder / "image" / f"{i + 8}.tif", official_layouts.picture(i, 64, 64)
-        )
-        official_layouts.save(
-            folder / "label" / f"{i + 8}.tif", official_layouts.blobs(i, 64, 64, 1)
-        )
+    whu_with_more(source, 9)
     prepare("whu_building", str(source), str(root))
     return root
 
@@ -49,15 +52,7 @@ def test_order_is_that_of_the_source():
 
 def test_many_shards(tmp_path, monkeypatch):
     source, root = tmp_path / "source", tmp_path / "prepared"
-    official_layouts.whu(source)
-    for i in range(5):
-        folder = source / "train"
-        official_layouts.save(
-            folder / "image" / f"{i + 8}.tif", official_layouts.picture(i, 64, 64)
-        )
-        official_layouts.save(
-            folder / "label" / f"{i + 8}.tif", official_layouts.blobs(i, 64, 64, 1)
-        )
+    whu_with_more(source, 5)
     monkeypatch.setattr("rsisrefiner_jax.data.builders.base.SHARD_BYTES", 30_000)
     monkeypatch.setenv("RSISREFINER_DATA", str(root))
     prepare("whu_building", str(source))

@@ -185,9 +185,7 @@ def test_crop_sizes_equal_the_plain_ones(roi, zoom_size, keep_aspect):
 @given(
     rois,
     hnp.arrays(np.int32, (CASES, 2), elements=st.integers(1, 448)),
-    hnp.arrays(
-        np.float32, (CASES, 3, 2), elements=st.floats(-50, 5050, width=32, allow_subnormal=False)
-    ),
+    hnp.arrays(np.float32, (CASES, 3, 2), elements=st.floats(-50, 5050, width=32)),
 )
 def test_clicks_in_a_crop_equal_the_plain_ones(roi, crop, yx):
     found = np.asarray(to_crop(yx, roi, crop, None))
@@ -195,7 +193,9 @@ def test_clicks_in_a_crop_equal_the_plain_ones(roi, crop, yx):
     for i in range(CASES):
         view, size = tuple(roi[i].tolist()), tuple(crop[i].tolist())
         expected = plain_zoom_in.to_crop(yx[i].astype(np.float64), view, size)
-        np.testing.assert_array_equal(found[i], expected.astype(np.float32))
+        # Equal, but for what is too small for a normal number: XLA takes that for zero.
+        smallest = np.finfo(np.float32).tiny
+        np.testing.assert_allclose(found[i], expected.astype(np.float32), rtol=0, atol=smallest)
         flipped = np.stack([expected[:, 0], 447 - expected[:, 1]], 1)
         np.testing.assert_allclose(mirrored[i], flipped, rtol=1e-6, atol=1e-4)
         back = plain_zoom_in.to_image(expected, view, size)

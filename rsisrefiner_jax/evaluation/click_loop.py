@@ -20,7 +20,7 @@ from flax import linen as nn
 from jax import Array
 
 from rsisrefiner_jax.clicks import Clicks, add, empty
-from rsisrefiner_jax.evaluation import annotator, zoom_in
+from rsisrefiner_jax.evaluation import click_strategy, zoom_in
 from rsisrefiner_jax.ops.rows import on_rows, rounds
 from rsisrefiner_jax.protocol import Protocol
 
@@ -197,7 +197,7 @@ def step(loop: Loop, variables: Any, objects: Objects, state: State) -> State:
         (objects, probs), (clicks, roi, cropped, moved) = given, state
         keys = jax.vmap(jax.random.key)(objects.seed)
         mask = probs > protocol.pred_thr
-        yx, label = annotator.next_click(objects.target, mask, clicks, keys, protocol)
+        yx, label = click_strategy.next_click(objects.target, mask, clicks, keys, protocol)
         view, moves = aim(View(probs, clicks, roi, cropped), yx, label, objects.size, protocol)
         return view.clicks, view.roi, view.cropped, moved | moves
 

@@ -1,4 +1,4 @@
-"""The annotator on the device: the centre click equals the host's, the others stay in the error."""
+"""Click strategies: the centre click equals the host's, the others stay inside the error."""
 
 import functools
 from pathlib import Path
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rsisrefiner_jax.clicks import Clicks
-from rsisrefiner_jax.evaluation import annotator, clicker
+from rsisrefiner_jax.evaluation import click_strategy, clicker
 from rsisrefiner_jax.evaluation.clicker import Click
 from rsisrefiner_jax.evaluation.padding import pad
 from rsisrefiner_jax.protocol import Protocol
@@ -30,7 +30,9 @@ def protocol(strategy: str, jitter: float = 3.0) -> Protocol:
 
 @functools.cache
 def compiled(strategy: str, jitter: float):
-    return jax.jit(functools.partial(annotator.next_click, protocol=protocol(strategy, jitter)))
+    return jax.jit(
+        functools.partial(click_strategy.next_click, protocol=protocol(strategy, jitter))
+    )
 
 
 def slots(clicks) -> Clicks:
