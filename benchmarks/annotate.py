@@ -5,7 +5,7 @@
 
 `kill` ends the server with SIGKILL at random moments of a scripted session, starts it again, and
 compares with a session that nobody disturbed. `large` opens a GeoTIFF without overviews, made on
-the spot, looks at it and clicks.
+the spot, looks at it, and clicks on an object whose window grows to the largest.
 """
 
 import argparse
@@ -27,6 +27,9 @@ from typing import Any
 import numpy as np
 
 from rsisrefiner_jax.errors import run_main
+
+
+REACH = (0, 20, 40, 120, 125, 250, 500, 505, 1000, 1600, 1605)  # of clicks, pixels
 
 
 class Server:
@@ -211,12 +214,12 @@ def large(options: argparse.Namespace, folder: Path) -> None:
     thread = threading.Thread(target=_look, args=(server, done, waits))
     thread.start()
     at = options.side / 2
-    for number in range(5):
+    for number, away in enumerate(REACH):
         started = time.perf_counter()
-        given = {"x": at + 20 * number, "y": at + 10 * number, "positive": number != 2}
+        given = {"x": at + away, "y": at + away / 2, "positive": number != 2}
         reply = server.call("POST", "/sessions/1/clicks", given)
-        window = reply["window"]
-        print(f"click {number + 1}: {time.perf_counter() - started:.2f} s, window {window}")
+        side = reply["window"][2]
+        print(f"click {number + 1}: {time.perf_counter() - started:.2f} s, window of {side} pixels")
     done.set()
     thread.join()
     print(f"other requests meanwhile: {len(waits)}, the slowest {max(waits):.2f} s")

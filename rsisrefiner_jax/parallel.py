@@ -38,12 +38,16 @@ def initialize() -> None:
         )
 
 
-def keep_compiled_programs() -> None:
-    """Keeps compiled programs on disk, so that a second start is quick."""
+def keep_compiled_programs(shortest: float = 1.0) -> None:
+    """Keeps compiled programs on disk, so that a second start is quick.
+
+    shortest: seconds; what is compiled in less is not kept.
+    """
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         path = os.path.join(cache, "rsisrefiner_jax", "xla")
         jax.config.update("jax_compilation_cache_dir", path)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
 
 
 def mean(tree: Any) -> Any:

@@ -31,7 +31,7 @@ class Predictor:
     def from_checkpoint(cls, directory: str | Path, protocol: str = "paper") -> "Predictor":
         """Raises UserError: no checkpoint there, or no such protocol."""
         chosen = preset(protocol)
-        parallel.keep_compiled_programs()
+        parallel.keep_compiled_programs(shortest=0)
         return cls(load_model(directory), chosen)
 
     def set_image(self, rgb: np.ndarray) -> None:

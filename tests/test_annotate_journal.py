@@ -201,7 +201,7 @@ def busy(tmp_path_factory):
     annotating.raster(folder)
     with tiny.quick_compilation():
         programs = fakes.programs(fakes.Mixed(), fakes.PAPER)
-        here = annotating.context(folder, lambda: Segmenter(programs))
+        here = annotating.context(folder, lambda: Segmenter(programs, largest=256))
         here.project.add_image(folder / "scene.tif")
         here.project.import_objects(1, annotating.items(annotating.shapes()))
         for _ in range(3):

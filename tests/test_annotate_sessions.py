@@ -1,6 +1,7 @@
 """Clicks on rasters through the HTTP interface, with a fake network that heeds all it is given."""
 
 import base64
+import threading
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from rsisrefiner_jax import parallel  # noqa: F401  (jax before rasterio's threa
 from rsisrefiner_jax.annotate.masks import Mask, expand
 from rsisrefiner_jax.annotate.pictures import ArrayPicture
 from rsisrefiner_jax.annotate.segmenter import Click, Question, Segmenter
+from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.data.raster import read_window
 from rsisrefiner_jax.evaluation.session import ClickSession
 from tests import annotating, fakes, tiny
@@ -34,7 +36,7 @@ def start(programs, tmp_path):
     def start():
         for here in running:
             here.project.close()
-        here = annotating.context(tmp_path, lambda: Segmenter(programs))
+        here = annotating.context(tmp_path, lambda: Segmenter(programs, largest=256))
         running.append(here)
         here.project.add_image(tmp_path / "scene.tif")
         return annotating.client(here)
@@ -319,6 +321,56 @@ def test_the_window_grows_to_hold_the_object():
     assert (found ^ expected).sum() <= 2 * (30 + 130)  # the crop is resized to the network's input
     small = segmenter.answer(Question(ArrayPicture(rgb)), [Click(605, 25, True)])
     assert small.window.width == 64
+
+
+def test_a_larger_window_answers_only_a_few_clicks_again():
+    """Of many, the last; what the others have led to is taken along."""
+    rgb = np.zeros((250, 700, 3), np.uint8)
+    recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), None, fakes.PAPER)
+    segmenter = Segmenter(recorded, largest=256)
+    clicks = [Click(350 + 5 * n, 120, True) for n in range(5)]
+    far = Click(420, 60, True)
+    for count, passes in ((2, 3), (4, 1)):
+        segmenter.answer(Question(ArrayPicture(rgb)), clicks[:count])
+        recorded.calls.clear()
+        answer = segmenter.answer(Question(ArrayPicture(rgb)), [*clicks[:count], far])
+        assert answer.window.width > 64
+        assert len(recorded.calls) == passes
+        assert (recorded.calls[-1].clicks.label[0] == 1).sum() == count + 1
+        found = answer.mask.within(0, 0, 700, 250)
+        assert all(found[int(click.y), int(click.x)] for click in (*clicks[:count], far))
+
+
+def test_clicks_are_answered_while_larger_windows_are_prepared(programs):
+    asked, go_on, gone_on = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Segmenter):
+        def warm_up(self):
+            yield 64
+            asked.set()
+            assert go_on.wait(60)
+            yield 128
+            gone_on.set()
+
+    worker = Worker(lambda: Slow(programs, largest=128))
+    question, clicks = Question(picture()), [Click(350, 120, True)]
+    assert asked.wait(60)
+    answer = worker.submit(lambda model: model.answer(question, clicks)).result(60)
+    assert answer.mask.area
+    threading.Timer(0.2, go_on.set).start()
+    worker.stop()
+    assert go_on.is_set()
+    assert not gone_on.is_set()
+
+
+def test_every_size_of_window_is_compiled_beforehand():
+    programs = fakes.RecordingPrograms(fakes.Disks(), None, fakes.PAPER)
+    segmenter = Segmenter(programs, largest=700)
+    assert list(segmenter.warm_up()) == [64, 128, 256, 512, 700]
+    compiled = programs.compilations
+    corners = [Click(0, 0, True), Click(699, 699, True)]
+    segmenter.answer(Question(picture(700, 700)), corners)
+    assert programs.compilations == compiled
 
 
 def test_what_lies_outside_the_window_stays(programs):

@@ -188,6 +188,26 @@ def test_a_session_can_start_from_a_mask():
     assert recorded.calls[-1].prev_mask.any()
 
 
+@pytest.mark.parametrize("count", [1, 24, 25])
+def test_a_session_can_start_from_a_mask_and_its_clicks(count):
+    """They are given to the network with the next click, and only then."""
+    recorded = RecordingPrograms(Disks(), None, dataclasses.replace(PAPER, flip=False))
+    session = ClickSession(recorded, noise(SIZE, SIZE))
+    mask = rectangle((10, 30, 10, 30), SIZE, SIZE)
+    clicks = [Click(n, 2 * n, n % 2 == 0) for n in range(count)]
+    session.set_mask(mask, clicks)
+    assert not recorded.calls
+    assert session.clicks == tuple(clicks)
+    session.click(50, 60, False)
+    (call,) = recorded.calls
+    np.testing.assert_array_equal(call.prev_mask[0], mask)
+    expected = [*clicks, Click(50, 60, False)]
+    used = call.clicks.label[0] >= 0
+    assert used.sum() == count + 1
+    assert call.clicks.yx[0, used].tolist() == [[c.y, c.x] for c in expected]
+    assert call.clicks.label[0, used].tolist() == [c.positive for c in expected]
+
+
 def test_more_clicks_than_slots():
     recorded = RecordingPrograms(Disks(), None, PAPER)
     session = ClickSession(recorded, noise())

@@ -50,12 +50,7 @@ class Mask:
     def within(self, x: int, y: int, width: int, height: int) -> np.ndarray:
         """bool [height, width]: what of it lies in a window of the raster."""
         window = np.zeros((height, width), bool)
-        x0, y0 = max(self.x, x), max(self.y, y)
-        x1, y1 = min(self.x + self.width, x + width), min(self.y + self.height, y + height)
-        if x0 < x1 and y0 < y1:
-            window[y0 - y : y1 - y, x0 - x : x1 - x] = self.pixels[
-                y0 - self.y : y1 - self.y, x0 - self.x : x1 - self.x
-            ]
+        copy_shared(self.pixels, (self.x, self.y), window, (x, y))
         return window
 
     def pasted(self, x: int, y: int, pixels: np.ndarray) -> "Mask":
@@ -87,6 +82,24 @@ class Mask:
 
 
 EMPTY = Mask(0, 0, np.zeros((0, 0), bool))
+
+
+def copy_shared(
+    source: np.ndarray, source_at: tuple[int, int], target: np.ndarray, target_at: tuple[int, int]
+) -> None:
+    """Copies what two windows [h, w] of a raster, at (x, y) each, have in common."""
+    across, down = (
+        _shared(source_at[i], source.shape[1 - i], target_at[i], target.shape[1 - i])
+        for i in (0, 1)
+    )
+    target[down[1], across[1]] = source[down[0], across[0]]
+
+
+def _shared(a: int, a_length: int, b: int, b_length: int) -> tuple[slice, slice]:
+    """What two intervals have in common, counted from the start of either."""
+    first, last = max(a, b), min(a + a_length, b + b_length)
+    last = max(first, last)
+    return slice(first - a, last - a), slice(first - b, last - b)
 
 
 def union_box(boxes: Iterable[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:

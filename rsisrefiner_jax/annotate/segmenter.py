@@ -5,28 +5,31 @@ a session, its undo and redo, its replay after a crash and the stateless call al
 question, and what was answered lately is only kept for speed.
 
 The first window is as large as the network's input, so that it is looked at pixel by pixel.
-It doubles when a click lies outside, and when the clicked object reaches its border; then the
-clicks are given again from the first on, in the larger window.
+It doubles when a click lies outside, and when the clicked object reaches its border. Then a few
+clicks are given again from the first on, in the larger window; of more the last alone is, on what
+the others have led to, so that no click takes the time of many.
 """
 
 import copy
 import dataclasses
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import cv2
 import jax
 import numpy as np
 
-from rsisrefiner_jax.annotate.masks import EMPTY, Mask, union_box
+from rsisrefiner_jax.annotate.masks import EMPTY, Mask, copy_shared, union_box
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.evaluation import clicker
 from rsisrefiner_jax.evaluation.session import ClickSession, Programs
 
 LARGEST = 4096  # pixels, side of a window
 LOOK = 1.4  # how much wider than a box or mask the window about it is
+REPLAYED = 3  # clicks that are given again in a larger window
 
 
 class Picture(Protocol):
@@ -85,7 +88,7 @@ class _Moment(NamedTuple):
 
 
 class Segmenter:
-    """Answers questions; one thread only.
+    """Answers questions; one thread only, beside which another may call `warm_up`.
 
     Args:
         largest: side of the largest window, pixels.
@@ -104,10 +107,14 @@ class Segmenter:
         """Side of the network's input, pixels."""
         return self._programs.network.image_size
 
-    def warm_up(self, doublings: int = 0) -> None:
-        """Compiles what clicks need in a window that has doubled this often."""
-        side = min(self._first << doublings, self._largest)
-        ClickSession(self._programs, np.zeros((side, side, 3), np.uint8), False).click(0, 0, True)
+    def warm_up(self) -> Iterator[int]:
+        """Compiles what clicks need in windows of one side (yielded, pixels) after the other."""
+        side = self._first
+        while side < 2 * self._largest:
+            window = np.zeros((min(side, self._largest),) * 2 + (3,), np.uint8)
+            ClickSession(self._programs, window, keep_history=False).click(0, 0, True)
+            yield len(window)
+            side *= 2
 
     def answer(self, question: Question, clicks: Sequence[Click]) -> Answer:
         """What the clicks, at least one, come to.
@@ -154,23 +161,33 @@ class Segmenter:
         window = before.window if before else self._first_window(question, clicks[0])
         larger = self._holding(question, window, clicks)
         if before is None or larger != window:
-            moment = self._replayed(question, clicks, larger)
+            moment = self._moved(question, clicks, before, larger)
         else:
             session = copy.copy(before.session)  # shares what is never written to
-            _click(session, window, clicks[-1])
+            session.click(*_in(window, clicks[-1]))
             moment = _Moment(window, session)
         if self._cut_off(question, moment, clicks):
             grown = self._grown(question, moment.window, clicks, moment.session.mask)
-            moment = self._replayed(question, clicks, grown)
+            moment = self._moved(question, clicks, moment, grown)
         return moment
 
-    def _replayed(self, question: Question, clicks: tuple[Click, ...], window: Window) -> _Moment:
+    def _moved(
+        self, question: Question, clicks: tuple[Click, ...], before: _Moment | None, window: Window
+    ) -> _Moment:
+        """The moment after the last click in another window than that of `before`."""
         session = ClickSession(self._programs, question.picture.read(window), keep_history=False)
-        if question.start is not None:
-            inside = question.start.within(window.x, window.y, window.width, window.height)
-            session.set_mask(inside)
-        for click in clicks:
-            _click(session, window, click)
+        inside = [_in(window, click) for click in clicks]
+        carried = before if len(clicks) > REPLAYED else None
+        answered = len(clicks) - 1 if carried else 0
+        if carried or question.start:
+            start = question.start or EMPTY
+            probs = start.within(window.x, window.y, window.width, window.height)
+            if carried:
+                probs, was = probs.astype(np.float32), carried.window
+                copy_shared(carried.session.probs, (was.x, was.y), probs, (window.x, window.y))
+            session.set_mask(probs, inside[:answered])
+        for click in inside[answered:]:
+            session.click(*click)
         return _Moment(window, session)
 
     def _first_window(self, question: Question, click: Click) -> Window:
@@ -216,7 +233,8 @@ class Segmenter:
         if not any(beyond and side.any() for beyond, side in zip(open_sides, sides, strict=True)):
             return False
         _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-        mine = {int(parts[_pixel(moment.window, c)]) for c in clicks if c.positive} - {0}
+        added = (_in(moment.window, click) for click in clicks if click.positive)
+        mine = {int(parts[int(click.y), int(click.x)]) for click in added} - {0}
         borders = (parts[0], parts[-1], parts[:, 0], parts[:, -1])
         return any(
             beyond and np.isin(border, list(mine)).any()
@@ -265,11 +283,8 @@ def _middle(clicks: Sequence[Click]) -> tuple[float, float]:
     return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
 
 
-def _pixel(window: Window, click: Click) -> tuple[int, int]:
-    """(row, column) in the window of the pixel that was clicked."""
+def _in(window: Window, click: Click) -> clicker.Click:
+    """On the pixel of the window that was clicked."""
     row, column = int(click.y) - window.y, int(click.x) - window.x
-    return min(max(row, 0), window.height - 1), min(max(column, 0), window.width - 1)
-
-
-def _click(session: Any, window: Window, click: Click) -> None:
-    session.click(*_pixel(window, click), click.positive)
+    y, x = min(max(row, 0), window.height - 1), min(max(column, 0), window.width - 1)
+    return clicker.Click(y, x, click.positive)

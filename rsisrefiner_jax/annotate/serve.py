@@ -73,7 +73,7 @@ def load(checkpoint: Path) -> Segmenter:
     from rsisrefiner_jax.evaluation.session import Programs
     from rsisrefiner_jax.inference import load_model
 
-    parallel.keep_compiled_programs()
+    parallel.keep_compiled_programs(shortest=0)  # many small ones, for every size of window
     model = load_model(checkpoint)
     return Segmenter(Programs(model.network, model.variables, model.config.protocol))
 

@@ -1,10 +1,9 @@
-"""One thread owns the model; everyone else hands it work and waits elsewhere."""
+"""One thread answers with the model; everyone else hands it work and waits elsewhere."""
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from functools import partial
 from typing import Any
 
 from rsisrefiner_jax.annotate.faults import NotReady
@@ -25,6 +24,8 @@ class Worker:
         self._jobs = queue.SimpleQueue()
         self.segmenter: Segmenter | None = None
         self.error: str | None = None
+        self._stopped = threading.Event()
+        self._warm_up: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -52,20 +53,33 @@ class Worker:
     def stop(self) -> None:
         """Lets the job at hand end, and no other begin."""
         self._jobs.put(None)
+        self._stopped.set()
         self._thread.join(timeout=10)
+        if self._warm_up is not None:
+            self._warm_up.join(timeout=10)
 
     def _run(self) -> None:
         segmenter = None
         try:
             segmenter = self._load()
-            segmenter.warm_up()
+            larger = segmenter.warm_up()
+            next(larger)
             self.segmenter = segmenter
-            for doublings in (1, 2):  # between clicks, if there are any yet
-                self.submit(partial(Segmenter.warm_up, doublings=doublings))
+            self._warm_up = threading.Thread(target=self._compile, args=(larger,), daemon=True)
+            self._warm_up.start()
         except UserError as error:
             self.error = str(error)
         except Exception as error:  # said to every client, instead of a queue that never moves
             self.error = f"{type(error).__name__}: {error}"
+        self._work(segmenter)
+
+    def _compile(self, warm_up: Iterator[int]) -> None:
+        """What clicks in larger windows need, while others are answered."""
+        for _ in warm_up:
+            if self._stopped.is_set():
+                return
+
+    def _work(self, segmenter: Segmenter | None) -> None:
         while item := self._jobs.get():
             future, job = item
             if not future.set_running_or_notify_cancel():

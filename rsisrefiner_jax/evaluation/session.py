@@ -1,5 +1,7 @@
 """One object clicked interactively, on the functions that the batched loop is made of."""
 
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,7 +26,8 @@ class Programs:
     """A network and a protocol as compiled functions, shared by any number of sessions.
 
     The two that hold the network are compiled at once and serve every image; the small ones
-    around it are compiled for each padded image shape. `compilations` counts them all.
+    around it are compiled for each padded image shape. `compilations` counts them all. Threads
+    may share it, also with one that compiles what the others will need.
     """
 
     def __init__(self, network: Network, variables: Any, protocol: Protocol) -> None:
@@ -35,6 +38,7 @@ class Programs:
         self._loop = loop = Loop(network, protocol, rows=1)
         self._variables = variables
         self._compiled: dict[Any, Any] = {}
+        self._compiling: dict[Any, threading.Lock] = defaultdict(threading.Lock)
         self._functions: dict[str, Callable[..., Any]] = {
             "aim": partial(click_loop.aim, protocol=protocol),
             "pixels": partial(click_loop.pixels, loop=loop),
@@ -80,9 +84,10 @@ class Programs:
     def _program(self, name: str, args: Sequence[Any]) -> Any:
         """The function compiled for arguments of these shapes."""
         key = name, tuple(x.shape for x in jax.tree.leaves(args))
-        if key not in self._compiled:
-            self._compiled[key] = jax.jit(self._functions[name]).lower(*args).compile()
-            self.compilations += 1
+        with self._compiling[key]:  # nothing twice, and nobody waits for another one's program
+            if key not in self._compiled:
+                self._compiled[key] = jax.jit(self._functions[name]).lower(*args).compile()
+                self.compilations += 1
         return self._compiled[key]
 
 
@@ -126,7 +131,7 @@ class ClickSession:
     def probs(self) -> np.ndarray:
         """float32 [h, w]: probability of object at image size; not to be written to."""
         h, w = self._shape
-        return np.asarray(self._now.view.probs[0])[:h, :w]
+        return np.asarray(self._now.view.probs)[0, :h, :w]  # sliced there it would be copied
 
     @property
     def mask(self) -> np.ndarray:
@@ -164,12 +169,17 @@ class ClickSession:
         self._history = []
         self._now = _Moment((), click_loop.new_view(1, self._padded, SLOTS))
 
-    def set_mask(self, mask: np.ndarray) -> None:
-        """Starts again, without clicks, from a mask (0/1 or bool) or probabilities, [h, w]."""
-        self.reset()
-        probs = pad(np.asarray(mask).astype(np.float32), self._padded)
-        view = self._now.view._replace(probs=jnp.asarray(probs)[None])
-        self._now = _Moment((), view)
+    def set_mask(self, mask: np.ndarray, clicks: Sequence[Click] = ()) -> None:
+        """Starts again from a mask (0/1 or bool) or probabilities, [h, w].
+
+        clicks: those that have led to it. They are not answered again, but the network is told of
+            them at the next one.
+        """
+        self._history = []
+        probs = pad(np.asarray(mask, np.float32), self._padded)
+        no_crop = jnp.zeros((1, 4), jnp.int32), jnp.zeros(1, bool)
+        view = View(jnp.asarray(probs[None]), _in_slots(clicks), *no_crop)
+        self._now = _Moment(tuple(clicks), view)
 
     def _with_slots(self) -> View:
         """The view with room for one more click."""
@@ -179,3 +189,13 @@ class ClickSession:
         more = empty(1, SLOTS)
         clicks = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), view.clicks, more)
         return view._replace(clicks=clicks)
+
+
+def _in_slots(clicks: Sequence[Click]) -> Clicks:
+    """Clicks of one object, in as many times SLOTS as they need."""
+    count = max(-(-len(clicks) // SLOTS), 1) * SLOTS
+    yx, label = np.full((1, count, 2), -1, np.float32), np.full((1, count), -1, np.int32)
+    for slot, click in enumerate(clicks):
+        yx[0, slot] = click.y, click.x
+        label[0, slot] = click.positive
+    return Clicks(jnp.asarray(yx), jnp.asarray(label))
