@@ -28,7 +28,6 @@ import numpy as np
 
 from rsisrefiner_jax.errors import run_main
 
-
 REACH = (0, 20, 40, 120, 125, 250, 500, 505, 1000, 1600, 1605)  # of clicks, pixels
 
 

@@ -107,6 +107,17 @@ def test_every_type_and_number_of_bands_is_shown(start, dtype, count):
     assert client.get("/api/images/1/point?x=7&y=41").json()["values"] is None
 
 
+def test_a_mask_is_not_black_at_first(start):
+    mask = np.zeros((1, 40, 50), np.uint8)
+    mask[0, 5:9, 20:40] = 1
+    client = start(bands=mask)
+    recipe = client.get("/api/images/1").json()["recipe"]
+    assert recipe == {"bands": [], "percentiles": [2, 98], "stretch_8bit": None}
+    np.testing.assert_array_equal(tile(client, 0, 0, 0)[0][:40, :50, 0], 255 * mask[0])
+    client.put("/api/images/1/recipe", json=recipe | {"stretch_8bit": False})
+    assert tile(client, 0, 0, 0)[0].max() == 1
+
+
 def test_nodata_that_is_not_a_number(start):
     client = start(bands=np.full((1, 9, 9), np.nan, np.float32), nodata=np.nan)
     assert client.get("/api/images/1").json()["nodata"] == "nan"

@@ -85,6 +85,7 @@ def test_base_is_the_paper():
         ("data.bands=[]", "data.bands", ()),
         ("data.stretch=[0,99.5]", "data.stretch", (0.0, 99.5)),
         ("data.stretch_8bit=True", "data.stretch_8bit", True),
+        ("data.stretch_8bit=none", "data.stretch_8bit", None),
         ("data.train=[synthetic]", "data.train", ("synthetic",)),
         (
             "data.train=[coco:dir,a.json,classes:i,m,class=2,isaid:train]",

@@ -44,7 +44,8 @@ def test_8_bit_is_taken_as_it_is():
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_percentiles_become_0_and_255(dtype):
     pixels = np.arange(101).astype(dtype).reshape(1, -1, 1)
-    limits = find_limits(pixels, np.ones((1, 101), bool), Recipe(percentiles=(10.0, 90.0)))
+    recipe = Recipe(percentiles=(10.0, 90.0), stretch_8bit=True)
+    limits = find_limits(pixels, np.ones((1, 101), bool), recipe)
     assert limits == ((10.0, 90.0),)
     rgb = apply(pixels, limits)
     assert rgb.dtype == np.uint8
@@ -178,6 +179,7 @@ def test_alpha_is_no_band(raster):
 
 
 def test_bands(raster):
+    import rasterio
     from rasterio.enums import ColorInterp as C
 
     bands = noise(4, np.uint8, 0, 255)
@@ -192,6 +194,27 @@ def test_bands(raster):
     # Blue, green, red, as satellites often come; the file says so.
     path = raster(bands, colorinterp=[C.blue, C.green, C.red, C.undefined])
     np.testing.assert_array_equal(read_picture(path)[0], np.moveaxis(bands[[2, 1, 0]], 0, -1))
+    with rasterio.open(raster(bands, photometric="MINISBLACK", alpha="NO"), "r+") as file:
+        file.descriptions = ["NIR", "Red", "Green", "Blue"]
+    np.testing.assert_array_equal(read_picture(path)[0], np.moveaxis(bands[1:], 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("count", "dtype", "expected"),
+    [
+        (4, np.uint16, (3, 2, 1)),
+        (4, np.float32, (3, 2, 1)),
+        (4, np.uint8, (1, 2, 3)),
+        (3, np.uint16, (1, 2, 3)),
+        (5, np.uint16, (1, 2, 3)),
+        (2, np.uint16, (1,)),
+    ],
+)
+def test_bands_of_files_that_name_no_colours(raster, count, dtype, expected):
+    """Four of more than 8 bits are those of a satellite: blue, green, red, infrared."""
+    path = raster(noise(count, dtype, 0, 255), photometric="MINISBLACK", alpha="NO")
+    shown = read_picture(path)[0]
+    np.testing.assert_array_equal(shown, read_picture(path, Recipe(expected))[0])
 
 
 def test_each_band_is_stretched_by_itself(raster):
@@ -204,6 +227,33 @@ def test_stretching_8_bit(raster):
     path = raster(noise(3, np.uint8, 20, 60))
     assert read_picture(path)[0].max() < 60
     assert read_picture(path, Recipe(stretch_8bit=True))[0].max() == 255
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+@pytest.mark.parametrize(
+    ("low", "high", "stretched"), [(20, 60, True), (0, 2, True), (20, 90, False), (0, 256, False)]
+)
+def test_dark_8_bit_files_may_be_stretched(raster, tmp_path, suffix, low, high, stretched):
+    bands = noise(3, np.uint8, low, high)
+    bands[:, :4] = 255  # no data, or a few bright pixels
+    path = raster(bands, nodata=255)
+    if suffix == "png":
+        bands[:, 1:4] = low
+        path = str(tmp_path / "a.png")
+        cv2.imwrite(path, np.moveaxis(bands, 0, -1))
+    plain, _ = read_picture(path)
+    shown, _ = read_picture(path, Recipe(stretch_8bit=None))
+    assert (shown != plain).any() == stretched
+    if stretched:
+        np.testing.assert_array_equal(shown, read_picture(path, Recipe(stretch_8bit=True))[0])
+        assert (shown[5:].min(), shown.max()) == (0, 255)
+
+
+def test_a_rare_object_in_a_mask_is_seen(raster):
+    mask = np.zeros((1, H, W), np.uint8)
+    mask[0, 20:23, 30:33] = 1
+    shown = read_picture(raster(mask), Recipe(stretch_8bit=None))[0]
+    np.testing.assert_array_equal(shown[..., 1], 255 * mask[0])
 
 
 def test_a_palette_is_resolved(raster):

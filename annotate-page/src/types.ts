@@ -25,7 +25,7 @@ export interface Project {
 export interface Recipe {
   bands: number[]; // counted from 1; three, one for grey, or none: the file chooses
   percentiles: [number, number];
-  stretch_8bit: boolean;
+  stretch_8bit: boolean | null;
 }
 
 export interface Picture {

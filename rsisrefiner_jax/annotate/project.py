@@ -21,6 +21,8 @@ from rsisrefiner_jax.errors import UserError, require
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45")
 
+AT_FIRST = Recipe(stretch_8bit=None)  # how a new image is shown
+
 
 class Project:
     """Checks what is asked for, writes it down, then lets it take effect.
@@ -82,7 +84,7 @@ class Project:
                     "name": file.name,
                     "path": path,
                     "info": fields,
-                    "recipe": recipe_to(Recipe()),
+                    "recipe": recipe_to(AT_FIRST),
                 },
             )
             return self._state.images[id]

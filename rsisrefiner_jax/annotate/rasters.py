@@ -180,24 +180,13 @@ def bands_shown(info: Raster, recipe: Recipe) -> list[int]:
     """The numbers of the bands that a recipe comes to: those it names, or the file's choice."""
     if recipe.bands:
         return list(recipe.bands)
-    return list(_file_choice(info.path)) if os.path.exists(info.path) else []
+    return list(_own_bands(info.path)) if os.path.exists(info.path) else []
 
 
 @functools.lru_cache(maxsize=256)
-def _file_choice(path: str) -> tuple[int, ...]:
-    from rasterio.enums import ColorInterp
-
+def _own_bands(path: str) -> tuple[int, ...]:
     with files.opened(path) as file:
-        meaning = dict(zip(file.colorinterp, file.indexes, strict=True))
-        colours = [meaning.get(ColorInterp[name]) for name in ("red", "green", "blue")]
-        if None not in colours:
-            return tuple(number for number in colours if number)
-        plain = [
-            number
-            for number, kind in zip(file.indexes, file.colorinterp, strict=True)
-            if kind != ColorInterp.alpha
-        ]
-        return tuple(plain[:3] if len(plain) >= 3 else plain[:1])
+        return tuple(files.colour_bands(file))
 
 
 def values(path: str, x: int, y: int) -> list[float | int | None]:

@@ -44,7 +44,7 @@ class PathIn(Given):
 class RecipeIn(Given):
     bands: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=3)] = []
     percentiles: tuple[Number, Number] = (2.0, 98.0)
-    stretch_8bit: bool = False
+    stretch_8bit: bool | None = None
 
 
 class ObjectPatch(Given):

@@ -151,9 +151,7 @@ class State:
 
 def recipe_from(fields: dict[str, Any]) -> Recipe:
     """The inverse of `recipe_to`. Raises UserError for values that no recipe has."""
-    return Recipe(
-        tuple(fields["bands"]), tuple(fields["percentiles"]), bool(fields["stretch_8bit"])
-    )
+    return Recipe(tuple(fields["bands"]), tuple(fields["percentiles"]), fields["stretch_8bit"])
 
 
 def recipe_to(recipe: Recipe) -> dict[str, Any]:

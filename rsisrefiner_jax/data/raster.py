@@ -27,6 +27,7 @@ from rsisrefiner_jax.data.pixels import decode
 from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
 from rsisrefiner_jax.errors import UserError, require
 
+COLOURS = ("red", "green", "blue")
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 _INSTALL = "install rasterio with pip install -e .[geo]"
 
@@ -142,9 +143,7 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     if path.lower().endswith(OPENCV) or _rasterio() is None:
         pixels, valid = _decoded(path, recipe)
-        limits = None
-        if recipe.stretches(pixels.dtype):
-            limits = find_limits(thin_out(pixels), thin_out(valid), recipe)
+        limits = find_limits(thin_out(pixels), thin_out(valid), recipe)
         if window is not None:
             _require_inside(path, window, *valid.shape)
             part = np.s_[window.y : window.y + window.height, window.x : window.x + window.width]
@@ -187,7 +186,7 @@ def _decoded(path: str, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     count = pixels.shape[2]
     order = [2, 1, 0, 3] if count > 2 else [0, 1]  # OpenCV's is BGR
     alpha = count if count in (2, 4) else None
-    chosen = _chosen(path, recipe, count, [n for n in range(1, count + 1) if n != alpha])
+    chosen = _chosen(path, recipe, count, [1, 2, 3] if count > 2 else [1])
     valid = np.ones(pixels.shape[:2], bool)
     if alpha and alpha not in chosen:
         valid = pixels[..., alpha - 1] > 0
@@ -209,14 +208,7 @@ def read_bands(
     from rasterio.enums import ColorInterp
 
     meaning = dict(zip(file.indexes, file.colorinterp, strict=True))
-    colour = [i for i in meaning if meaning[i] != ColorInterp.alpha] or [1]
-    named = [
-        i
-        for name in (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-        for i in colour
-        if meaning[i] == name
-    ]
-    chosen = _chosen(file.name, recipe, file.count, named if len(named) == 3 else colour)
+    chosen = _chosen(file.name, recipe, file.count, colour_bands(file))
     require(
         "complex" not in file.dtypes[0],
         f"{file.name}: values are complex numbers; write their magnitude to a file of its own",
@@ -239,10 +231,30 @@ def read_bands(
     return pixels, valid
 
 
-def _chosen(path: str, recipe: Recipe, count: int, colour: list[int]) -> list[int]:
-    """The numbers of the bands to show, `colour` being those that are not alpha."""
+def colour_bands(file: Any) -> list[int]:
+    """The numbers of the bands that a file itself shows, three or for grey one.
+
+    Those that it calls red, green and blue, by their interpretation or by their names; else the
+    first ones that are not alpha. Four bands of more than 8 bits that have no such names are
+    blue, green, red and infrared, the order in which satellites' bands are delivered.
+    """
+    from rasterio.enums import ColorInterp
+
+    bands = zip(file.indexes, file.colorinterp, file.descriptions, strict=True)
+    plain = [(i, kind, name or "") for i, kind, name in bands if kind != ColorInterp.alpha]
+    for words in ([kind.name for _, kind, _ in plain], [name.lower() for *_, name in plain]):
+        if all(words.count(colour) == 1 for colour in COLOURS):
+            return [plain[words.index(colour)][0] for colour in COLOURS]
+    numbers = [i for i, *_ in plain] or [1]
+    if len(numbers) == 4 and np.dtype(file.dtypes[0]).itemsize > 1:
+        return numbers[2::-1]
+    return numbers[:3] if len(numbers) >= 3 else numbers[:1]
+
+
+def _chosen(path: str, recipe: Recipe, count: int, own: list[int]) -> list[int]:
+    """The numbers of the bands to show, `own` being the file's choice."""
     if not recipe.bands:
-        return colour[:3] if len(colour) >= 3 else colour[:1]
+        return own
     require(
         max(recipe.bands) <= count,
         f"{path}: data.bands={list(recipe.bands)} but the file has only {count}",

@@ -1,9 +1,10 @@
 """From the values of any raster to the 8-bit RGB that the network sees.
 
-8-bit values are taken as they are. All others are mapped linearly, band by band as QGIS does it,
-from a low and a high percentile of the whole file to 0 and 255. The percentiles come from one
-thinned-out look at the file (`sample_shape`), never from a part of it: the same pixel gets the
-same colour in training, evaluation and clicking, in whatever window it is read.
+8-bit values are taken as they are unless the recipe says otherwise. All others are mapped
+linearly, band by band as QGIS does it, from a low and a high percentile of the whole file to 0 and
+255. The percentiles come from one thinned-out look at the file (`sample_shape`), never from a part
+of it: the same pixel gets the same colour in training, evaluation and clicking, in whatever window
+it is read.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import numpy as np
 from rsisrefiner_jax.config import Data
 from rsisrefiner_jax.errors import require
 
+DARK = 64  # 8-bit values below this are hard to see
 SAMPLE_SIDE = 1024  # pixels; the longer side of the look that percentiles are taken from
 
 Limits = tuple[tuple[float, float], ...]
@@ -24,15 +26,15 @@ class Recipe:
     """How a raster file becomes RGB.
 
     bands: those shown as red, green and blue, counted from 1, or a single one for grey. () is
-        what the file itself calls red, green and blue, else its first three, or the first alone
-        where there are fewer than three; alpha is no band.
+        the file's own choice, `data.raster.colour_bands`.
     percentiles: what becomes 0 and what becomes 255, for values of other types than 8-bit.
-    stretch_8bit: whether 8-bit values are stretched as well.
+    stretch_8bit: whether 8-bit values are stretched as well; None: in files that are dark, whose
+        limits all lie below DARK, as those of masks do.
     """
 
     bands: tuple[int, ...] = ()
     percentiles: tuple[float, float] = (2.0, 98.0)
-    stretch_8bit: bool = False
+    stretch_8bit: bool | None = False
 
     def __post_init__(self) -> None:
         require(
@@ -52,8 +54,8 @@ class Recipe:
         return cls(data.bands, data.stretch, data.stretch_8bit)
 
     def stretches(self, dtype: np.dtype) -> bool:
-        """Whether values of this type need `Limits`."""
-        return dtype != np.uint8 or self.stretch_8bit
+        """Whether values of this type may need `Limits`."""
+        return dtype != np.uint8 or self.stretch_8bit is not False
 
 
 def sample_shape(height: int, width: int) -> tuple[int, int]:
@@ -71,17 +73,22 @@ def thin_out(pixels: np.ndarray) -> np.ndarray:
     return pixels[y[:, None], x]
 
 
-def find_limits(sample: np.ndarray, valid: np.ndarray, recipe: Recipe) -> Limits:
-    """The limits of each band in a sample.
+def find_limits(sample: np.ndarray, valid: np.ndarray, recipe: Recipe) -> Limits | None:
+    """The limits of each band in a sample; None where values are taken as they are.
 
     Args:
         sample: [h, w, bands], any real type.
         valid: bool [h, w]; other pixels do not count. Without any, the limits are 0 and 1.
     """
+    if not recipe.stretches(sample.dtype):
+        return None
+    if_dark = sample.dtype == np.uint8 and recipe.stretch_8bit is None
     values = sample[valid]
     if not len(values):
-        return ((0.0, 1.0),) * sample.shape[2]
+        return None if if_dark else ((0.0, 1.0),) * sample.shape[2]
     low, high = np.percentile(values.astype(np.float64), recipe.percentiles, axis=0)
+    if if_dark and high.max() >= DARK:
+        return None
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 

@@ -4,6 +4,12 @@ import { state } from "../state";
 import { openForm } from "../ui/dialog";
 import { h } from "../ui/dom";
 
+const EIGHT_BIT: [boolean | null, string][] = [
+  [null, "stretched where they are dark"],
+  [false, "as they are"],
+  [true, "stretched"],
+];
+
 export function openRecipe(): void {
   const { image } = state.now;
   if (!image) return;
@@ -37,7 +43,13 @@ export function openRecipe(): void {
     });
   const low = percentile("Black at percentile", percentiles[0]);
   const high = percentile("White at percentile", percentiles[1]);
-  const eight = h("input", { type: "checkbox", checked: stretched });
+  const eight = h(
+    "select",
+    { "aria-label": "8-bit values", "data-testid": "stretch-8bit" },
+    ...EIGHT_BIT.map(([value, name]) =>
+      h("option", { value: String(value), selected: value === stretched }, name),
+    ),
+  );
   const line = (name: string, ...fields: Node[]) =>
     h("div", { class: "field" }, h("span", { class: "field-name" }, name), ...fields);
 
@@ -54,12 +66,7 @@ export function openRecipe(): void {
         "One band alone is shown as grey; the model sees the same picture.",
       ),
       line("Percentiles", low, h("span", {}, "to"), high),
-      h(
-        "label",
-        { class: "check" },
-        eight,
-        `Stretch 8-bit values too (this image: ${image.dtype})`,
-      ),
+      ...(image.dtype === "uint8" ? [line("8-bit values", eight)] : []),
     ],
     "Apply",
     () => {
@@ -70,7 +77,7 @@ export function openRecipe(): void {
       return setRecipe({
         bands: given,
         percentiles: [Number(low.value), Number(high.value)],
-        stretch_8bit: eight.checked,
+        stretch_8bit: JSON.parse(eight.value) as boolean | null,
       });
     },
   );
