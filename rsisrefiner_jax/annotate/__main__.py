@@ -6,6 +6,7 @@ Work is kept in a project folder: next to a single image or folder, else ./annot
 """
 
 import argparse
+import logging
 import os
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
     # GDAL reads them when it is first used.
     os.environ.setdefault("GDAL_CACHEMAX", "192")
     os.environ.setdefault("GDAL_SKIP", ",".join(POINTERS))
+    # It remarks on those it has not got, and on files that it reads all the same.
+    logging.getLogger("rasterio._env").setLevel(logging.ERROR)
     from rsisrefiner_jax.annotate.serve import serve
 
     serve(
