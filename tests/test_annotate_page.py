@@ -305,6 +305,41 @@ def test_corners_by_hand(open_page, server, tank):
     assert undone["geometry"] == before["geometry"]
 
 
+def test_corners_by_keyboard(open_page, server, tank):
+    desk = open_page()
+    server.wait_for_model()
+    x, y, _ = tank
+    desk.go_to(x, y, scale=6.0)
+    desk.click(x, y)
+    desk.press("Enter")
+    desk.settled()
+    image = server.get("project")["images"][0]["id"]
+
+    def corners():
+        desk.settled()
+        (made,) = server.get(f"images/{image}/objects")
+        return [tuple(corner) for corner in made["geometry"]["coordinates"][0][:-1]]
+
+    desk.press("n")
+    desk.settled()
+    desk.press("e")
+    desk.part("simplify").click()
+    desk.page.evaluate("document.activeElement.blur()")
+    desk.press("Enter")
+    before = corners()
+    scale = desk.view()[1]
+    desk.press("e", "n", "n", "Space", *["Shift+ArrowRight"] * 6, "Space", "Shift+ArrowRight")
+    desk.press("Enter")
+    moved = corners()
+    ((old, new),) = [pair for pair in zip(before, moved, strict=True) if pair[0] != pair[1]]
+    assert new == pytest.approx((old[0] + 6 / scale, old[1]), abs=0.01)
+    desk.press("e", "n", "p", "p", "Delete", "Control+z", "Control+y", "n", "Delete", "Enter")
+    assert corners() == moved[:-2]
+    # A new corner on an edge, and a change of mind.
+    desk.press("e", "n", "Space", "ArrowUp", "Escape")
+    assert corners() == moved[:-2]
+
+
 def test_two_tabs_draw_two_objects(open_page, server, tank):
     first = open_page()
     server.wait_for_model()

@@ -54,7 +54,7 @@ export function contextBar(): HTMLElement {
     bar.hidden = !image;
     if (tool === "vertices") {
       what.replaceChildren(h("b", {}, `Corners of object ${selected}`));
-      detail.textContent = `${count(vertexCount(), "corner")} · Alt+click removes one`;
+      detail.textContent = `${count(vertexCount(), "corner")} · Alt+click removes one · N, Space: by keyboard`;
       buttons.replaceChildren(...editing);
     } else if (session || pending.length) {
       const object = session?.object_id ?? null;

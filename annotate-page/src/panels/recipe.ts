@@ -28,7 +28,8 @@ export function openRecipe(): void {
         ),
       ),
     );
-  const red = choice("Red, or grey alone", "band-red", bands[0], "as the file says");
+  const automatic = bands.length ? "automatic" : `automatic (${image.bands_shown.join(", ")})`;
+  const red = choice("Red, or grey alone", "band-red", bands[0], automatic);
   const green = choice("Green", "band-green", bands[1], "–");
   const blue = choice("Blue", "band-blue", bands[2], "–");
   const percentile = (label: string, value: number) =>

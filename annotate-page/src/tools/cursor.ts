@@ -7,6 +7,7 @@ import { map } from "../map/view";
 import { state } from "../state";
 import { h } from "../ui/dom";
 import { boxCorner } from "./box";
+import { cornerAfter, dragCorner, forgetCorners, pressCorner, removeCorner } from "./corners";
 
 const EDGE = 48; // screen pixels: nearer to the border the map moves along
 
@@ -40,6 +41,15 @@ export function moveCursor(right: number, down: number): void {
     y: clamp(from.y + down * resolution, image.height),
   });
   if (!at) return;
+  if (state.now.tool === "vertices") dragCorner(at);
+  follow();
+}
+
+/** The map moves where the cursor comes too near to its border. */
+function follow(): void {
+  if (!at) return;
+  const view = map.getView();
+  const resolution = view.getResolution() ?? 1;
   const [width = 0, height = 0] = map.getSize() ?? [];
   const [left = 0, top = 0] = map.getPixelFromCoordinate(toMap(at.x, at.y)) ?? [];
   const out = (value: number, most: number) =>
@@ -59,11 +69,25 @@ export function pressCursor(positive: boolean): void {
   if (tool === "click") click(at.x, at.y, positive);
   if (tool === "select") state.set({ selected: objectAt(at.x, at.y)?.id ?? null });
   if (tool === "box") element.classList.toggle("corner", boxCorner(at.x, at.y));
+  if (tool !== "vertices") return;
+  if (positive) element.classList.toggle("corner", pressCorner(at));
+  else removeCorner(at);
+}
+
+/** To the next (1) or previous (-1) corner of the outline that is edited. */
+export function stepCorner(step: 1 | -1): void {
+  const corner = cornerAfter(step);
+  element.classList.remove("corner");
+  if (corner) place(corner);
+  follow();
 }
 
 export function watchCursor(): void {
   map.addOverlay(overlay);
   map.on("pointermove", () => place(null));
-  state.on(["tool"], () => element.classList.remove("corner"));
+  state.on(["tool"], () => {
+    element.classList.remove("corner");
+    forgetCorners();
+  });
   state.on(["image"], () => place(null));
 }

@@ -8,7 +8,7 @@ import { openAttributes } from "../panels/attributes";
 import { openHelp } from "../panels/help";
 import { state } from "../state";
 import { typing } from "../ui/dom";
-import { cursorAt, moveCursor, pressCursor } from "./cursor";
+import { cursorAt, moveCursor, pressCursor, stepCorner } from "./cursor";
 import { dropVertices, editVertices, redoVertices, saveVertices, undoVertices } from "./vertices";
 
 interface Shortcut {
@@ -61,8 +61,18 @@ export const SHORTCUTS: Shortcut[] = [
     run: () => (editing() ? redoVertices() : redo()),
   },
   { keys: ["V"], does: "Select tool", group: "Objects", run: () => state.set({ tool: "select" }) },
-  { keys: ["N", "]"], does: "Next object", group: "Objects", run: () => step(1) },
-  { keys: ["P", "["], does: "Previous object", group: "Objects", run: () => step(-1) },
+  {
+    keys: ["N", "]"],
+    does: "Next object or corner",
+    group: "Objects",
+    run: () => (editing() ? stepCorner : step)(1),
+  },
+  {
+    keys: ["P", "["],
+    does: "Previous object or corner",
+    group: "Objects",
+    run: () => (editing() ? stepCorner : step)(-1),
+  },
   {
     keys: ["R"],
     does: "Refine by clicks",
@@ -76,7 +86,7 @@ export const SHORTCUTS: Shortcut[] = [
     shown: "Del",
     does: "Delete",
     group: "Objects",
-    run: () => remove(state.now.selected),
+    run: () => (editing() ? pressCursor(false) : remove(state.now.selected)),
   },
   { keys: ["M"], does: "Probabilities", group: "View", run: toggle("probability") },
   { keys: ["O"], does: "Outlines only", group: "View", run: toggle("outlineOnly") },
@@ -95,14 +105,14 @@ export const SHORTCUTS: Shortcut[] = [
   {
     keys: [" "],
     shown: "Space",
-    does: "Click: add",
+    does: "Click: add; hold, drop a corner",
     group: "Keyboard cursor",
     run: () => pressCursor(true),
   },
   {
     keys: ["Shift+ "],
     shown: "Shift+Space",
-    does: "Click: remove",
+    does: "Click: remove; corner as well",
     group: "Keyboard cursor",
     run: () => pressCursor(false),
   },

@@ -70,6 +70,25 @@ function move(from: Area[], to: Area[]): void {
 export const undoVertices = () => move(undoable, redoable);
 export const redoVertices = () => move(redoable, undoable);
 
+/** The outline's rings one after the other, the last point of each being its first. */
+export const editedRings = (): Coordinate[][] | null => {
+  const geometry = edited && feature.getGeometry();
+  return geometry ? corners(geometry) : null;
+};
+
+/** As many other rings in their place; `step`: undo comes back to what was there before. */
+export function changeRings(rings: Coordinate[][], step: boolean): void {
+  const present = feature.getGeometry();
+  if (!present) return;
+  if (step) remember();
+  const rest = [...rings];
+  show(
+    present instanceof Polygon
+      ? new Polygon(rest)
+      : new MultiPolygon(present.getCoordinates().map((part) => rest.splice(0, part.length))),
+  );
+}
+
 function remember(): void {
   const present = feature.getGeometry();
   if (present) undoable.push(present.clone());
@@ -83,16 +102,9 @@ export function simplifyVertices(tolerance: number): void {
   // As lines: polygons are simplified for drawing only, by moving corners onto a grid.
   const fewer = (ring: Coordinate[]) =>
     (new LineString(ring).simplify(tolerance ** 2) as LineString).getCoordinates();
-  const simple =
-    present instanceof Polygon
-      ? new Polygon(present.getCoordinates().map(fewer))
-      : new MultiPolygon(present.getCoordinates().map((part) => part.map(fewer)));
-  if (corners(simple).some((ring) => ring.length < 4)) {
-    toast(`At ${tolerance} px a ring would vanish`);
-    return;
-  }
-  remember();
-  show(simple);
+  const simple = corners(present).map(fewer);
+  if (simple.some((ring) => ring.length < 4)) toast(`At ${tolerance} px a ring would vanish`);
+  else changeRings(simple, true);
 }
 
 export function editVertices(): void {
