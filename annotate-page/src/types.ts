@@ -39,6 +39,7 @@ export interface Picture {
   transform: [number, number, number, number, number, number] | null;
   nodata: number | string | null;
   recipe: Recipe;
+  bands_shown: number[];
   recipe_hash: string; // changes when the tiles do
   tile_size: number;
   levels: number;
