@@ -1,11 +1,12 @@
 """The annotator as a process: what it survives, how quick it is, and what memory it takes.
 
     python -m benchmarks.annotate kill --checkpoint DIR [--clicks 100] [--kills 20]
-    python -m benchmarks.annotate large --checkpoint DIR [--side 12000]
+    python -m benchmarks.annotate large --checkpoint DIR [--side 12000 | --image scene.tif]
 
 `kill` ends the server with SIGKILL at random moments of a scripted session, starts it again, and
-compares with a session that nobody disturbed. `large` opens a GeoTIFF without overviews, made on
-the spot, looks at it, and clicks on an object whose window grows to the largest.
+compares with a session that nobody disturbed. `large` opens a GeoTIFF (without overviews, made on
+the spot, unless another is given), looks at it, and clicks on an object whose window grows to the
+largest.
 """
 
 import argparse
@@ -194,14 +195,17 @@ def _state(server: Server) -> Any:
 
 def large(options: argparse.Namespace, folder: Path) -> None:
     """Opening, tiles, clicks and memory on a raster larger than that."""
-    image = folder / "scene.tif"
-    write_raster(image, options.side)
-    print(f"{options.side} x {options.side}, {os.path.getsize(image) / 1e6:.0f} MB")
-    server = Server(["--root", str(folder)], options.checkpoint, folder / "project")
-    server.wait_until_ready()
+    image = options.image or folder / "scene.tif"
+    if not options.image:
+        write_raster(image, options.side)
     started = time.perf_counter()
-    about = server.call("POST", "/images", {"path": f"{folder.name}/scene.tif"})
+    server = Server(["--root", str(image.parent)], options.checkpoint, folder / "project")
+    server.wait_until_ready()
+    print(f"ready: {time.perf_counter() - started:.1f} s")
+    started = time.perf_counter()
+    about = server.call("POST", "/images", {"path": f"{image.parent.name}/{image.name}"})
     _tiles(server, about, 1)
+    print(f"{about['width']} x {about['height']}, {os.path.getsize(image) / 1e6:.0f} MB")
     print(f"open and show the whole: {time.perf_counter() - started:.2f} s")
     for level in range(2, about["levels"]):
         started = time.perf_counter()
@@ -212,13 +216,15 @@ def large(options: argparse.Namespace, folder: Path) -> None:
     done = threading.Event()
     thread = threading.Thread(target=_look, args=(server, done, waits))
     thread.start()
-    at = options.side / 2
-    for number, away in enumerate(REACH):
+    middle = about["width"] / 2, about["height"] / 2
+    reach = [away for away in REACH if away < min(middle)]
+    for number, away in enumerate(reach):
         started = time.perf_counter()
-        given = {"x": at + away, "y": at + away / 2, "positive": number != 2}
+        given = {"x": middle[0] + away, "y": middle[1] + away / 2, "positive": number != 2}
         reply = server.call("POST", "/sessions/1/clicks", given)
         side = reply["window"][2]
         print(f"click {number + 1}: {time.perf_counter() - started:.2f} s, window of {side} pixels")
+        time.sleep(1)  # a person's pace
     done.set()
     thread.join()
     print(f"other requests meanwhile: {len(waits)}, the slowest {max(waits):.2f} s")
@@ -259,6 +265,7 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=2.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", type=int, default=12_000, help="pixels")
+    parser.add_argument("--image", type=Path, help="a raster to open instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         {"kill": kill, "large": large}[options.what](options, Path(folder).resolve())
