@@ -368,8 +368,9 @@ def test_every_size_of_window_is_compiled_beforehand():
     segmenter = Segmenter(programs, largest=700)
     assert list(segmenter.warm_up()) == [64, 128, 256, 512, 700]
     compiled = programs.compilations
-    corners = [Click(0, 0, True), Click(699, 699, True)]
-    segmenter.answer(Question(picture(700, 700)), corners)
+    for height in (700, 30):
+        corners = [Click(0, 0, True), Click(699, height - 1, True)]
+        segmenter.answer(Question(picture(height, 700)), corners)
     assert programs.compilations == compiled
 
 

@@ -112,7 +112,7 @@ class Segmenter:
         side = self._first
         while side < 2 * self._largest:
             window = np.zeros((min(side, self._largest),) * 2 + (3,), np.uint8)
-            ClickSession(self._programs, window, keep_history=False).click(0, 0, True)
+            self._session(window).click(0, 0, True)
             yield len(window)
             side *= 2
 
@@ -175,7 +175,7 @@ class Segmenter:
         self, question: Question, clicks: tuple[Click, ...], before: _Moment | None, window: Window
     ) -> _Moment:
         """The moment after the last click in another window than that of `before`."""
-        session = ClickSession(self._programs, question.picture.read(window), keep_history=False)
+        session = self._session(question.picture.read(window))
         inside = [_in(window, click) for click in clicks]
         carried = before if len(clicks) > REPLAYED else None
         answered = len(clicks) - 1 if carried else 0
@@ -189,6 +189,9 @@ class Segmenter:
         for click in inside[answered:]:
             session.click(*click)
         return _Moment(window, session)
+
+    def _session(self, window: np.ndarray) -> ClickSession:
+        return ClickSession(self._programs, window, keep_history=False, square=True)
 
     def _first_window(self, question: Question, click: Click) -> Window:
         centre, side = (click.x, click.y), self._first

@@ -103,15 +103,23 @@ class ClickSession:
 
     image: uint8 [h, w, 3], RGB.
     keep_history: keep every state for `undo`; one float32 map of the padded image a click.
+    square: pad to a square, so that fewer shapes are compiled; no answer depends on it.
 
     No array is ever written to: without history, `copy.copy` of a session is a state to come back
     to, at no cost but its references.
     """
 
-    def __init__(self, programs: Programs, image: np.ndarray, keep_history: bool = True) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        image: np.ndarray,
+        keep_history: bool = True,
+        square: bool = False,
+    ) -> None:
         self._programs = programs
         self._shape = image.shape[:2]
-        self._padded = padded_shape(*self._shape)
+        height, width = padded_shape(*self._shape)
+        self._padded = (max(height, width),) * 2 if square else (height, width)
         if programs.protocol.channel_order == "bgr":
             image = image[..., ::-1]
         self._image = jnp.asarray(pad(image, self._padded))[None]
