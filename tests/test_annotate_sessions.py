@@ -1,20 +1,20 @@
 """Clicks on rasters through the HTTP interface, with a fake network that heeds all it is given."""
 
 import base64
-import threading
 
 import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
+import rasterio
+import rasterio.warp
+from rasterio.features import rasterize
+
 from rsisrefiner_jax import parallel  # noqa: F401  (jax before rasterio's threads)
 from rsisrefiner_jax.annotate.masks import Mask, expand
-from rsisrefiner_jax.annotate.pictures import ArrayPicture
-from rsisrefiner_jax.annotate.segmenter import Click, Question, Segmenter
-from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.data.raster import read_window
-from rsisrefiner_jax.evaluation.session import ClickSession
 from tests import annotating, fakes, tiny
 
 HEIGHT, WIDTH = 200, 250  # one padded shape, so that little is compiled
@@ -214,14 +214,68 @@ def test_clicks_in_coordinates(start):
     assert point["ground"] == pytest.approx(annotating.TURNED @ (200.5, 150.5))
     for _ in range(3):
         ok(client.post("/api/sessions", json={"image_id": 1}))
-    plain = click(client, 1, 200.5, 150.5)
-    ground = click(client, 2, *point["ground"], crs="EPSG:32632")
-    degrees = click(client, 3, *point["lonlat"], crs="EPSG:4326")
+    click(client, 1, 200.5, 150.5)
+    click(client, 2, *point["ground"], crs="EPSG:32632")
+    click(client, 3, *point["lonlat"], crs="EPSG:4326")
+    plain, ground, degrees = ok(client.get("/api/sessions"))
     assert plain["geometry"] == ground["geometry"] == degrees["geometry"]
     assert degrees["clicks"][0]["x"] == pytest.approx(200.5, abs=1e-3)
     for x, y, crs in [(1e9, 0, None), (0, 0, "EPSG:4326"), (1, 1, "EPSG:none"), (500, 1e300, None)]:
         given = {"x": x, "y": y, "positive": True, "crs": crs}
         assert client.post("/api/sessions/1/clicks", json=given).status_code == 422
+
+
+def test_outlines_in_coordinates(start):
+    """Asked for in a system, they cover there what they cover in pixels; and back again."""
+    client = start()
+    system = "EPSG:3857"
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    plain = click(client, 1, 120.5, 90.5)
+    path = _scene(client)
+    with rasterio.open(path) as file:
+        grid, own = file.transform, file.crs
+
+    def covered(geometry):
+        there = rasterio.warp.transform_geom(system, own, geometry)
+        return rasterize([there], out_shape=(HEIGHT, WIDTH), transform=grid).astype(bool)
+
+    expected = outline(plain)
+    (x,), (y,) = rasterio.warp.transform(own, system, *([v] for v in grid @ (120.5, 90.5)))
+    there = {"x": x, "y": y, "positive": True}
+    asked = {"params": {"crs": system}}
+    given = {"json": {"crs": system}}
+    replies = [
+        client.get("/api/sessions/1", **asked),
+        client.post("/api/predict", json={"image_id": 1, "clicks": [there]} | given["json"]),
+    ]
+    client.post("/api/sessions/1/undo", **given)
+    replies += [
+        client.post("/api/sessions/1/redo", **given),
+        client.post("/api/sessions/1/finish", **given),
+    ]
+    for reply in replies:
+        np.testing.assert_array_equal(covered(ok(reply)["geometry"]), expected)
+    (listed,) = ok(client.get("/api/images/1/objects", **asked))
+    assert listed == ok(replies[-1])
+    assert listed["bbox"] == ok(client.get("/api/images/1/objects"))[0]["bbox"]
+    square = rasterio.warp.transform_geom(own, system, _square(grid, 40))
+    changed = client.patch("/api/objects/1", json={"geometry": square, "crs": system})
+    np.testing.assert_array_equal(covered(ok(changed)["geometry"]), _square_pixels(40))
+    (listed,) = ok(client.get("/api/images/1/objects"))
+    assert listed["bbox"] == pytest.approx([10, 20, 50, 60], abs=1e-3)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:none", "nonsense"])
+def test_unknown_systems_are_refused_before_anything_is_done(start, crs):
+    client = start()
+    assert client.post("/api/sessions", json={"image_id": 1, "crs": crs}).status_code == 422
+    assert ok(client.get("/api/sessions")) == []
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    before = click(client, 1, 120, 90)
+    for step in ("undo", "redo", "finish"):
+        assert client.post(f"/api/sessions/1/{step}", json={"crs": crs}).status_code == 422
+    again = ok(client.get("/api/sessions/1"))
+    assert again == {key: value for key, value in before.items() if key != "changed"}
 
 
 def test_probabilities_and_prediction_agree_with_the_session(start):
@@ -257,132 +311,17 @@ def test_probabilities_and_prediction_agree_with_the_session(start):
     assert more["geometry"] != session["geometry"]
 
 
+def _square_pixels(side):
+    square = np.zeros((HEIGHT, WIDTH), bool)
+    square[20 : 20 + side, 10 : 10 + side] = True
+    return square
+
+
+def _square(grid, side):
+    """On the ground: `side` pixels from (10, 20) on."""
+    ring = [(10, 20), (10 + side, 20), (10 + side, 20 + side), (10, 20 + side), (10, 20)]
+    return {"type": "Polygon", "coordinates": [[grid @ corner for corner in ring]]}
+
+
 def _scene(client):
     return client.app._app.state.context.project.image(1).path.resolve()
-
-
-def picture(height=250, width=700):
-    return ArrayPicture(np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8))
-
-
-def test_the_answer_depends_on_the_clicks_alone(programs):
-    """However the clicks came about, and whatever is kept of earlier ones."""
-    rng = np.random.default_rng(3)
-    question = Question(picture())
-    clicks = [Click(*rng.uniform(0, (200, 249)), bool(n % 3 != 1)) for n in range(6)]
-    wanders = Segmenter(programs, largest=256)
-    for count in (1, 2, 3, 2, 1, 4, 6, 5, 6):
-        answer = wanders.answer(question, clicks[:count])
-    fresh = Segmenter(programs, largest=256, budget=0).answer(question, clicks)
-    assert answer.window == fresh.window
-    np.testing.assert_array_equal(answer.probabilities, fresh.probabilities)
-    np.testing.assert_array_equal(answer.mask.pixels, fresh.mask.pixels)
-
-
-def test_in_one_window_it_is_the_plain_session(programs):
-    source = picture(64, 64)
-    clicks = [Click(20.5, 30.5, True), Click(50, 12, False), Click(33.9, 60, True)]
-    answer = Segmenter(programs).answer(Question(source), clicks)
-    plain = ClickSession(programs, source._rgb)
-    for x, y, positive in clicks:
-        expected = plain.click(int(y), int(x), positive)
-    np.testing.assert_array_equal(answer.probabilities, expected)
-
-
-def test_the_first_window_is_native_and_holds_the_click():
-    segmenter = Segmenter(fakes.programs(fakes.Disks(), fakes.PAPER), largest=256)
-    for x, y in [(350, 120), (0, 0), (699.9, 249.9), (5, 240)]:
-        window = segmenter.answer(Question(picture()), [Click(x, y, True)]).window
-        assert (window.height, window.width) == (64, 64)
-        assert window.x <= x < window.x + 64
-        assert window.y <= y < window.y + 64
-    two = [Click(350, 120, True), Click(250, 30, True)]
-    answer = segmenter.answer(Question(picture()), two)
-    assert (answer.window.height, answer.window.width) == (250, 256)
-    found = answer.mask.within(0, 0, 700, 250)
-    assert found[120, 350]
-    assert found[30, 250]
-    assert not found[75, 300]
-
-
-def test_the_window_grows_to_hold_the_object():
-    """Every click doubles it until the object no longer reaches its border."""
-    rgb = np.zeros((250, 700, 3), np.uint8)
-    rgb[100:130, 150:280] = rgb[20:30, 600:610] = 255
-    segmenter = Segmenter(fakes.programs(fakes.Bright(), fakes.PAPER), largest=256)
-    clicks = [Click(200, 110, True)]
-    first = segmenter.answer(Question(ArrayPicture(rgb)), clicks)
-    assert first.window.width == 128
-    answer = segmenter.answer(Question(ArrayPicture(rgb)), [*clicks, Click(210, 110, True)])
-    assert answer.window.width == 256
-    expected = rgb[..., 0] > 0
-    expected[:, 600:] = False
-    found = answer.mask.within(0, 0, 700, 250)
-    assert (found ^ expected).sum() <= 2 * (30 + 130)  # the crop is resized to the network's input
-    small = segmenter.answer(Question(ArrayPicture(rgb)), [Click(605, 25, True)])
-    assert small.window.width == 64
-
-
-def test_a_larger_window_answers_only_a_few_clicks_again():
-    """Of many, the last; what the others have led to is taken along."""
-    rgb = np.zeros((250, 700, 3), np.uint8)
-    recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), None, fakes.PAPER)
-    segmenter = Segmenter(recorded, largest=256)
-    clicks = [Click(350 + 5 * n, 120, True) for n in range(5)]
-    far = Click(420, 60, True)
-    for count, passes in ((2, 3), (4, 1)):
-        segmenter.answer(Question(ArrayPicture(rgb)), clicks[:count])
-        recorded.calls.clear()
-        answer = segmenter.answer(Question(ArrayPicture(rgb)), [*clicks[:count], far])
-        assert answer.window.width > 64
-        assert len(recorded.calls) == passes
-        assert (recorded.calls[-1].clicks.label[0] == 1).sum() == count + 1
-        found = answer.mask.within(0, 0, 700, 250)
-        assert all(found[int(click.y), int(click.x)] for click in (*clicks[:count], far))
-
-
-def test_clicks_are_answered_while_larger_windows_are_prepared(programs):
-    asked, go_on, gone_on = threading.Event(), threading.Event(), threading.Event()
-
-    class Slow(Segmenter):
-        def warm_up(self):
-            yield 64
-            asked.set()
-            assert go_on.wait(60)
-            yield 128
-            gone_on.set()
-
-    worker = Worker(lambda: Slow(programs, largest=128))
-    question, clicks = Question(picture()), [Click(350, 120, True)]
-    assert asked.wait(60)
-    answer = worker.submit(lambda model: model.answer(question, clicks)).result(60)
-    assert answer.mask.area
-    threading.Timer(0.2, go_on.set).start()
-    worker.stop()
-    assert go_on.is_set()
-    assert not gone_on.is_set()
-
-
-def test_every_size_of_window_is_compiled_beforehand():
-    programs = fakes.RecordingPrograms(fakes.Disks(), None, fakes.PAPER)
-    segmenter = Segmenter(programs, largest=700)
-    assert list(segmenter.warm_up()) == [64, 128, 256, 512, 700]
-    compiled = programs.compilations
-    for height in (700, 30):
-        corners = [Click(0, 0, True), Click(699, height - 1, True)]
-        segmenter.answer(Question(picture(height, 700)), corners)
-    assert programs.compilations == compiled
-
-
-def test_what_lies_outside_the_window_stays(programs):
-    """A mask larger than any window is refined where it is clicked."""
-    whole = np.ones((250, 700), bool)
-    question = Question(picture(), start=Mask(0, 0, whole), start_name="whole")
-    answer = Segmenter(programs, largest=128).answer(question, [Click(600, 100, False)])
-    y, x, height, width = answer.window
-    assert max(height, width) == 128
-    after = answer.mask.within(0, 0, 700, 250)
-    inside = after[y : y + height, x : x + width].copy()
-    after[y : y + height, x : x + width] = True
-    assert after.all()
-    np.testing.assert_array_equal(inside, answer.probabilities > 0.5)

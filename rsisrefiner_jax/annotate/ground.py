@@ -64,13 +64,39 @@ def pixels_of(info: Raster, crs: str, x: float, y: float) -> tuple[float, float]
     Raises:
         UserError: the raster or the point has no place there.
     """
-    require(
-        info.crs is not None, f"the raster states no coordinate reference system; leave out {crs}"
-    )
+    require_system(info, crs)
     assert info.crs is not None
     (px, py), *_ = to_pixels(info, convert(crs, info.crs, np.array([[x, y]]))).tolist()
     require(math.isfinite(px) and math.isfinite(py), f"({x}, {y}) has no place in {info.crs[:80]}")
     return px, py
+
+
+def require_system(info: Raster, crs: str | None) -> None:
+    """Raises UserError: the raster has no place in a system, or there is no such system."""
+    if crs is None:
+        return
+    require(
+        info.crs is not None, f"the raster states no coordinate reference system; leave out {crs}"
+    )
+    assert info.crs is not None
+    convert(crs, info.crs, np.zeros((0, 2)))
+
+
+def shapes_in_pixels(info: Raster, crs: str, shapes: np.ndarray) -> np.ndarray:
+    """Geometries [n] of a system in pixels; what has no place there lies far outside.
+
+    Raises:
+        UserError: as `require_system`.
+    """
+    require_system(info, crs)
+    own = info.crs
+    assert own is not None
+
+    def move(xy: np.ndarray) -> np.ndarray:
+        there = xy if own == crs else convert(crs, own, xy)
+        return np.nan_to_num(to_pixels(info, there), nan=-1e9).clip(-1e9, 1e9)
+
+    return shapely.transform(shapes, move)
 
 
 def place(info: Raster, x: float, y: float) -> tuple[float, float] | None:

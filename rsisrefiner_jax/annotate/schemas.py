@@ -47,13 +47,20 @@ class RecipeIn(Given):
     stretch_8bit: bool | None = None
 
 
-class ObjectPatch(Given):
+class Placed(Given):
+    """crs: of the coordinates given and of the outline replied; without it both are in pixels.
+    Clicks, boxes and windows are replied in pixels always."""
+
+    crs: Crs | None = None
+
+
+class ObjectPatch(Placed):
     class_id: Id | None = None
     attributes: Attributes = {}
     geometry: dict[str, Any] = {}
 
 
-class StepIn(Given):
+class StepIn(Placed):
     key: Key | None = None
 
 
@@ -61,14 +68,12 @@ class SessionIn(StepIn):
     image_id: Id
     object_id: Id | None = None
     box: tuple[Number, Number, Number, Number] | None = None
-    crs: Crs | None = None
 
 
 class ClickIn(StepIn):
     x: Number
     y: Number
     positive: bool = True
-    crs: Crs | None = None
 
 
 class MaskIn(StepIn):
@@ -77,7 +82,7 @@ class MaskIn(StepIn):
     png: Base64
 
 
-class FinishIn(Given):
+class FinishIn(Placed):
     class_id: Id | None = None
     attributes: Attributes | None = None
 
@@ -88,13 +93,12 @@ class Point(Given):
     positive: bool = True
 
 
-class PredictIn(Given):
+class PredictIn(Placed):
     image_id: Id | None = None
     path: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
     image: Base64 | None = None
     clicks: Annotated[list[Point], Field(min_length=1, max_length=200)]
     prev_mask: Base64 | None = None
-    crs: Crs | None = None
 
 
 class ClassOut(BaseModel):

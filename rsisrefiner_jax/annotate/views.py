@@ -2,12 +2,16 @@
 
 import hashlib
 import math
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import geometry, ground, rasters, tiles
 from rsisrefiner_jax.annotate.desk import Result
 from rsisrefiner_jax.annotate.records import Drawing, Image, Object
 from rsisrefiner_jax.annotate.schemas import ClickOut, ImageOut, ObjectOut, RecipeIn, SessionOut
 from rsisrefiner_jax.annotate.state import recipe_to
+from rsisrefiner_jax.data.raster import Raster
 
 
 def recipe_hash(image: Image) -> str:
@@ -39,7 +43,17 @@ def image_out(image: Image) -> ImageOut:
     )
 
 
-def object_out(object: Object) -> ObjectOut:
+def outline(info: Raster, shape: BaseGeometry, crs: str | None) -> dict[str, Any]:
+    """A shape of pixels as GeoJSON, in a system if one is asked for.
+
+    Raises:
+        UserError: there is no such system, or the shape has no place in it.
+    """
+    ground.require_system(info, crs)
+    return geometry.to_json(shape if crs is None else ground.shape_on_ground(info, shape, crs))
+
+
+def object_out(object: Object, crs: str | None = None) -> ObjectOut:
     return ObjectOut(
         id=object.id,
         class_id=object.class_id,
@@ -48,11 +62,13 @@ def object_out(object: Object) -> ObjectOut:
         area_m2=object.area_m2,
         clicks=object.clicks,
         bbox=object.shape.bounds,
-        geometry=geometry.to_json(object.shape),
+        geometry=outline(object.image.info, object.shape, crs),
     )
 
 
-def session_out(drawing: Drawing, image: Image, result: Result) -> SessionOut:
+def session_out(
+    drawing: Drawing, image: Image, result: Result, crs: str | None = None
+) -> SessionOut:
     area = result.mask.area
     shape = geometry.polygons(result.mask) if area else None
     return SessionOut(
@@ -64,7 +80,7 @@ def session_out(drawing: Drawing, image: Image, result: Result) -> SessionOut:
         ],
         can_undo=bool(drawing.steps),
         can_redo=bool(drawing.undone),
-        geometry=geometry.to_json(shape) if shape is not None else None,
+        geometry=outline(image.info, shape, crs) if shape is not None else None,
         area_px=area,
         area_m2=ground.areas_m2(image.info, [shape])[0] if shape is not None else None,
         window=result.window,

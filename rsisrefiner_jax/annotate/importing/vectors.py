@@ -120,13 +120,7 @@ def _in_pixels(file: Path, target: Target, crs: str | None, shapes: np.ndarray) 
             "system; assign one, for example in QGIS",
         )
         return shapely.transform(shapes, lambda xy: ground.to_pixels(info, xy))
-    own, theirs = info.crs, crs
-
-    def move(xy: np.ndarray) -> np.ndarray:
-        there = xy if own == theirs else ground.convert(theirs, own, xy)
-        return np.nan_to_num(ground.to_pixels(info, there), nan=-1e9).clip(-1e9, 1e9)
-
-    return shapely.transform(shapes, move)
+    return ground.shapes_in_pixels(info, crs, shapes)
 
 
 def _ids(given: list[Any], fids: list[int]) -> list[int]:

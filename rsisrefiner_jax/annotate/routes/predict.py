@@ -8,11 +8,12 @@ from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.desk import Click
 from rsisrefiner_jax.annotate.masks import Mask, compress
 from rsisrefiner_jax.annotate.pictures import RasterPicture
+from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
 from rsisrefiner_jax.annotate.segmenter import Answer, Picture, Question, require_reach
+from rsisrefiner_jax.annotate.views import outline
 from rsisrefiner_jax.data.raster import Raster
-from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import require
 
 router = APIRouter(tags=["predict"])
@@ -25,13 +26,15 @@ async def predict(given: PredictIn, here: Here) -> PredictOut:
     A client that sends the same clicks and one more gets its answer at the price of one click.
     """
     here.worker.check()
-    question, clicks = await run_in_threadpool(_question, here, given)
+    picture, info = await run_in_threadpool(_picture, here, given)
+    question, clicks = await run_in_threadpool(_question, picture, info, given)
     answer = await here.desk.ask(question, clicks)
-    return await run_in_threadpool(_reply, answer)
+    return await run_in_threadpool(_reply, answer, info, given.crs)
 
 
-def _question(here: Context, given: PredictIn) -> tuple[Question, tuple[Click, ...]]:
-    picture, info = _picture(here, given)
+def _question(
+    picture: Picture, info: Raster | None, given: PredictIn
+) -> tuple[Question, tuple[Click, ...]]:
     clicks = []
     for point in given.clicks:
         x, y = point.x, point.y
@@ -72,19 +75,23 @@ def _picture(here: Context, given: PredictIn) -> tuple[Picture, Raster | None]:
     else:
         assert given.path is not None
         file = here.project.roots.resolve(given.path)
-        info, recipe = rasters.open_checked(file), Recipe()
+        info, recipe = rasters.open_checked(file), AT_FIRST
         source = rasters.open_source(file, here.project.cache)
     return RasterPicture(source, recipe), info
 
 
-def _reply(answer: Answer) -> PredictOut:
+def _reply(answer: Answer, info: Raster | None, crs: str | None) -> PredictOut:
     mask: Mask = answer.mask
+    found = None
+    if mask.area:
+        shape = geometry.polygons(mask)
+        found = outline(info, shape, crs) if info else geometry.to_json(shape)
     return PredictOut(
         x=mask.x,
         y=mask.y,
         w=mask.width,
         h=mask.height,
         mask=Rle(rle=compress(mask.pixels), size=(mask.height, mask.width)),
-        geometry=geometry.to_json(geometry.polygons(mask)) if mask.area else None,
+        geometry=found,
         seconds=answer.seconds,
     )

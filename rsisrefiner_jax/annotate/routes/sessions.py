@@ -14,6 +14,7 @@ from rsisrefiner_jax.annotate.records import Drawing, Image
 from rsisrefiner_jax.annotate.schemas import (
     Changed,
     ClickIn,
+    Crs,
     Done,
     FinishIn,
     MaskIn,
@@ -35,11 +36,12 @@ SessionId = Annotated[int, Path(ge=1, lt=2**53)]
 async def start(given: SessionIn, here: Here) -> SessionOut:
     """Starts an object, or the refinement of one. A box gets a first click in its middle."""
     drawing = await run_in_threadpool(_open, here, given)
-    return await _reply(here, drawing)
+    return await _reply(here, drawing, given.crs)
 
 
 def _open(here: Context, given: SessionIn) -> Drawing:
     image = here.project.image(given.image_id)
+    ground.require_system(image.info, given.crs)
     if given.box is None:
         return here.project.drawings.start(given.image_id, given.object_id, key=given.key)
     x0, y0, x1, y1 = given.box
@@ -62,16 +64,18 @@ def _open(here: Context, given: SessionIn) -> Drawing:
 
 @router.get("")
 async def open_ones(
-    here: Here, image_id: Annotated[int | None, Query(ge=1, lt=2**53)] = None
+    here: Here,
+    image_id: Annotated[int | None, Query(ge=1, lt=2**53)] = None,
+    crs: Crs | None = None,
 ) -> list[SessionOut]:
     """Those that are neither finished nor discarded."""
-    return [await _reply(here, drawing) for drawing in here.project.drawings.all(image_id)]
+    return [await _reply(here, drawing, crs) for drawing in here.project.drawings.all(image_id)]
 
 
 @router.get("/{id}")
-async def one(id: SessionId, here: Here) -> SessionOut:
+async def one(id: SessionId, here: Here, crs: Crs | None = None) -> SessionOut:
     """As it is after its last step."""
-    return await _reply(here, here.project.drawings.get(id, must_be_open=False))
+    return await _reply(here, here.project.drawings.get(id, must_be_open=False), crs)
 
 
 @router.post("/{id}/clicks")
@@ -141,16 +145,17 @@ async def probability(id: SessionId, here: Here) -> Response:
 async def finish(id: SessionId, here: Here, given: FinishIn = FinishIn()) -> ObjectOut:
     """Makes an object of it. Asked for twice, it is made once."""
     drawing = here.project.drawings.get(id, must_be_open=False)
+    ground.require_system(here.project.image(drawing.image_id).info, given.crs)
     if drawing.made:
-        return await run_in_threadpool(_made, here, drawing)
+        return await run_in_threadpool(_made, here, drawing, given)
     here.project.drawings.get(id)
     result = await here.desk.result(drawing)
     return await run_in_threadpool(_finish, here, drawing, result, given)
 
 
-def _made(here: Context, drawing: Drawing) -> ObjectOut:
+def _made(here: Context, drawing: Drawing, given: FinishIn) -> ObjectOut:
     assert drawing.object_id is not None
-    return object_out(here.project.object(drawing.object_id))
+    return object_out(here.project.object(drawing.object_id), given.crs)
 
 
 def _finish(here: Context, drawing: Drawing, result: Result, given: FinishIn) -> ObjectOut:
@@ -160,7 +165,7 @@ def _finish(here: Context, drawing: Drawing, result: Result, given: FinishIn) ->
         class_id = class_id if "class_id" in given.model_fields_set else old.class_id
         attributes = old.attributes if attributes is None else attributes
     made = here.project.drawings.finish(drawing, result.mask, class_id, attributes or {})
-    return object_out(made)
+    return object_out(made, given.crs)
 
 
 @router.delete("/{id}")
@@ -174,18 +179,20 @@ def _in_pixels(image: Image, x: float, y: float, crs: str | None) -> tuple[float
     return (x, y) if crs is None else ground.pixels_of(image.info, crs, x, y)
 
 
-async def _reply(here: Context, drawing: Drawing) -> SessionOut:
+async def _reply(here: Context, drawing: Drawing, crs: str | None) -> SessionOut:
     result = await here.desk.known_or_before(drawing)
     image = here.project.image(drawing.image_id)
-    return await run_in_threadpool(session_out, drawing, image, result)
+    return await run_in_threadpool(session_out, drawing, image, result, crs)
 
 
 async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = None) -> SteppedOut:
     def write_down() -> tuple[Drawing, Drawing]:
         before = here.project.drawings.get(id)
+        image = here.project.image(before.image_id)
+        ground.require_system(image.info, given.crs)
         if kind == "click":
             here.worker.check()
-        given_fields = fields(here.project.image(before.image_id), before) if fields else {}
+        given_fields = fields(image, before) if fields else {}
         return before, here.project.drawings.step(id, kind, given_fields, given.key)
 
     before, after = await run_in_threadpool(write_down)
@@ -194,7 +201,7 @@ async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = 
 
     def reply() -> SteppedOut:
         image = here.project.image(after.image_id)
-        view = session_out(after, image, result)
+        view = session_out(after, image, result, given.crs)
         difference = changed(earlier.mask, result.mask)
         return SteppedOut(**view.model_dump(), changed=Changed(**difference))
 
