@@ -122,7 +122,7 @@ class ClickSession:
         self._padded = (max(height, width),) * 2 if square else (height, width)
         if programs.protocol.channel_order == "bgr":
             image = image[..., ::-1]
-        self._image = jnp.asarray(pad(image, self._padded))[None]
+        self._image = jnp.asarray(pad(image, self._padded)[None])
         self._size = jnp.array([self._shape], jnp.int32)
         self._features: Any = None
         self._features_of: tuple[int, ...] | None = None  # the crop that they belong to
