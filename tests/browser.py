@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SIZE = {"width": 1280, "height": 720}
@@ -192,6 +193,13 @@ class Desk:
         left, top = self.on_screen(np.array([[x, y]]))[0]
         self.page.mouse.click(left, top, button=button)
 
+    def draw(self, x: float, y: float, scale: float) -> None:
+        """An object of one click."""
+        self.go_to(x, y, scale)
+        self.click(x, y)
+        self.press("Enter")
+        self.settled()
+
     def export(self, form: str, folder: Path) -> Path:
         """The file that the export dialog gives."""
         self.part("export").click()
@@ -201,6 +209,27 @@ class Desk:
         target = folder / waiting.value.suggested_filename
         waiting.value.save_as(target)
         return target
+
+
+class Pictures:
+    """Screenshots, kept as the README's when ANNOTATE_PICTURES names a folder."""
+
+    def __init__(self, desk: Desk, folder: Path) -> None:
+        self._desk = desk
+        self._folder = Path(os.environ.get("ANNOTATE_PICTURES", folder))
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def take(self, name: str) -> np.ndarray:
+        """The screen, uint8 [h, w, 3]."""
+        path = self._folder / f"{name}.png"
+        self._desk.page.screenshot(path=path)
+        image = Image.open(path).convert("RGB")
+        small = image.resize((960, 540), Image.Resampling.LANCZOS)
+        palette = small.quantize(
+            256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )  # keeps rare colours, which the marks on the map are
+        palette.save(path, optimize=True)
+        return np.asarray(image)
 
 
 @contextlib.contextmanager

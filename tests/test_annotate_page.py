@@ -1,7 +1,6 @@
 """The annotator's page in a real browser, against the real server, on a large raster."""
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from PIL import Image
 
 from rsisrefiner_jax.data.synthetic import SyntheticSource
 
-from .browser import SIZE, Desk, Server, chromium
+from .browser import SIZE, Desk, Pictures, Server, chromium
 
 rasterio = pytest.importorskip("rasterio")
 pyogrio = pytest.importorskip("pyogrio")
@@ -91,27 +90,6 @@ def tank() -> tuple[float, float, float]:
     assert best is not None
     corner = SIDE - CELL
     return corner + best[1], corner + best[2], float(np.sqrt(best[0] / np.pi))
-
-
-class Pictures:
-    """Screenshots, kept as the README's when ANNOTATE_PICTURES names a folder."""
-
-    def __init__(self, desk: Desk, folder: Path) -> None:
-        self._desk = desk
-        self._folder = Path(os.environ.get("ANNOTATE_PICTURES", folder))
-        self._folder.mkdir(parents=True, exist_ok=True)
-
-    def take(self, name: str) -> np.ndarray:
-        """The screen, uint8 [h, w, 3]."""
-        path = self._folder / f"{name}.png"
-        self._desk.page.screenshot(path=path)
-        image = Image.open(path).convert("RGB")
-        small = image.resize((960, 540), Image.Resampling.LANCZOS)
-        palette = small.quantize(
-            256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-        )  # keeps rare colours, which the marks on the map are
-        palette.save(path, optimize=True)
-        return np.asarray(image)
 
 
 def drawn_share(screen: np.ndarray, outline: np.ndarray) -> float:
@@ -279,10 +257,7 @@ def test_corners_by_hand(open_page, server, tank):
     desk = open_page()
     server.wait_for_model()
     x, y, _ = tank
-    desk.go_to(x, y, scale=6.0)
-    desk.click(x, y)
-    desk.press("Enter")
-    desk.settled()
+    desk.draw(x, y, scale=6.0)
     image = server.get("project")["images"][0]["id"]
     (before,) = server.get(f"images/{image}/objects")
     desk.press("n")
@@ -309,10 +284,7 @@ def test_corners_by_keyboard(open_page, server, tank):
     desk = open_page()
     server.wait_for_model()
     x, y, _ = tank
-    desk.go_to(x, y, scale=6.0)
-    desk.click(x, y)
-    desk.press("Enter")
-    desk.settled()
+    desk.draw(x, y, scale=6.0)
     image = server.get("project")["images"][0]["id"]
 
     def corners():
@@ -382,10 +354,7 @@ def test_files_and_bands(open_page, server, raster, tank, tmp_path):
     desk = open_page()
     server.wait_for_model()
     x, y, _ = tank
-    desk.go_to(x, y, scale=2.0)
-    desk.click(x, y)
-    desk.press("Enter")
-    desk.settled()
+    desk.draw(x, y, scale=2.0)
     table = desk.export("gpkg", tmp_path)
     desk.part("import").click()
     desk.part("import-file").set_input_files(table)
