@@ -19,8 +19,8 @@ class Predictor:
         probabilities = predictor.click(120, 310, positive=True)
 
     Coordinates are (y, x) pixels of the picture. The network is compiled on creation (from a
-    second start on it is read from disk); what depends on a picture's size is compiled, in well
-    under a second, when the first one of about this size comes.
+    second start on it is read from disk); what depends on a picture's size is compiled when the
+    first one of about this size comes, in a second or two (from a second start on in half of one).
     """
 
     def __init__(self, model: LoadedModel, protocol: Protocol = PRESETS["paper"]):

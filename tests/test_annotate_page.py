@@ -253,17 +253,23 @@ def test_by_keyboard_alone(open_page, server):
     desk.part("help-sheet").wait_for(state="detached")
 
 
-def test_corners_by_hand(open_page, server, tank):
+@pytest.fixture
+def few_corners(open_page, server, tank) -> tuple[Desk, int]:
+    """A tab in which a new object's corners are edited, and the image's id."""
     desk = open_page()
     server.wait_for_model()
     x, y, _ = tank
     desk.draw(x, y, scale=6.0)
-    image = server.get("project")["images"][0]["id"]
-    (before,) = server.get(f"images/{image}/objects")
     desk.press("n")
     desk.settled()
     desk.press("e")
     desk.part("simplify").click()
+    return desk, server.get("project")["images"][0]["id"]
+
+
+def test_corners_by_hand(few_corners, server):
+    desk, image = few_corners
+    (before,) = server.get(f"images/{image}/objects")
     ring = np.array(before["geometry"]["coordinates"][0])
     left, top = desk.on_screen(ring[ring[:, 0].argmin()][None])[0]
     desk.page.mouse.move(left, top)
@@ -280,22 +286,14 @@ def test_corners_by_hand(open_page, server, tank):
     assert undone["geometry"] == before["geometry"]
 
 
-def test_corners_by_keyboard(open_page, server, tank):
-    desk = open_page()
-    server.wait_for_model()
-    x, y, _ = tank
-    desk.draw(x, y, scale=6.0)
-    image = server.get("project")["images"][0]["id"]
+def test_corners_by_keyboard(few_corners, server):
+    desk, image = few_corners
 
     def corners():
         desk.settled()
         (made,) = server.get(f"images/{image}/objects")
         return [tuple(corner) for corner in made["geometry"]["coordinates"][0][:-1]]
 
-    desk.press("n")
-    desk.settled()
-    desk.press("e")
-    desk.part("simplify").click()
     desk.page.evaluate("document.activeElement.blur()")
     desk.press("Enter")
     before = corners()

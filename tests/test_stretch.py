@@ -44,8 +44,7 @@ def test_8_bit_is_taken_as_it_is():
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_percentiles_become_0_and_255(dtype):
     pixels = np.arange(101).astype(dtype).reshape(1, -1, 1)
-    recipe = Recipe(percentiles=(10.0, 90.0), stretch_8bit=True)
-    limits = find_limits(pixels, np.ones((1, 101), bool), recipe)
+    limits = find_limits(pixels, np.ones((1, 101), bool), Recipe(percentiles=(10.0, 90.0)))
     assert limits == ((10.0, 90.0),)
     rgb = apply(pixels, limits)
     assert rgb.dtype == np.uint8

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         require(path.is_dir(), f"--root {path}: not a folder")
     # GDAL reads them when it is first used.
     os.environ.setdefault("GDAL_CACHEMAX", "192")
-    os.environ.setdefault("GDAL_NUM_THREADS", "ALL_CPUS")  # unpacks a large window in half the time
+    os.environ.setdefault("GDAL_NUM_THREADS", "ALL_CPUS")  # a large window is soon unpacked
     os.environ.setdefault("GDAL_SKIP", ",".join(POINTERS))
     # It remarks on those it has not got, and on files that it reads all the same.
     logging.getLogger("rasterio._env").setLevel(logging.ERROR)

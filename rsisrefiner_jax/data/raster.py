@@ -143,7 +143,9 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     if path.lower().endswith(OPENCV) or _rasterio() is None:
         pixels, valid = _decoded(path, recipe)
-        limits = find_limits(thin_out(pixels), thin_out(valid), recipe)
+        limits = None
+        if recipe.stretches(pixels.dtype):
+            limits = find_limits(thin_out(pixels), thin_out(valid), recipe)
         if window is not None:
             _require_inside(path, window, *valid.shape)
             part = np.s_[window.y : window.y + window.height, window.x : window.x + window.width]

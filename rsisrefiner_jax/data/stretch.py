@@ -74,14 +74,12 @@ def thin_out(pixels: np.ndarray) -> np.ndarray:
 
 
 def find_limits(sample: np.ndarray, valid: np.ndarray, recipe: Recipe) -> Limits | None:
-    """The limits of each band in a sample; None where values are taken as they are.
+    """The limits of each band in a sample; None where only dark ones are stretched and it is not.
 
     Args:
         sample: [h, w, bands], any real type.
         valid: bool [h, w]; other pixels do not count. Without any, the limits are 0 and 1.
     """
-    if not recipe.stretches(sample.dtype):
-        return None
     if_dark = sample.dtype == np.uint8 and recipe.stretch_8bit is None
     values = sample[valid]
     if not len(values):

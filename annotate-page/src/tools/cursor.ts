@@ -7,7 +7,13 @@ import { map } from "../map/view";
 import { state } from "../state";
 import { h } from "../ui/dom";
 import { boxCorner } from "./box";
-import { cornerAfter, dragCorner, forgetCorners, pressCorner, removeCorner } from "./corners";
+import {
+  cornerAfter,
+  dragCorner,
+  forgetCorners,
+  pressCorner,
+  removeCorner,
+} from "./verticesByKeyboard";
 
 const EDGE = 48; // screen pixels: nearer to the border the map moves along
 
