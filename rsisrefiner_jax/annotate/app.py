@@ -10,13 +10,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from rsisrefiner_jax.annotate.context import Context
-from rsisrefiner_jax.annotate.faults import Conflict, Missing, NotReady
+from rsisrefiner_jax.annotate.faults import Conflict, Missing, NoSpace, NotReady
 from rsisrefiner_jax.annotate.guard import App, Guard
 from rsisrefiner_jax.annotate.routes import files, images, objects, predict, project, sessions
 from rsisrefiner_jax.errors import UserError
 
 PAGE = Path(__file__).parent / "page"
-STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409, NotReady: 503}
+STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409, NotReady: 503, NoSpace: 507}
 
 
 def make_app(context: Context, hosts: tuple[str, ...] = (), token: str | None = None) -> App:

@@ -13,3 +13,7 @@ class Conflict(UserError):
 
 class NotReady(UserError):
     """The model is not there (503)."""
+
+
+class NoSpace(UserError):
+    """The disk is full (507)."""

@@ -1,5 +1,6 @@
 """A project's journal and the state that it has led to, changed in one place."""
 
+import secrets
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ class Ledger:
         self.state = State(folder)
         for event in self.journal.events():
             self.state.apply(event)
+        if not self.state.project_id:
+            self.record("project_created", {"id": secrets.token_hex(8)})
 
     def record(self, kind: str, payload: dict[str, Any], key: str | None = None) -> Event:
         """Writes an event down, then lets it take effect."""

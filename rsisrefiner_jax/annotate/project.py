@@ -50,6 +50,11 @@ class Project:
         self.journal = self._ledger.journal
         self.drawings = Drawings(self._ledger)
 
+    @property
+    def id(self) -> str:
+        """Of this project alone, for good; also when its folder is moved."""
+        return self._state.project_id
+
     # Images.
 
     def images(self) -> list[Image]:

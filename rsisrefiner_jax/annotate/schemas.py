@@ -123,6 +123,7 @@ class ModelOut(BaseModel):
 
 
 class ProjectOut(BaseModel):
+    id: str
     name: str
     images: list[ImageName]
     classes: list[ClassOut]

@@ -16,6 +16,7 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.project_id = ""
         self.images: dict[int, Image] = {}
         self.classes: dict[int, Class] = {}
         self.objects: dict[int, Object] = {}
@@ -33,6 +34,9 @@ class State:
 
     def _used(self, kind: str, id: int) -> None:
         self._next[kind] = max(self._next[kind], id + 1)
+
+    def _project_created(self, event: Event) -> None:
+        self.project_id = event.payload["id"]
 
     def _image_added(self, event: Event) -> None:
         p = event.payload

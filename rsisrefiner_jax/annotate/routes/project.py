@@ -23,6 +23,7 @@ def project(here: Here) -> ProjectOut:
     """What is there, and whether the model is ready."""
     model = here.worker.segmenter
     return ProjectOut(
+        id=here.project.id,
         name=here.project.folder.resolve().name,
         images=[ImageName(id=image.id, name=image.name) for image in here.project.images()],
         classes=[ClassOut(**vars(item)) for item in here.project.classes()],
