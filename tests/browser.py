@@ -28,13 +28,14 @@ class Server:
     url: what it printed to open, with the token.
     """
 
-    def __init__(self, raster: Path, project: Path, *options: str, port: int | None = None) -> None:
+    def __init__(self, raster: Path, project: Path, *options: str, port: int = 0) -> None:
         # Another network than the one that the package carries, for trying one out.
         model = os.environ.get("ANNOTATE_CHECKPOINT")
         self._command = [sys.executable, "-m", "rsisrefiner_jax.annotate", str(raster)]
         self._command += ["--project", str(project), *options]
         self._command += ["--checkpoint", model] if model else []
-        self.port = 0 if port is None else port
+        self.project = project
+        self.port = port
         self.token = ""
         self.start()
 
@@ -114,9 +115,9 @@ class Desk:
         if not request.url.startswith(("blob:", "data:")):
             self.hosts.add(request.url.split("/")[2])
 
-    def expect_trouble(self) -> None:
+    def expect_trouble(self, *further: str) -> None:
         """Forgets what the console said about requests that found no server."""
-        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", *further)
         self.complaints = [c for c in self.complaints if not any(word in c for word in lost)]
 
     def part(self, name: str) -> Any:

@@ -12,6 +12,7 @@ pytest.importorskip("fastapi")
 from rsisrefiner_jax.annotate import guard, safety
 from rsisrefiner_jax.annotate.access import Access
 from rsisrefiner_jax.annotate.app import make_app
+from rsisrefiner_jax.annotate.receiving import Receiver
 from rsisrefiner_jax.annotate.token_file import project_token
 from rsisrefiner_jax.errors import UserError
 from tests import annotating
@@ -259,7 +260,8 @@ def kept_files(here):
 
 def test_the_quota_of_uploads(data, here):
     tif = (data / "scene.tif").read_bytes()
-    here.receiver._quota = 2 * len(tif) + 2000  # a form is a little longer than its file
+    quota = 2 * len(tif) + 2000  # a form is a little longer than its file
+    here.receiver = Receiver(here.project.cache, here.project.uploads, quota)
     client = annotating.client(here)
     for _ in range(2):
         assert upload(client, tif).status_code == 200
@@ -389,16 +391,22 @@ def test_files_lie_in_the_project_while_they_are_received(data, here, monkeypatc
 
 def test_forms_that_are_none(client):
     client.post("/api/images", json={"path": "data/scene.tif"})
+    kind, whole = form_of(b"x" * 100)
     for path in ("/api/images", "/api/images/1/import"):
-        for body, kind, words in [
-            (b"x", "multipart/form-data", "no multipart form"),
-            (b"x", form_of(b"")[0], "no multipart form"),
-            (b"--edge--\r\n", form_of(b"")[0], "multipart field of this name"),
+        for body, given in [
+            (b"x", "multipart/form-data"),
+            (b"x", kind),
+            (b"--edge--\r\n", kind),
+            (whole[:-20], kind),
+            (whole.replace(b'"file"', b'"other"'), kind),
+            (whole.replace(b'; filename="up.tif"', b""), kind),
+            (whole[:-10] + b"\r\n" + whole, kind),
         ]:
-            reply = client.post(path, content=body, headers={"content-type": kind})
-            refused(reply, words, 422)
-    reply = client.post("/api/images/1/import", json={"file": "x"})
-    refused(reply, "no multipart form", 422)
+            reply = client.post(path, content=body, headers={"content-type": given})
+            refused(reply, 'in a field called "file"', 422)
+    for given in ({"json": {"file": "x"}}, {"content": b"x"}, {"data": {"file": "x"}}):
+        reply = client.post("/api/images/1/import", **given)
+        refused(reply, 'in a field called "file"', 422)
     reply = client.post("/api/images/1/import", files={"file": b"x"}, data={"kind": "other"})
     refused(reply, "ids, classes, binary", 422)
     assert upload(client, b"x", "/api/images/9/import").status_code == 404

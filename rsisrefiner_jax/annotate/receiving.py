@@ -18,7 +18,9 @@ from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.disk import room_for
 from rsisrefiner_jax.annotate.faults import Busy, NoSpace
 from rsisrefiner_jax.annotate.safety import MEBIBYTE
-from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.errors import UserError, require
+
+AS_FORM = 'send the file as multipart/form-data, in a field called "file"'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Receiver:
         """
         if len(self._coming) >= safety.RECEIVED_AT_ONCE:
             raise Busy(f"{len(self._coming)} files are being received already; try again soon")
+        is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+        require(is_form, AS_FORM)
         length = request.headers.get("content-length", "")
         coming = _Coming(keep, int(length) if length.isdigit() else 0)
         self._coming.append(coming)
@@ -84,14 +88,14 @@ class Receiver:
             try:
                 with room_for("the file"):
                     form = await parser.parse()
-            except (MultiPartException, KeyError) as error:
-                raise UserError(f"this is no multipart form ({error})") from error
+            except MultiPartException as error:
+                raise UserError(f"{AS_FORM} ({error})") from error
             except ClientDisconnect as error:
                 raise UserError("the file broke off") from error
             try:
                 file = form.get("file")
                 if not isinstance(file, UploadFile):
-                    raise UserError("file: send it as a multipart field of this name")
+                    raise UserError(AS_FORM)
                 fields = {key: text for key, text in form.items() if isinstance(text, str)}
                 yield Sent(file.filename or "file", file.file, fields)
             finally:
