@@ -77,16 +77,17 @@ def _origin(address: str, option: str) -> str:
     """Scheme, host and port as browsers write them into an Origin header."""
     try:
         parts = urlsplit(address.lower())
-        host, port, scheme = parts.hostname, parts.port, parts.scheme
+        port = parts.port
     except ValueError:
-        host, port, scheme = None, None, ""
-    plain = not (parts.query or parts.fragment or parts.username) if host else False
+        parts, port = urlsplit(""), None
+    beside = parts.query or parts.fragment or parts.username
     require(
-        bool(host) and plain and scheme in DEFAULT_PORTS,
+        bool(parts.hostname) and parts.scheme in DEFAULT_PORTS and not beside,
         f"{option} {address}: write it as https://host or https://host/path/",
     )
-    name = f"[{host}]" if ":" in str(host) else host
-    return f"{scheme}://{name}" + (f":{port}" if port not in (None, DEFAULT_PORTS[scheme]) else "")
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    shown = "" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{shown}"
 
 
 def given_token(file: Path | None) -> str | None:
