@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -43,10 +44,12 @@ class Server:
         self._command = [sys.executable, "-m", "rsisrefiner_jax.annotate", *images]
         self._command += ["--checkpoint", str(checkpoint), "--project", str(project)]
         self._command += ["--port", str(self.port)]
+        self._token = secrets.token_urlsafe(24)
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        given = {**os.environ, "RSISREFINER_TOKEN": self._token}
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, env=given)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -58,7 +61,7 @@ class Server:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api{path}",
             data,
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
             method=method,
         )
         with urllib.request.urlopen(request, timeout=300) as reply:

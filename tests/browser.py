@@ -23,30 +23,32 @@ PATIENCE = 120_000  # ms
 
 
 class Server:
-    """`python -m rsisrefiner_jax.annotate` on one raster; may be killed and started again."""
+    """`python -m rsisrefiner_jax.annotate` on one raster; may be killed and started again.
 
-    def __init__(self, raster: Path, project: Path) -> None:
+    url: what it printed to open, with the token.
+    """
+
+    def __init__(self, raster: Path, project: Path, *options: str, port: int = 0) -> None:
         # Another network than the one that the package carries, for trying one out.
         model = os.environ.get("ANNOTATE_CHECKPOINT")
         self._command = [sys.executable, "-m", "rsisrefiner_jax.annotate", str(raster)]
-        self._command += ["--project", str(project)]
+        self._command += ["--project", str(project), *options]
         self._command += ["--checkpoint", model] if model else []
-        self._port = 0
+        self.project = project
+        self.port = port
+        self.token = ""
         self.start()
 
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self._port}/"
-
     def start(self) -> None:
-        command = [*self._command, "--port", str(self._port)]
+        command = [*self._command, "--port", str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if found := re.search(r"http://localhost:(\d+)/", line):
-                self._port = int(found[1])
+            if found := re.match(r"open (\S+)#token=(\S+)", line):
+                self.url, self.token = f"{found[1]}#token={found[2]}", found[2]
+                self.port = self.port or int(found[1].rstrip("/").rpartition(":")[2])
                 break
-        assert self._port, "the server did not start; see its output above"
+        assert self.token, "the server did not start; see its output above"
         self._until(self._answers)
 
     def _answers(self) -> bool:
@@ -65,7 +67,11 @@ class Server:
         self._process.wait()
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}api/{path}", timeout=60) as reply:
+        request = urllib.request.Request(
+            f"http://localhost:{self.port}/api/{path}",
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 
     def wait_for_model(self) -> None:
@@ -109,9 +115,9 @@ class Desk:
         if not request.url.startswith(("blob:", "data:")):
             self.hosts.add(request.url.split("/")[2])
 
-    def expect_trouble(self) -> None:
+    def expect_trouble(self, *further: str) -> None:
         """Forgets what the console said about requests that found no server."""
-        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", *further)
         self.complaints = [c for c in self.complaints if not any(word in c for word in lost)]
 
     def part(self, name: str) -> Any:

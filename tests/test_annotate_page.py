@@ -1,6 +1,7 @@
 """The annotator's page in a real browser, against the real server, on a large raster."""
 
 import io
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from rsisrefiner_jax.data.synthetic import SyntheticSource
 
 from .browser import SIZE, Desk, Pictures, Server, chromium
+from .proxy import SITE, notebook_proxy
 
 rasterio = pytest.importorskip("rasterio")
 pyogrio = pytest.importorskip("pyogrio")
@@ -390,3 +392,60 @@ def test_files_and_bands(open_page, server, raster, tank, tmp_path):
     desk.press("c", "ArrowRight", "Space", "Enter")
     desk.settled()
     assert desk.part("object-row").inner_text().split("\n")[-2].endswith(" px")
+
+
+def test_the_token_is_kept_out_of_sight_and_asked_for_again(open_page, server, tank):
+    desk = open_page()
+    assert desk.page.url == server.url.partition("#")[0]
+    server.wait_for_model()
+    x, y, radius = tank
+    desk.go_to(x, y, scale=2.0)
+    server.kill()
+    desk.click(x, y)
+    desk.click(x + 0.4 * radius, y)
+    (server.project / "token").unlink()
+    server.start()  # with another token
+    desk.part("token-prompt").wait_for()
+    desk.part("token").fill("a wrong one")
+    desk.page.keyboard.press("Enter")
+    desk.part("token-prompt").get_by_text("Nothing is lost").wait_for()
+    desk.part("token").fill(server.url)
+    desk.page.keyboard.press("Enter")
+    desk.part("token-prompt").wait_for(state="hidden")
+    server.wait_for_model()
+    desk.settled()
+    assert "2 clicks" in desk.part("session-detail").inner_text()
+    desk.page.reload()
+    desk.loaded()
+    desk.expect_trouble("401")
+
+
+def test_an_object_behind_a_proxy(raster, browser, tank, tmp_path):
+    """Names, paths and origins are others than the server's own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with notebook_proxy(port) as proxy:
+        options = ["--base-url", proxy.url, "--allow-origin", SITE]
+        server = Server(raster, tmp_path / "project", *options, port=port)
+        try:
+            assert server.url.startswith(proxy.url)
+            page = browser.new_context(viewport=SIZE).new_page()
+            desk = Desk(page, server.url)
+            server.wait_for_model()
+            x, y, _ = tank
+            desk.draw(x, y, scale=2.0)
+            assert desk.part("object-row").count() == 1
+            (made,) = server.get("images/1/objects")
+            assert made["clicks"] == 1
+            desk.page.reload()
+            desk.loaded()
+            desk.settled()
+            assert desk.complaints == []
+            desk.page.context.close()
+        finally:
+            server.kill()
+    assert proxy.strays == []
+    assert not any(server.token in line for line in proxy.asked)
+    tiles = [line for line in proxy.asked if "/tiles/" in line]
+    assert len(tiles) == len(set(tiles)) > 5  # the browser kept them over the reload

@@ -7,7 +7,7 @@ import { finished, reload } from "./actions/objects";
 import { objectLayer, watchObjects } from "./map/objectsLayer";
 import { probabilityLayer, watchProbability } from "./map/probabilityLayer";
 import { clickLayer, outlineLayer, watchSession } from "./map/sessionLayer";
-import { showTiles, tileLayer, watchTiles } from "./map/tiles";
+import { showTiles, tileLayer } from "./map/tiles";
 import { map, showPlane } from "./map/view";
 import { watchConnection } from "./net/connection";
 import { onFinished } from "./net/operations";
@@ -18,6 +18,7 @@ import { openImages } from "./panels/images";
 import { objectPanel } from "./panels/objects";
 import { scaleBar } from "./panels/scaleBar";
 import { statusBar } from "./panels/status";
+import { tokenPrompt } from "./panels/tokenPrompt";
 import { toolStrip } from "./panels/toolbar";
 import { topBar } from "./panels/topBar";
 import { state } from "./state";
@@ -43,7 +44,7 @@ document
   ?.append(
     topBar(),
     toolStrip(),
-    h("main", {}, canvas, contextBar(), banner(), scaleBar()),
+    h("main", {}, canvas, contextBar(), banner(), tokenPrompt(), scaleBar()),
     h("aside", {}, classPanel(), objectPanel()),
     statusBar(),
   );
@@ -71,7 +72,6 @@ state.on(["image"], () => {
 });
 
 for (const watch of [
-  watchTiles,
   watchObjects,
   watchSession,
   watchProbability,

@@ -33,6 +33,7 @@ export interface State {
   pointInfo: PointInfo | null;
   resolution: number; // image pixels per screen pixel
   reachable: boolean;
+  locked: string | null; // why the server wants another token
   fault: string | null; // why the project could not be opened at all
 }
 
@@ -97,6 +98,7 @@ export const state = new Store({
   pointInfo: null,
   resolution: 1,
   reachable: true,
+  locked: null,
   fault: null,
 });
 

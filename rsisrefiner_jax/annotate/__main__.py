@@ -10,6 +10,8 @@ import logging
 import os
 from pathlib import Path
 
+from rsisrefiner_jax.annotate.access import VARIABLE, Access, given_token
+from rsisrefiner_jax.annotate.safety import UPLOAD_QUOTA
 from rsisrefiner_jax.errors import require, run_main
 
 PACKAGED = Path(__file__).parent / "model"
@@ -20,7 +22,15 @@ POINTERS = ("VRT", "OGR_VRT", "GTI", "DERIVED", "WMS", "WMTS", "WCS", "HTTP", "M
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; see `--help`. Raises UserError for what cannot be opened."""
     options = _parser().parse_args(arguments)
-    require(0 <= options.port <= 65535, f"--port {options.port}: must lie in 0..65535")
+    access = Access(
+        host=options.host,
+        port=options.port,
+        base_url=options.base_url,
+        allowed=tuple(options.allow_origin),
+        token=None if options.no_token else given_token(options.token_file),
+        no_token=options.no_token,
+    )
+    require(options.upload_quota >= 0, f"--upload-quota {options.upload_quota}: must not be < 0")
     checkpoint = options.checkpoint or PACKAGED
     require(
         checkpoint.is_dir(),
@@ -43,9 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
         roots=options.root,
         project=options.project or project_folder(options.images),
         checkpoint=checkpoint,
-        host=options.host,
-        port=options.port,
-        token=options.token,
+        access=access,
+        upload_quota=options.upload_quota,
     )
 
 
@@ -92,12 +101,43 @@ def _parser() -> argparse.ArgumentParser:
         help="a folder whose rasters may be opened from the page, besides those of the images; "
         "may be given several times",
     )
-    add(
-        "--token",
-        metavar="T",
-        help="what clients must know; made up when --host is not this machine alone",
-    )
+    _add_access(parser)
     return parser
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("who may use it, and how it is reached")
+    token = group.add_mutually_exclusive_group()
+    token.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the token that clients must know, as the environment variable "
+        f"{VARIABLE} may (default: one made up for the project and kept in it)",
+    )
+    token.add_argument(
+        "--no-token", action="store_true", help="serve everybody who reaches the address"
+    )
+    group.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="the address that browsers use where a proxy stands in between, such as "
+        "https://hub.example/user/me/proxy/8000/; {{port}} in it stands for the port",
+    )
+    group.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="one more address of the page, as https://host; may be given several times",
+    )
+    group.add_argument(
+        "--upload-quota",
+        type=float,
+        default=UPLOAD_QUOTA,
+        metavar="GIB",
+        help="how much all uploaded rasters may take (%(default)s)",
+    )
 
 
 if __name__ == "__main__":

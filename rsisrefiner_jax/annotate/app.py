@@ -10,22 +10,35 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from rsisrefiner_jax.annotate.context import Context
-from rsisrefiner_jax.annotate.faults import Conflict, Missing, NoSpace, NotReady
+from rsisrefiner_jax.annotate.faults import Busy, Conflict, Missing, NoSpace, NotReady
 from rsisrefiner_jax.annotate.guard import App, Guard
 from rsisrefiner_jax.annotate.routes import files, images, objects, predict, project, sessions
 from rsisrefiner_jax.errors import UserError
 
 PAGE = Path(__file__).parent / "page"
-STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409, NotReady: 503, NoSpace: 507}
+STATUS: dict[type[Exception], int] = {
+    Missing: 404,
+    Conflict: 409,
+    NotReady: 503,
+    Busy: 503,
+    NoSpace: 507,
+}
 
 
-def make_app(context: Context, hosts: tuple[str, ...] = (), token: str | None = None) -> App:
+def make_app(
+    context: Context,
+    hosts: tuple[str, ...] = (),
+    token: str | None = None,
+    origins: tuple[str, ...] = (),
+    prefix: str = "/",
+) -> App:
     """The application over a project; see `guard.Guard` for the rest."""
     app = FastAPI(
         title="rsisrefiner_jax annotator",
         openapi_url="/api/openapi.json",
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # to absolute addresses, which are wrong behind a proxy
     )
     app.state.context = context
     for part in (project, images, files, objects, sessions, predict):
@@ -46,7 +59,7 @@ def make_app(context: Context, hosts: tuple[str, ...] = (), token: str | None = 
         return FileResponse(index, headers={"Cache-Control": "no-cache"})
 
     app.mount("/", StaticFiles(directory=PAGE, check_dir=False))
-    return Guard(app, hosts, token)
+    return Guard(app, hosts, token, origins, prefix)
 
 
 def _say(status: int, sentence: str) -> JSONResponse:
@@ -55,7 +68,10 @@ def _say(status: int, sentence: str) -> JSONResponse:
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
-    return _say(STATUS.get(type(error), 422), str(error))
+    response = _say(STATUS.get(type(error), 422), str(error))
+    if response.status_code == 503:
+        response.headers["Retry-After"] = "5"  # seconds
+    return response
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

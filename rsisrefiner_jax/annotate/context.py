@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.desk import Desk
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.receiving import Receiver
 from rsisrefiner_jax.annotate.tiles import TileCache
 from rsisrefiner_jax.annotate.worker import Worker
 
@@ -16,11 +18,12 @@ READERS = 4  # rasters read at the same time, each needing memory
 
 @dataclasses.dataclass
 class Context:
-    """model_name: the checkpoint's."""
+    """model_name: the checkpoint's. upload_quota: GiB of uploaded rasters."""
 
     project: Project
     worker: Worker
     model_name: str
+    upload_quota: float = safety.UPLOAD_QUOTA
     tiles: TileCache = dataclasses.field(default_factory=TileCache)
     readers: threading.BoundedSemaphore = dataclasses.field(
         default_factory=lambda: threading.BoundedSemaphore(READERS)
@@ -28,6 +31,8 @@ class Context:
 
     def __post_init__(self) -> None:
         self.desk = Desk(self.project, self.worker)
+        quota = int(self.upload_quota * 1024 * safety.MEBIBYTE)
+        self.receiver = Receiver(self.project.cache, self.project.uploads, quota)
 
 
 def _context(request: Request) -> Context:

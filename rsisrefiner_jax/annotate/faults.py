@@ -17,3 +17,7 @@ class NotReady(UserError):
 
 class NoSpace(UserError):
     """The disk is full (507)."""
+
+
+class Busy(UserError):
+    """Too much of this kind is being done already; worth trying again soon (503)."""

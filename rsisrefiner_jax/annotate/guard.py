@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import quote, urlsplit
 
 from rsisrefiner_jax.annotate.safety import BODY_LIMIT, IMPORT_LIMIT, MEBIBYTE, UPLOAD_LIMIT
 
@@ -15,6 +15,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+BEHIND_PROXY = "behind a proxy, start it with --base-url and the address that browsers show"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; "
@@ -36,13 +37,27 @@ class Guard:
     Args:
         hosts: names that the Host header may carry; () for any. A page of another site whose name
             was made to point here (DNS rebinding) carries its own.
-        token: what every request under /api must bring, if anything.
+        token: what every request under /api must bring, if anything: as "Authorization: Bearer"
+            or, where a proxy uses that header itself, as "X-Annotator-Token". In an address it
+            would stand in histories and logs, so it does not count there.
+        origins: of pages that may ask although the Host header has another name: a proxy may
+            write its own there. As browsers write them ("https://hub.example").
+        prefix: the path under which a proxy shows this server, whether it removes it or not.
     """
 
-    def __init__(self, app: App, hosts: tuple[str, ...], token: str | None) -> None:
+    def __init__(
+        self,
+        app: App,
+        hosts: tuple[str, ...],
+        token: str | None,
+        origins: tuple[str, ...] = (),
+        prefix: str = "/",
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._token = token
+        self._origins = origins
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +67,12 @@ class Guard:
         headers = {
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
-        refused = self._refused(scope, headers)
+        if scope["path"] + "/" == self._prefix:  # the page's addresses are relative to the slash
+            await _say(send, 307, "it is here, with a slash", location=quote(self._prefix))
+            return
+        if scope["path"].startswith(self._prefix):
+            scope = {**scope, "path": "/" + scope["path"].removeprefix(self._prefix)}
+        refused = self._refused(scope["path"], headers)
         limit = body_limit(scope["path"], headers)
         length = headers.get("content-length", "0")
         if refused is None and length.isdigit() and int(length) > limit:
@@ -60,6 +80,10 @@ class Guard:
         if refused:
             await _say(send, *refused)
             return
+        await self._counted(limit, scope, receive, send)
+
+    async def _counted(self, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands on a request of at most `limit` bytes."""
         seen, started = 0, False
 
         async def counted() -> Message:
@@ -84,33 +108,41 @@ class Guard:
         if seen > limit and not started:
             await _say(send, 413, _too_large(limit))
 
-    def _refused(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        host = _name(headers.get("host", ""))
-        if self._hosts and host not in self._hosts:
-            return 421, "this server is asked for under a name that is not its own"
-        origin = headers.get("origin")
-        if (
-            origin is not None
-            and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
-        ):
-            return 403, "pages of other sites may not use this server"
-        if self._token is None or not scope["path"].startswith("/api"):
+    def _refused(self, path: str, headers: dict[str, str]) -> tuple[int, str] | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._hosts and _name(host) not in self._hosts:
+            return 421, f"this server is asked for under a name that is not its own; {BEHIND_PROXY}"
+        if origin is not None and not self._own(origin.lower(), host.lower()):
+            return 403, f"pages of other sites may not use this server; {BEHIND_PROXY}"
+        if not path.startswith("/api"):
             return None
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        given = query.get("token", [""])[0]
-        kind, _, value = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            given = value
-        if not secrets.compare_digest(given.encode("utf-8", "replace"), self._token.encode()):
+        # Browsers say so of every request, also of those without an Origin (links, images).
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return 403, "pages of other sites may not use this server"
+        given = headers.get("x-annotator-token") or _bearer(headers.get("authorization", ""))
+        if self._token is not None and not secrets.compare_digest(
+            given.encode("utf-8", "replace"), self._token.encode()
+        ):
             return 401, "a token is needed; open the address that the server printed at start"
         return None
+
+    def _own(self, origin: str, host: str) -> bool:
+        return origin in self._origins or origin.partition("://")[2] == host
 
 
 def body_limit(path: str, headers: dict[str, str]) -> int:
     """How many bytes a request may have."""
     if headers.get("content-type", "").startswith("multipart/form-data"):
-        return (IMPORT_LIMIT if path.endswith("/import") else UPLOAD_LIMIT) + MEBIBYTE
+        if path.endswith("/import"):
+            return IMPORT_LIMIT + MEBIBYTE
+        if path == "/api/images":
+            return UPLOAD_LIMIT + MEBIBYTE
     return BODY_LIMIT
+
+
+def _bearer(authorization: str) -> str:
+    kind, _, value = authorization.partition(" ")
+    return value.strip() if kind.lower() == "bearer" else ""
 
 
 def _too_large(limit: int) -> str:
@@ -129,8 +161,9 @@ def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(key.lower().encode(), value.encode()) for key, value in headers.items()]
 
 
-async def _say(send: Send, status: int, sentence: str) -> None:
+async def _say(send: Send, status: int, sentence: str, **further: str) -> None:
     body = json.dumps({"detail": sentence}).encode()
-    headers = _encoded({"content-type": "application/json", "connection": "close", **HEADERS})
+    about = {"content-type": "application/json", "connection": "close", "cache-control": "no-store"}
+    headers = _encoded({**about, **further, **HEADERS})
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -9,6 +9,10 @@ from rsisrefiner_jax.errors import require
 MEBIBYTE = 1 << 20
 UPLOAD_LIMIT = 2048 * MEBIBYTE  # a raster
 IMPORT_LIMIT = 256 * MEBIBYTE  # vectors or masks
+UPLOAD_QUOTA = 32  # GiB that all rasters uploaded into a project may take
+DISK_RESERVE = 1024 * MEBIBYTE  # what files that are received leave free (small disks: 5 %)
+RECEIVED_AT_ONCE = 2
+RECEIVE_PATIENCE = 60  # seconds without a byte after which a file that is received is given up
 BODY_LIMIT = 96 * MEBIBYTE  # any other request; pictures inside JSON are a third larger
 SIDE_LIMIT = 1_000_000  # pixels
 PIXEL_LIMIT = 200_000_000_000

@@ -1,7 +1,6 @@
 """Starting the server: project, model, address."""
 
 import contextlib
-import secrets
 import socket
 import threading
 import warnings
@@ -10,9 +9,9 @@ from pathlib import Path
 import uvicorn
 from rasterio.errors import NotGeoreferencedWarning
 
+from rsisrefiner_jax.annotate.access import Access
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.context import Context
-from rsisrefiner_jax.annotate.guard import LOOPBACK
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.safety import DRIVERS, Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
@@ -25,9 +24,8 @@ def serve(
     roots: list[Path],
     project: Path,
     checkpoint: Path,
-    host: str,
-    port: int,
-    token: str | None,
+    access: Access,
+    upload_quota: float,
 ) -> None:
     """Serves until interrupted.
 
@@ -46,16 +44,15 @@ def serve(
                 print(f"left out: {error}", flush=True)
     worker = Worker(lambda: load(checkpoint))
     threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
-    local = host in LOOPBACK
-    if not local and token is None:
-        token = secrets.token_urlsafe(24)
-    context = Context(opened, worker, checkpoint.resolve().name)
-    app = make_app(context, LOOPBACK if local else (), token)
-    listening = _listen(host, port)
-    shown = "localhost" if local else host
-    query = f"/?token={token}" if token else "/"
+    token = access.token_for(opened.folder)
+    context = Context(opened, worker, checkpoint.resolve().name, upload_quota)
+    listening = _listen(access.host, access.port)
+    port = listening.getsockname()[1]
+    app = make_app(context, access.hosts(port), token, access.origins(port), access.prefix(port))
     print(f"project: {project}", flush=True)
-    print(f"open http://{shown}:{listening.getsockname()[1]}{query}", flush=True)
+    if token is None:
+        print("note: whoever reaches this server may use it (--no-token)", flush=True)
+    print(f"open {access.address(port, token)}", flush=True)
     # One process: it alone holds the project and the model.
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)

@@ -1,9 +1,12 @@
 // The picture: tiles of a pyramid whose last level is the raster's own resolution.
 import TileLayer from "ol/layer/Tile";
+import type ImageTile from "ol/ImageTile";
 import TileImage from "ol/source/TileImage";
+import type Tile from "ol/Tile";
+import TileState from "ol/TileState";
 import TileGrid from "ol/tilegrid/TileGrid";
-import { url } from "../net/request";
-import { state } from "../state";
+import { untilReachable } from "../net/connection";
+import { blob, url } from "../net/request";
 import type { Picture } from "../types";
 import { boxToExtent } from "./geometry";
 import { map, projection } from "./view";
@@ -35,17 +38,25 @@ export function showTiles(image: Picture): void {
       }),
       tileUrlFunction: ([level, column, row]) =>
         url(`images/${image.id}/tiles/${level}/${column}/${row}.png`, { v }),
+      tileLoadFunction: (tile, address) => void load(tile, address),
       transition: 120,
       wrapX: false,
     }),
   );
 }
 
-/** Tiles that failed while the server was away are asked for again. */
-export function watchTiles(): void {
-  let wasReachable = true;
-  state.on(["reachable"], () => {
-    if (state.now.reachable && !wasReachable) tileLayer.getSource()?.refresh();
-    wasReachable = state.now.reachable;
-  });
+/** With the token, which an address must not hold. While the server is away, the tile waits. */
+async function load(tile: Tile, address: string): Promise<void> {
+  let shown = "";
+  try {
+    shown = URL.createObjectURL(await untilReachable(() => blob(address)));
+    const image = new Image();
+    image.src = shown;
+    await image.decode();
+    (tile as ImageTile).setImage(image);
+  } catch {
+    tile.setState(TileState.ERROR);
+  } finally {
+    URL.revokeObjectURL(shown);
+  }
 }

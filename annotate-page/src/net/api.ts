@@ -1,5 +1,5 @@
 // The server's endpoints, one line each.
-import { json, send, url } from "./request";
+import { blob, json, send, url } from "./request";
 import type {
   Annotation,
   Box,
@@ -48,8 +48,7 @@ export const api = {
   finish: (id: Id, result: { class_id?: Id }) =>
     json<Annotation>("POST", `sessions/${id}/finish`, result),
   cancel: (id: Id) => json<{ ok: true }>("DELETE", `sessions/${id}`),
-  probability: async (id: Id): Promise<Blob> =>
-    (await send("GET", url(`sessions/${id}/probability.png`))).blob(),
+  probability: (id: Id) => blob(url(`sessions/${id}/probability.png`)),
 
   importFile: (image: Id, file: File) =>
     json<ImportReport>("POST", `images/${image}/import`, form(file)),

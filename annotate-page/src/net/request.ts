@@ -1,4 +1,7 @@
-// One HTTP request. Two things can go wrong: the server refuses, or it cannot be reached.
+// One HTTP request. Two things can go wrong: the server refuses, or it cannot be reached. A request
+// without the right token is neither: it waits for it.
+import { state } from "../state";
+import { otherToken, token } from "./token";
 
 /** The server understood and said no; the message is its sentence. */
 export class Refused extends Error {
@@ -13,47 +16,64 @@ export class Refused extends Error {
 /** No answer: the server is gone, restarting, or the line is down. Worth trying again. */
 export class Unreachable extends Error {}
 
-/** Non-loopback servers want the token that the page was opened with. */
-const token = new URLSearchParams(location.search).get("token");
-
-/** A URL for what the browser fetches by itself (images), where no header can be set. */
+/** A URL relative to the page: a proxy may show it under any path. */
 export function url(path: string, query: Record<string, string> = {}): string {
-  const parameters = new URLSearchParams(query);
-  if (token) parameters.set("token", token);
-  const tail = parameters.toString();
+  const tail = new URLSearchParams(query).toString();
   return `api/${path}${tail ? `?${tail}` : ""}`;
 }
 
 export async function send(method: string, address: string, body?: unknown): Promise<Response> {
   const headers = new Headers();
-  if (token) headers.set("Authorization", `Bearer ${token}`);
   let payload: BodyInit | null = null;
   if (body instanceof FormData) payload = body;
   else if (body !== undefined) {
     headers.set("Content-Type", "application/json");
     payload = JSON.stringify(body);
   }
+  for (;;) {
+    const used = token();
+    // Not "Authorization": proxies use that one themselves.
+    if (used) headers.set("X-Annotator-Token", used);
+    const response = await attempt(address, { method, headers, body: payload });
+    const spoken = response.ok ? null : await sentence(response);
+    // The server itself always gives a sentence. Any other words are a proxy's: the server is away,
+    // or the proxy wants a login.
+    if (!response.ok && !spoken) {
+      throw new Unreachable(`the answer was ${response.status} ${response.statusText}`);
+    }
+    if (response.status === 401) await otherToken(used);
+    else {
+      state.set({ locked: null });
+      if (response.ok) return response;
+      throw new Refused(spoken ?? "", response.status);
+    }
+  }
+}
+
+async function attempt(address: string, request: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, { method, headers, body: payload });
+    response = await fetch(address, request);
   } catch {
     throw new Unreachable("the server cannot be reached");
   }
-  if (response.ok) return response;
-  const spoken = await sentence(response);
-  // A proxy's words for a server that is away; the server itself gives a sentence with its 503.
-  const away = [502, 504].includes(response.status) || (response.status === 503 && !spoken);
-  if (away) throw new Unreachable(response.statusText);
-  throw new Refused(
-    spoken ?? `the server answered ${response.status} ${response.statusText}`,
-    response.status,
-  );
+  // The server sends nobody elsewhere; a proxy does, to where one logs in.
+  if (response.redirected) throw new Unreachable("something in between wants a login");
+  return response;
 }
 
 export async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
   const response = await send(method, url(path), body);
+  return whole(response.json() as Promise<T>);
+}
+
+export async function blob(address: string): Promise<Blob> {
+  return whole((await send("GET", address)).blob());
+}
+
+async function whole<T>(content: Promise<T>): Promise<T> {
   try {
-    return (await response.json()) as T;
+    return await content;
   } catch {
     throw new Unreachable("the answer broke off");
   }

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
 
 from rsisrefiner_jax.annotate import ground, rasters, tiles
 from rsisrefiner_jax.annotate.context import Context, Here
+from rsisrefiner_jax.annotate.receiving import body_with_file
 from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.schemas import Crs, ImageOut, Number, PathIn, PointOut, RecipeIn
 from rsisrefiner_jax.annotate.views import image_out, recipe_hash
@@ -18,34 +18,15 @@ router = APIRouter(prefix="/images", tags=["images"])
 ImageId = Annotated[int, Path(ge=1, lt=2**53)]
 Small = Annotated[int, Path(ge=0, lt=2**31)]
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": PathIn.model_json_schema()},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                    "required": ["file"],
-                }
-            },
-        },
-    }
-}
+_PATH = {"application/json": {"schema": PathIn.model_json_schema()}}
 
 
-@router.post("", openapi_extra=_BODY)
+@router.post("", openapi_extra=body_with_file(_PATH))
 async def add(request: Request, here: Here) -> ImageOut:
     """Opens a raster: {"path"} under one of the roots, or a multipart upload called "file"."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        async with request.form(max_files=1, max_fields=4) as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise UserError("file: send the raster as a multipart field of this name")
-            image = await run_in_threadpool(
-                here.project.add_upload, file.filename or "upload", file.file
-            )
+        async with here.receiver.receive(request, keep=True) as sent:
+            image = await run_in_threadpool(here.project.add_upload, sent.name, sent.content)
     else:
         try:
             path = PathIn.model_validate(await request.json()).path
