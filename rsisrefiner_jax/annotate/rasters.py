@@ -134,7 +134,7 @@ def _damage(path: Path, fingerprint: str, cache: Path) -> Damage:
 def bands_shown(info: Raster, recipe: Recipe) -> list[int]:
     """The numbers of the bands that a recipe comes to: those it names, or the file's choice.
 
-    None where the file cannot be opened.
+    None of them where the file cannot be opened.
     """
     if recipe.bands:
         return list(recipe.bands)
