@@ -14,10 +14,10 @@ def write_raster(path: Path, bands: np.ndarray, **profile: Any) -> str:
     """Writes bands [count, h, w] as a tiled GeoTIFF; rasterio's profile says the rest."""
     count, height, width = bands.shape
     shape = {"count": count, "height": height, "width": width, "dtype": bands.dtype}
-    tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16}
+    profile = {"tiled": True, "blockxsize": 16, "blockysize": 16} | profile
     interpretation = profile.pop("colorinterp", None)
     colormap = profile.pop("colormap", None)
-    with rasterio.open(path, "w", driver="GTiff", **shape, **tiles, **profile) as file:
+    with rasterio.open(path, "w", driver="GTiff", **shape, **profile) as file:
         file.write(bands)
         if interpretation:
             file.colorinterp = interpretation

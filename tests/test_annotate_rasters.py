@@ -149,7 +149,7 @@ def test_previews_are_the_file_thinned_out(tmp_path, monkeypatch, kind):
         with rasterio.open(path, "r+") as file:
             file.write_mask(rng.integers(0, 2, (517, 701), np.uint8) * 255)
     source = rasters.open_source(path, tmp_path)
-    assert source.preview.step == 8
+    assert source.preview.levels[0].step == 8
     recipe = Recipe(stretch_8bit=kind == "alpha")
     stat = path.stat()
     own = files.limits_of_file(str(path), recipe, stat.st_mtime_ns, stat.st_size)
@@ -174,7 +174,7 @@ def test_png_files_are_read_in_windows(tmp_path):
     rgb = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), rgb[..., ::-1])
     source = rasters.open_source(tmp_path / "a.png", tmp_path)
-    assert source.path.endswith(".tif")
+    assert source.path.suffix == ".tif"
     np.testing.assert_array_equal(
         source.read(Window(10, 20, 30, 40), Recipe())[0], rgb[10:40, 20:60]
     )

@@ -2,7 +2,7 @@
 import "ol/ol.css";
 import "./style.css";
 import "./ui/theme";
-import { adopt, begin, refresh } from "./actions/images";
+import { adopt, begin, refresh, reloadImage } from "./actions/images";
 import { finished, reload } from "./actions/objects";
 import { objectLayer, watchObjects } from "./map/objectsLayer";
 import { probabilityLayer, watchProbability } from "./map/probabilityLayer";
@@ -10,7 +10,7 @@ import { clickLayer, outlineLayer, watchSession } from "./map/sessionLayer";
 import { showTiles, tileLayer } from "./map/tiles";
 import { map, showPlane } from "./map/view";
 import { watchConnection } from "./net/connection";
-import { onFinished } from "./net/operations";
+import { onFinished, onRefused } from "./net/operations";
 import { banner } from "./panels/banner";
 import { classPanel } from "./panels/classes";
 import { contextBar } from "./panels/contextBar";
@@ -65,9 +65,10 @@ let shown: Picture | null = null;
 state.on(["image"], () => {
   const { image } = state.now;
   if (!image) return;
-  const other = image.id !== shown?.id;
-  if (other) showPlane(image);
-  if (other || image.recipe_hash !== shown?.recipe_hash) showTiles(image);
+  const resized =
+    image.id !== shown?.id || image.width !== shown.width || image.height !== shown.height;
+  if (resized) showPlane(image);
+  if (resized || image.recipe_hash !== shown?.recipe_hash) showTiles(image);
   shown = image;
 });
 
@@ -83,12 +84,17 @@ for (const watch of [
 ]) {
   watch();
 }
-watchConnection(adopt);
+watchConnection((project) => {
+  adopt(project);
+  return reloadImage();
+});
 
 onFinished((_session, object) => {
   if (object) finished(object);
   else void reload().catch(complain);
 });
+
+onRefused(() => void reloadImage().catch(complain));
 
 let wasReachable = true;
 state.on(["reachable"], () => {

@@ -44,6 +44,8 @@ export interface Picture {
   tile_size: number;
   levels: number;
   pixel_area_m2: number | null;
+  changed: string | null; // how the file differs from the one that was annotated
+  broken: string | null; // what of the file cannot be read
 }
 
 export interface PointInfo {

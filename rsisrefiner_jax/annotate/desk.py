@@ -36,6 +36,7 @@ class Desk:
     def question(self, drawing: Drawing) -> tuple[Question, tuple[Click, ...]]:
         """What a drawing asks the model. Raises UserError: its raster cannot be read."""
         image = self._project.image(drawing.image_id)
+        self._project.files.require_unchanged(image)
         source = self._project.source(image)
         start, steps = drawing.since_mask()
         return (

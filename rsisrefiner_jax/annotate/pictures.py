@@ -8,9 +8,8 @@ import io
 import cv2
 import numpy as np
 
-from rsisrefiner_jax.annotate import rasters
 from rsisrefiner_jax.annotate.masks import Mask
-from rsisrefiner_jax.annotate.rasters import Source
+from rsisrefiner_jax.annotate.source import Source
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
@@ -25,7 +24,7 @@ class RasterPicture:
         self._source = source
         self._recipe = recipe
         self.height, self.width = source.height, source.width
-        self.key = f"{rasters.fingerprint_of(source.path)}|{recipe}"
+        self.key = f"{source.fingerprint}|{recipe}"
 
     def read(self, window: Window) -> np.ndarray:
         return self._source.read(window, self._recipe)[0]

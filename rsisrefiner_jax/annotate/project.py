@@ -1,6 +1,5 @@
 """A project in a folder: what clients may do to it. Everything goes through its journal."""
 
-import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -9,13 +8,16 @@ from typing import Any, BinaryIO
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import geometry, rasters, safety
+from rsisrefiner_jax.annotate.disk import room_for, written_aside
 from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
 from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.image_files import ImageFiles
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.rasters import Source
 from rsisrefiner_jax.annotate.records import Class, Image, Object, measure
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
-from rsisrefiner_jax.annotate.state import recipe_from, recipe_to
+from rsisrefiner_jax.annotate.source import Source
+from rsisrefiner_jax.annotate.stamps import stamp_of
+from rsisrefiner_jax.annotate.state import raster_to, recipe_from, recipe_to
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 
@@ -28,7 +30,7 @@ class Project:
     """Checks what is asked for, writes it down, then lets it take effect.
 
     Any thread may call it. Records that it hands out do not change. `drawings` are the objects
-    that are not finished.
+    that are not finished, `files` those behind images.
     """
 
     def __init__(self, folder: Path, roots: Roots) -> None:
@@ -49,6 +51,7 @@ class Project:
         self._record = self._ledger.record
         self.journal = self._ledger.journal
         self.drawings = Drawings(self._ledger)
+        self.files = ImageFiles(self._ledger, roots, self.uploads)
 
     @property
     def id(self) -> str:
@@ -72,24 +75,22 @@ class Project:
         Raises:
             UserError: it cannot be opened.
         """
-        info = rasters.open_checked(file)
+        stamp, info = stamp_of(file), rasters.open_checked(file)
         path = os.path.relpath(file, self.folder)
         with self._lock:
             for image in self._state.images.values():
                 if os.path.realpath(image.path) == os.path.realpath(file):
                     return image
             id = self._state.new_id("image")
-            fields = dataclasses.asdict(info)
-            if info.nodata is not None:
-                fields["nodata"] = repr(float(info.nodata))  # JSON knows no NaN
             self._record(
                 "image_added",
                 {
                     "id": id,
                     "name": file.name,
                     "path": path,
-                    "info": fields,
+                    "info": raster_to(info),
                     "recipe": recipe_to(AT_FIRST),
+                    "stamp": stamp,
                 },
             )
             return self._state.images[id]
@@ -98,37 +99,31 @@ class Project:
         """Keeps a client's file in the project and adds it.
 
         Raises:
-            UserError: it is too large or cannot be opened; nothing stays.
+            UserError: it is too large or cannot be opened, or the disk is full; nothing stays.
         """
         folder = self.uploads / os.urandom(8).hex()
-        folder.mkdir()
         file = folder / safety.safe_name(name)
         try:
-            with open(file, "xb") as out:
-                copy_limited(content, out, safety.UPLOAD_LIMIT, name)
+            with room_for(safety.printable(name)):
+                folder.mkdir()
+                with written_aside(file) as part, open(part, "xb") as out:
+                    copy_limited(content, out, safety.UPLOAD_LIMIT, name)
             return self.add_image(file)
-        except UserError:
-            shutil.rmtree(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
             raise
 
     def source(self, image: Image) -> Source:
-        """An image ready to be read; the first time that may take seconds.
+        """An image's file as it is now, ready to be read; the first time that may take seconds.
 
         Raises:
-            UserError: the file is gone, has changed its size, or lies outside the roots.
+            Conflict: it has another size than the image.
+            UserError: it is gone, cannot be read, or lies outside the roots.
         """
-        inside = self.roots.holds(image.path) or image.path.resolve().is_relative_to(
-            self.uploads.resolve()
-        )
-        require(
-            inside, f"{image.name}: it lies outside the folders given at start; add --root FOLDER"
-        )
-        source = rasters.open_source(image.path, self.cache)
-        require(
-            (source.height, source.width) == (image.info.height, image.info.width),
-            f"{image.name}: the file has another size than when it was added to the project",
-        )
-        return source
+        info = self.files.info(image)
+        if (info.height, info.width) != (image.info.height, image.info.width):
+            self.files.require_unchanged(image)
+        return rasters.open_source(image.path, self.cache)
 
     def set_recipe(self, id: int, fields: dict[str, Any]) -> Image:
         """How an image is shown from now on. Raises UserError: bands that it has not got."""

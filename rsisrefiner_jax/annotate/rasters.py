@@ -1,22 +1,23 @@
-"""Opening rasters that a client names, and reading windows of them at any scale."""
+"""Opening rasters that a client names."""
 
-import dataclasses
+import contextlib
 import functools
-import hashlib
-import os
 import threading
 from pathlib import Path
 
 import numpy as np
 
 from rsisrefiner_jax.annotate import safety
-from rsisrefiner_jax.annotate.preview import Preview, preview_of, steps
+from rsisrefiner_jax.annotate.damage import Damage
+from rsisrefiner_jax.annotate.source import Source, preview_if_room, say_slow
+from rsisrefiner_jax.annotate.stamps import fingerprint_of
+from rsisrefiner_jax.annotate.unpacked import SEQUENTIAL, unpacked
 from rsisrefiner_jax.data import raster as files
-from rsisrefiner_jax.data.raster import Raster, Window
-from rsisrefiner_jax.data.stretch import Limits, Recipe, apply
+from rsisrefiner_jax.data.raster import Raster
+from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 
-_unpacking = threading.Lock()
+_opening = threading.Lock()
 
 
 @functools.lru_cache(maxsize=256)
@@ -85,112 +86,64 @@ def open_checked(path: Path) -> Raster:
     return _checked(str(path), stat.st_mtime_ns, stat.st_size)
 
 
-def fingerprint_of(path: str) -> str:
-    """Changes when the file does."""
-    stat = os.stat(path)
-    text = f"{path}|{stat.st_mtime_ns}|{stat.st_size}"
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def readable(path: Path, cache: Path) -> str:
-    """The file to read windows from: itself, or a tiled copy of one that has no random access."""
-    if Path(path).suffix.lower() not in files.OPENCV:
-        return str(path)
-    copy = cache / f"{fingerprint_of(str(path))}.tif"
-    if not copy.exists():
-        import rasterio.shutil
-
-        with _unpacking:
-            if not copy.exists():
-                part = copy.with_suffix(f".{os.getpid()}.part")
-                with files.reading(str(path)):
-                    rasterio.shutil.copy(
-                        str(path),
-                        str(part),
-                        driver="GTiff",
-                        tiled="YES",
-                        compress="LZW",
-                        bigtiff="IF_SAFER",
-                    )
-                os.replace(part, copy)
-    return str(copy)
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A raster ready to be read in windows. path: a file with random access."""
-
-    path: str
-    height: int
-    width: int
-    preview: Preview | None
-
-    def read(self, window: Window, recipe: Recipe, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """RGB uint8 [h, w, 3] and valid bool [h, w] of a window.
-
-        Args:
-            step: every so many-th row and column only, a power of two; the window begins at a
-                multiple of it.
-        """
-        path = self.path
-        if self.preview and step >= self.preview.step:
-            path, ratio = self.preview.path, self.preview.step
-            window = Window(
-                window.y // ratio,
-                window.x // ratio,
-                -(-window.height // ratio),
-                -(-window.width // ratio),
-            )
-            step //= ratio
-        with files.opened(path) as file:
-            if path == self.path and self.preview:  # quicker than GDAL's decimated reading
-                pixels, valid = files.read_bands(file, recipe, window, None)
-                if step > 1:
-                    picked = np.ix_(steps(window.height, step), steps(window.width, step))
-                    pixels, valid = pixels[picked], valid[picked]
-            else:
-                shape = -(-window.height // step), -(-window.width // step)
-                pixels, valid = files.read_bands(file, recipe, window, None if step == 1 else shape)
-        return apply(pixels, self.limits(recipe)), valid
-
-    def limits(self, recipe: Recipe) -> Limits | None:
-        """What becomes black and white."""
-        path = self.preview.sample if self.preview else self.path
-        stat = os.stat(path)
-        return files.limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
-
-
 def open_source(path: Path, cache: Path) -> Source:
     """A raster, checked, with whatever must be made in `cache` before it is read.
+
+    Where there is no room for that, the raster is read without, which is slower.
 
     Raises:
         UserError: as `open_checked`.
     """
     info = open_checked(path)
-    return _source(str(path), fingerprint_of(str(path)), info.height, info.width, cache)
+    fingerprint = fingerprint_of(path)
+    damage = damage_of(path, fingerprint, cache)
+    return _source(path, fingerprint, info.height, info.width, cache, damage, damage.coarse)
 
 
 @functools.lru_cache(maxsize=256)
-def _source(path: str, name: str, height: int, width: int, cache: Path) -> Source:
-    random_access = readable(Path(path), cache)
-    return Source(random_access, height, width, preview_of(random_access, cache, name))
+def _source(
+    path: Path, fingerprint: str, height: int, width: int, cache: Path, damage: Damage, _: bool
+) -> Source:
+    stored = path
+    if path.suffix.lower() in SEQUENTIAL:
+        if copy := unpacked(path, cache, fingerprint, damage):
+            stored = copy
+        else:
+            say_slow(path)
+    preview = preview_if_room(stored, cache, fingerprint, damage)
+    return Source(stored, fingerprint, height, width, cache, damage, preview)
+
+
+def damage_of(path: Path, fingerprint: str, cache: Path) -> Damage:
+    """What is known to be broken in a raster: the same for everyone who asks.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    with _opening:
+        return _damage(path, fingerprint, cache)
+
+
+@functools.lru_cache(maxsize=4096)
+def _damage(path: Path, fingerprint: str, cache: Path) -> Damage:
+    with files.opened(str(path)) as file:
+        shape, block = file.shape, file.block_shapes[0]
+    return Damage(path, fingerprint, shape, block, cache / f"{fingerprint}.broken.json")
 
 
 def bands_shown(info: Raster, recipe: Recipe) -> list[int]:
-    """The numbers of the bands that a recipe comes to: those it names, or the file's choice."""
+    """The numbers of the bands that a recipe comes to: those it names, or the file's choice.
+
+    None of them where the file cannot be opened.
+    """
     if recipe.bands:
         return list(recipe.bands)
-    return list(_own_bands(info.path)) if os.path.exists(info.path) else []
+    with contextlib.suppress(UserError):
+        return list(_own_bands(info.path, fingerprint_of(info.path)))
+    return []
 
 
 @functools.lru_cache(maxsize=256)
-def _own_bands(path: str) -> tuple[int, ...]:
+def _own_bands(path: str, _fingerprint: str) -> tuple[int, ...]:
     with files.opened(path) as file:
         return tuple(files.colour_bands(file))
-
-
-def values(path: str, x: int, y: int) -> list[float | int | None]:
-    """The values of every band at a pixel; None where they are not finite."""
-    with files.opened(path) as file, files.reading(path):
-        found = file.read(window=((y, y + 1), (x, x + 1)))[:, 0, 0].tolist()
-    return [value if np.isfinite(value) else None for value in found]

@@ -10,19 +10,26 @@ from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import geometry, ground
 from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.annotate.stamps import Stamp
 from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.data.stretch import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """A raster of the project. recipe: how it is shown and what the model sees."""
+    """A raster of the project. recipe: how it is shown and what the model sees.
+
+    info, stamp, digest: of the file that was annotated, which need not be the one there now;
+    stamp and digest (SHA-256 of its content) are None where they are not known.
+    """
 
     id: int
     name: str
     path: Path
     info: Raster
     recipe: Recipe
+    stamp: Stamp | None = None
+    digest: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

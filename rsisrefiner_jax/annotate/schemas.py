@@ -139,6 +139,9 @@ class Listing(BaseModel):
 
 
 class ImageOut(BaseModel):
+    """changed: how the file differs from the one that was annotated; until that is accepted, no
+    click is taken. broken: what of the file cannot be read."""
+
     id: int
     name: str
     width: int
@@ -154,6 +157,8 @@ class ImageOut(BaseModel):
     tile_size: int
     levels: int
     pixel_area_m2: float | None
+    changed: str | None
+    broken: str | None
 
 
 class PointOut(BaseModel):

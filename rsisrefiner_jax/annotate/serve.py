@@ -76,10 +76,12 @@ def load(checkpoint: Path) -> Segmenter:
 
 
 def _prepare(project: Project) -> None:
-    """Makes previews before anybody asks for them."""
+    """Makes previews before anybody asks for them, then takes note of what the files hold."""
     for image in project.images():
         with contextlib.suppress(UserError):  # said when the image is looked at
             project.source(image)
+    for image in project.images():
+        project.files.remember(image.id)
 
 
 def rasters_in(path: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rsisrefiner_jax.annotate.journal import Event
 from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object, Step
+from rsisrefiner_jax.annotate.stamps import Stamp
 from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.data.stretch import Recipe
 
@@ -42,15 +43,29 @@ class State:
         p = event.payload
         # Relative to the project, so that both may be moved together.
         path = Path(self._folder, p["path"])
-        info = dict(p["info"], path=str(path), bands=tuple(p["info"]["bands"]))
-        if info["nodata"] is not None:
-            info["nodata"] = float(info["nodata"])
-        if info["transform"] is not None:
-            info["transform"] = tuple(info["transform"])
-        self.images[p["id"]] = Image(
-            p["id"], p["name"], path, Raster(**info), recipe_from(p["recipe"])
-        )
+        info, recipe = raster_from(p["info"], path), recipe_from(p["recipe"])
+        stamp = Stamp(*p["stamp"]) if p.get("stamp") else None
+        self.images[p["id"]] = Image(p["id"], p["name"], path, info, recipe, stamp)
         self._used("image", p["id"])
+
+    def _image_file(self, event: Event) -> None:
+        p = event.payload
+        image = dataclasses.replace(
+            self.images[p["id"]], stamp=Stamp(*p["stamp"]), digest=p["digest"]
+        )
+        self.images[image.id] = image
+        if "info" in p:
+            self._replace_file(image, raster_from(p["info"], image.path))
+
+    def _replace_file(self, image: Image, info: Raster) -> None:
+        """Another file takes an image's place; recipes keep only bands that it has."""
+        count = len(info.bands)
+        image = dataclasses.replace(image, info=info, recipe=_within(image.recipe, count))
+        self.images[image.id] = image
+        for object in [o for o in self.objects.values() if o.image.id == image.id]:
+            self.objects[object.id] = dataclasses.replace(object, image=image)  # areas anew
+        for drawing in [d for d in self.drawings.values() if d.image_id == image.id]:
+            self._draw(drawing, recipe=_within(drawing.recipe, count))
 
     def _recipe(self, event: Event) -> None:
         id = event.payload["id"]
@@ -151,6 +166,30 @@ class State:
 
     def _mark(self, id: int, deleted: bool) -> None:
         self.objects[id] = dataclasses.replace(self.objects[id], deleted=deleted)
+
+
+def _within(recipe: Recipe, count: int) -> Recipe:
+    """The recipe, its bands left to the file when that has fewer of them."""
+    fits = max(recipe.bands, default=1) <= count
+    return recipe if fits else dataclasses.replace(recipe, bands=())
+
+
+def raster_from(fields: dict[str, Any], path: Path) -> Raster:
+    """The inverse of `raster_to`."""
+    info = dict(fields, path=str(path), bands=tuple(fields["bands"]))
+    if info["nodata"] is not None:
+        info["nodata"] = float(info["nodata"])
+    if info["transform"] is not None:
+        info["transform"] = tuple(info["transform"])
+    return Raster(**info)
+
+
+def raster_to(info: Raster) -> dict[str, Any]:
+    """As JSON."""
+    fields = dataclasses.asdict(info)
+    if info.nodata is not None:
+        fields["nodata"] = repr(float(info.nodata))  # JSON knows no NaN
+    return fields
 
 
 def recipe_from(fields: dict[str, Any]) -> Recipe:

@@ -7,12 +7,15 @@ from collections import OrderedDict
 import cv2
 import numpy as np
 
-from rsisrefiner_jax.annotate.rasters import Source
+from rsisrefiner_jax.annotate.source import Source
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import require
 
 SIDE = 256
+# BGRA stripes that go on from tile to tile: nothing in nature looks like them.
+_stripes = (np.add.outer(np.arange(SIDE), np.arange(SIDE)) // 4 % 4 == 0)[..., None]
+HATCH = np.where(_stripes, (255, 0, 255, 255), (0, 0, 0, 255)).astype(np.uint8)
 
 
 def levels(height: int, width: int) -> int:
@@ -22,6 +25,8 @@ def levels(height: int, width: int) -> int:
 
 def encode(source: Source, recipe: Recipe, level: int, column: int, row: int) -> bytes:
     """One tile as PNG; what lies outside the raster or has no data is transparent.
+
+    What is broken in the file is hatched.
 
     Raises:
         UserError: no such tile, or the file cannot be read.
@@ -35,10 +40,14 @@ def encode(source: Source, recipe: Recipe, level: int, column: int, row: int) ->
     require(0 <= y < height and 0 <= x < width, f"no tile {column}/{row} on level {level}")
     rows, columns = min(span, height - y), min(span, width - x)
     shape = math.ceil(rows / step), math.ceil(columns / step)
-    rgb, valid = source.read(Window(y, x, rows, columns), recipe, step)
+    window = Window(y, x, rows, columns)
+    rgb, valid = source.read(window, recipe, step)
     tile = np.zeros((SIDE, SIDE, 4), np.uint8)
-    tile[: shape[0], : shape[1], :3] = rgb[..., ::-1]
-    tile[: shape[0], : shape[1], 3] = np.where(valid, 255, 0)
+    part = tile[: shape[0], : shape[1]]
+    part[..., :3] = rgb[..., ::-1]
+    part[..., 3] = np.where(valid, 255, 0)
+    broken = source.broken(window, step)
+    part[broken] = HATCH[: shape[0], : shape[1]][broken]
     return cv2.imencode(".png", tile, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 

@@ -7,19 +7,38 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import geometry, ground, rasters, tiles
+from rsisrefiner_jax.annotate.damage import Damage
 from rsisrefiner_jax.annotate.desk import Result
+from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Drawing, Image, Object
 from rsisrefiner_jax.annotate.schemas import ClickOut, ImageOut, ObjectOut, RecipeIn, SessionOut
+from rsisrefiner_jax.annotate.stamps import fingerprint_of
 from rsisrefiner_jax.annotate.state import recipe_to
 from rsisrefiner_jax.data.raster import Raster
+from rsisrefiner_jax.errors import UserError
 
 
-def recipe_hash(image: Image) -> str:
-    """Changes when the image's tiles do."""
-    return hashlib.sha256(repr((image.recipe, str(image.path))).encode()).hexdigest()[:12]
+def recipe_hash(project: Project, image: Image) -> str:
+    """Changes when the image's tiles do; another one in every project."""
+    damage = _damage(project, image)
+    known = damage.count if damage else 0
+    fingerprint = fingerprint_of(image.path)
+    text = repr((project.id, image.id, image.recipe, fingerprint, known))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def image_out(image: Image) -> ImageOut:
+def _damage(project: Project, image: Image) -> Damage | None:
+    """What is broken in an image's file, where it can be opened at all."""
+    try:
+        project.files.info(image)
+        return rasters.damage_of(image.path, fingerprint_of(image.path), project.cache)
+    except UserError:
+        return None
+
+
+def image_out(project: Project, image: Image) -> ImageOut:
+    changed = project.files.changed(image)
+    damage = _damage(project, image)
     info = image.info
     nodata = info.nodata
     if nodata is not None and not math.isfinite(nodata):
@@ -35,11 +54,13 @@ def image_out(image: Image) -> ImageOut:
         transform=info.transform,
         nodata="nan" if info.nodata is not None and math.isnan(info.nodata) else nodata,
         recipe=RecipeIn(**recipe_to(image.recipe)),
-        bands_shown=rasters.bands_shown(info, image.recipe),
-        recipe_hash=recipe_hash(image),
+        bands_shown=rasters.bands_shown(info, image.recipe) if damage else [],
+        recipe_hash=recipe_hash(project, image),
         tile_size=tiles.SIDE,
         levels=tiles.levels(info.height, info.width),
         pixel_area_m2=ground.pixel_area_m2(info),
+        changed=changed,
+        broken=damage.sentence() if damage else None,
     )
 
 

@@ -286,11 +286,12 @@ def opened(path: str) -> Any:
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
     """GDAL's errors as UserError."""
+    from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
     try:
         yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:  # masks raise the latter
         reason = str(error.__cause__ or error).splitlines()[0]
         raise UserError(f"{path}: cannot be read as a raster ({reason})") from error
 

@@ -5,7 +5,7 @@ import { allDone, resumeQueue, sessionOfThisTab, setSession } from "../net/opera
 import { sessionsOfOtherTabs } from "../net/tabs";
 import { state } from "../state";
 import { complain, toast } from "../ui/toast";
-import type { Id, Project, Recipe } from "../types";
+import type { Id, Picture, Project, Recipe } from "../types";
 import { forget } from "./history";
 import { reload } from "./objects";
 
@@ -74,7 +74,7 @@ async function bringBackSessions(): Promise<void> {
 /** After the server was away or another tab worked: what is new? */
 export async function refresh(): Promise<void> {
   try {
-    await Promise.all([loadProject(), reload()]);
+    await Promise.all([loadProject(), reloadImage(), reload()]);
     const { image, session, waiting } = state.now;
     if (!image || waiting) return;
     const open = await untilReachable(() => api.sessions(image.id));
@@ -86,6 +86,37 @@ export async function refresh(): Promise<void> {
     complain(error);
   }
 }
+
+/** Takes over what the server says of the open image. */
+function takeOver(image: Picture): void {
+  const { image: before } = state.now;
+  if (before?.id !== image.id) return; // another one was opened meanwhile
+  if (JSON.stringify(image) !== JSON.stringify(before)) state.set({ image });
+}
+
+/** Notices that the file behind the open image was changed, or is broken. */
+export async function reloadImage(): Promise<void> {
+  const { image } = state.now;
+  if (image) takeOver(await untilReachable(() => api.image(image.id)));
+}
+
+/** The file as it is now becomes the image; objects stay, their areas may change. */
+export async function acceptFile(): Promise<void> {
+  const { image } = state.now;
+  if (!image) return;
+  takeOver(await untilReachable(() => api.acceptFile(image.id)));
+  await refresh();
+}
+
+const told = new Set<string>();
+
+/** What is broken in an image is said once. */
+state.on(["image"], () => {
+  const { image } = state.now;
+  if (!image?.broken || told.has(String(image.id))) return;
+  told.add(String(image.id));
+  toast(image.broken, { bad: true });
+});
 
 export async function addImage(opened: Promise<{ id: Id }>): Promise<void> {
   const { id } = await opened;

@@ -25,6 +25,7 @@ export const api = {
   openImage: (path: string) => json<{ id: Id; name: string }>("POST", "images", { path }),
   uploadImage: (file: File) => json<{ id: Id; name: string }>("POST", "images", form(file)),
   image: (id: Id) => json<Picture>("GET", `images/${id}`),
+  acceptFile: (id: Id) => json<Picture>("POST", `images/${id}/accept`),
   putRecipe: (id: Id, recipe: Recipe) => json<Picture>("PUT", `images/${id}/recipe`, recipe),
   point: async (id: Id, x: number, y: number): Promise<PointInfo> =>
     (await send("GET", url(`images/${id}/point`, { x: String(x), y: String(y) }))).json(),

@@ -50,12 +50,14 @@ export async function untilReachable<T>(task: (again: boolean) => Promise<T>): P
 }
 
 /** Notices a lost server even while nothing is asked of it; hands on what it says of itself. */
-export function watchConnection(hear: (project: Project) => void): void {
+export function watchConnection(hear: (project: Project) => Promise<void>): void {
   let asking = false;
   const beat = async () => {
     if (asking || document.hidden) return;
     asking = true;
-    await untilReachable(() => api.project()).then(hear, () => undefined);
+    await untilReachable(() => api.project())
+      .then(hear)
+      .catch(() => undefined);
     asking = false;
   };
   const next = () => {

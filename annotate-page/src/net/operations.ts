@@ -30,6 +30,13 @@ export function onFinished(whenFinished: typeof finished): void {
   finished = whenFinished;
 }
 
+let refused: () => void;
+
+/** `whenRefused` is called after the user was told that a step was not taken. */
+export function onRefused(whenRefused: typeof refused): void {
+  refused = whenRefused;
+}
+
 export function enqueue(...operations: Operation[]): void {
   queue.push(...operations);
   publish();
@@ -86,6 +93,7 @@ async function drain(): Promise<void> {
       await untilReachable(() => perform(operation));
     } catch (error) {
       complain(error);
+      refused();
       if (operation.kind === "start" || (error instanceof Refused && error.status === 404)) {
         abandon();
       }

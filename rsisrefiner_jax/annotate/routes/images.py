@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
-from rsisrefiner_jax.annotate import ground, rasters, tiles
+from rsisrefiner_jax.annotate import ground, tiles
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.receiving import body_with_file
 from rsisrefiner_jax.annotate.records import Image
@@ -22,7 +22,7 @@ _PATH = {"application/json": {"schema": PathIn.model_json_schema()}}
 
 
 @router.post("", openapi_extra=body_with_file(_PATH))
-async def add(request: Request, here: Here) -> ImageOut:
+async def add(request: Request, here: Here, afterwards: BackgroundTasks) -> ImageOut:
     """Opens a raster: {"path"} under one of the roots, or a multipart upload called "file"."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with here.receiver.receive(request, keep=True) as sent:
@@ -33,7 +33,8 @@ async def add(request: Request, here: Here) -> ImageOut:
         except (ValidationError, ValueError, RecursionError) as error:
             raise UserError('send {"path": "..."} as JSON, or a multipart field "file"') from error
         image = await run_in_threadpool(_open, here, path)
-    return await run_in_threadpool(image_out, image)
+    afterwards.add_task(here.project.files.remember, image.id)
+    return await run_in_threadpool(image_out, here.project, image)
 
 
 def _open(here: Context, path: str) -> Image:
@@ -43,13 +44,24 @@ def _open(here: Context, path: str) -> Image:
 @router.get("/{id}")
 def one(id: ImageId, here: Here) -> ImageOut:
     """What is known of an image."""
-    return image_out(here.project.image(id))
+    return image_out(here.project, here.project.image(id))
+
+
+@router.post("/{id}/accept")
+def accept(id: ImageId, here: Here, afterwards: BackgroundTasks) -> ImageOut:
+    """Takes the file as it is now, after it was changed; objects and clicks stay in their pixels.
+
+    What earlier clicks came to stays; the next one is computed with them on the new pixels.
+    """
+    image = here.project.files.accept(id)
+    afterwards.add_task(here.project.files.remember, id)
+    return image_out(here.project, image)
 
 
 @router.put("/{id}/recipe")
 def recipe(id: ImageId, given: RecipeIn, here: Here) -> ImageOut:
     """How it is shown, and what the model sees from now on."""
-    return image_out(here.project.set_recipe(id, given.model_dump()))
+    return image_out(here.project, here.project.set_recipe(id, given.model_dump()))
 
 
 @router.get(
@@ -67,11 +79,11 @@ def tile(
 ) -> Response:
     """A tile as PNG. With ?v=recipe_hash it may be kept for good."""
     image = here.project.image(id)
-    current = recipe_hash(image)
-    key = (id, current, level, column, row)
+    source = here.project.source(image)
+    current = recipe_hash(here.project, image)
+    key = (current, level, column, row)
     png = here.tiles.get(key)
     if png is None:
-        source = here.project.source(image)
         with here.readers:
             png = tiles.encode(source, image.recipe, level, column, row)
         here.tiles.put(key, png)
@@ -90,7 +102,7 @@ def point(id: ImageId, x: Number, y: Number, here: Here, crs: Crs | None = None)
     values = None
     if 0 <= x < info.width and 0 <= y < info.height:
         with here.readers:
-            values = rasters.values(here.project.source(image).path, int(x), int(y))
+            values = here.project.source(image).values(int(x), int(y))
     return PointOut(
         x=x,
         y=y,

@@ -42,6 +42,7 @@ async def start(given: SessionIn, here: Here) -> SessionOut:
 def _open(here: Context, given: SessionIn) -> Drawing:
     image = here.project.image(given.image_id)
     ground.require_system(image.info, given.crs)
+    here.project.files.require_unchanged(image)
     if given.box is None:
         return here.project.drawings.start(given.image_id, given.object_id, key=given.key)
     x0, y0, x1, y1 = given.box
@@ -149,6 +150,9 @@ async def finish(id: SessionId, here: Here, given: FinishIn = FinishIn()) -> Obj
     if drawing.made:
         return await run_in_threadpool(_made, here, drawing, given)
     here.project.drawings.get(id)
+    await run_in_threadpool(
+        here.project.files.require_unchanged, here.project.image(drawing.image_id)
+    )
     result = await here.desk.result(drawing)
     return await run_in_threadpool(_finish, here, drawing, result, given)
 
@@ -190,6 +194,8 @@ async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = 
         before = here.project.drawings.get(id)
         image = here.project.image(before.image_id)
         ground.require_system(image.info, given.crs)
+        if kind in ("click", "mask"):
+            here.project.files.require_unchanged(image)
         if kind == "click":
             here.worker.check()
         given_fields = fields(image, before) if fields else {}
