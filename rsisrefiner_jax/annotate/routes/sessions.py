@@ -10,6 +10,7 @@ from rsisrefiner_jax.annotate import ground, pictures
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.desk import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.faults import Missing
+from rsisrefiner_jax.annotate.masks import encoded_box
 from rsisrefiner_jax.annotate.records import Drawing, Image
 from rsisrefiner_jax.annotate.schemas import (
     Changed,
@@ -24,8 +25,8 @@ from rsisrefiner_jax.annotate.schemas import (
     StepIn,
     SteppedOut,
 )
-from rsisrefiner_jax.annotate.segmenter import Click, require_reach
 from rsisrefiner_jax.annotate.views import object_out, session_out
+from rsisrefiner_jax.annotate.windows import Click, require_reach
 from rsisrefiner_jax.errors import require
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
@@ -93,8 +94,9 @@ def _clicked(image: Image, drawing: Drawing, given: ClickIn) -> dict[str, Any]:
         0 <= x < width and 0 <= y < height,
         f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
     )
-    earlier = clicks_of(drawing.since_mask()[1])
-    require_reach([*earlier, Click(x, y, given.positive)])
+    start, steps = drawing.since_mask()
+    clicks = [*clicks_of(steps), Click(x, y, given.positive)]
+    require_reach(clicks, (width, height), encoded_box(start) if start else None)
     return {"x": x, "y": y, "positive": given.positive}
 
 
