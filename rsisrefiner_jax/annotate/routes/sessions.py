@@ -16,7 +16,7 @@ from rsisrefiner_jax.annotate.schemas import (
     Changed,
     ClickIn,
     Crs,
-    Done,
+    Discarded,
     FinishIn,
     MaskIn,
     ObjectOut,
@@ -37,7 +37,7 @@ SessionId = Annotated[int, Path(ge=1, lt=2**53)]
 async def start(given: SessionIn, here: Here) -> SessionOut:
     """Starts an object, or the refinement of one. A box gets a first click in its middle."""
     drawing = await run_in_threadpool(_open, here, given)
-    return await _reply(here, drawing, given.crs)
+    return await reply_of(here, drawing, given.crs)
 
 
 def _open(here: Context, given: SessionIn) -> Drawing:
@@ -70,13 +70,13 @@ async def open_ones(
     crs: Crs | None = None,
 ) -> list[SessionOut]:
     """Those that are neither finished nor discarded."""
-    return [await _reply(here, drawing, crs) for drawing in here.project.drawings.all(image_id)]
+    return [await reply_of(here, drawing, crs) for drawing in here.project.drawings.all(image_id)]
 
 
 @router.get("/{id}")
 async def one(id: SessionId, here: Here, crs: Crs | None = None) -> SessionOut:
     """As it is after its last step."""
-    return await _reply(here, here.project.drawings.get(id, must_be_open=False), crs)
+    return await reply_of(here, here.project.drawings.get(id, must_be_open=False), crs)
 
 
 @router.post("/{id}/clicks")
@@ -162,29 +162,36 @@ def _made(here: Context, drawing: Drawing, given: FinishIn) -> ObjectOut:
 
 def _finish(here: Context, drawing: Drawing, result: Result, given: FinishIn) -> ObjectOut:
     class_id, attributes = given.class_id, given.attributes
-    if drawing.object_id is not None:  # what is not given stays
-        old = here.project.object(drawing.object_id)
+    if drawing.refined is not None:  # what is not given stays
+        old = here.project.object(drawing.refined.id, may_be_deleted=True)
         class_id = class_id if "class_id" in given.model_fields_set else old.class_id
         attributes = old.attributes if attributes is None else attributes
-    made = here.project.drawings.finish(drawing, result.mask, class_id, attributes or {})
+    made = here.project.drawings.finish(
+        drawing, result.mask, class_id, attributes or {}, given.overwrite
+    )
     return object_out(made, given.crs)
 
 
 @router.delete("/{id}")
-def discard(id: SessionId, here: Here) -> Done:
-    """Drops it; its clicks stay in the journal."""
-    here.project.drawings.discard(id)
-    return Done()
+def discard(id: SessionId, here: Here) -> Discarded:
+    """Drops it; undo of the image brings it back, with its clicks."""
+    return Discarded(deed=here.project.drawings.discard(id))
 
 
 def _in_pixels(image: Image, x: float, y: float, crs: str | None) -> tuple[float, float]:
     return (x, y) if crs is None else ground.pixels_of(image.info, crs, x, y)
 
 
-async def _reply(here: Context, drawing: Drawing, crs: str | None) -> SessionOut:
+async def reply_of(here: Context, drawing: Drawing, crs: str | None) -> SessionOut:
+    """A session as it is after its last step."""
     result = await here.desk.known_or_before(drawing)
-    image = here.project.image(drawing.image_id)
-    return await run_in_threadpool(session_out, drawing, image, result, crs)
+    return await run_in_threadpool(_view, here, drawing, result, crs)
+
+
+def _view(here: Context, drawing: Drawing, result: Result, crs: str | None) -> SessionOut:
+    drawings, image = here.project.drawings, here.project.image(drawing.image_id)
+    outdated, others = drawings.outdated(drawing), drawings.also_refining(drawing)
+    return session_out(drawing, image, result, crs, outdated, others)
 
 
 async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = None) -> SteppedOut:
@@ -202,8 +209,7 @@ async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = 
     earlier = await here.desk.known_or_before(before)
 
     def reply() -> SteppedOut:
-        image = here.project.image(after.image_id)
-        view = session_out(after, image, result, given.crs)
+        view = _view(here, after, result, given.crs)
         difference = changed(earlier.mask, result.mask)
         return SteppedOut(**view.model_dump(), changed=Changed(**difference))
 
