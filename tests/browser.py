@@ -29,7 +29,7 @@ class Server:
         # Another network than the one that the package carries, for trying one out.
         model = os.environ.get("ANNOTATE_CHECKPOINT")
         self._command = [sys.executable, "-m", "rsisrefiner_jax.annotate", str(raster)]
-        self._command += ["--project", str(project)]
+        self.project = project
         self._command += ["--checkpoint", model] if model else []
         self._port = 0
         self.start()
@@ -39,7 +39,7 @@ class Server:
         return f"http://localhost:{self._port}/"
 
     def start(self) -> None:
-        command = [*self._command, "--port", str(self._port)]
+        command = [*self._command, "--project", str(self.project), "--port", str(self._port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -66,6 +66,15 @@ class Server:
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"{self.url}api/{path}", timeout=60) as reply:
+            return json.load(reply)
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """As another client does."""
+        request = urllib.request.Request(
+            f"{self.url}api/{path}", json.dumps(body).encode(), method=method
+        )
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 
     def wait_for_model(self) -> None:
@@ -110,8 +119,8 @@ class Desk:
             self.hosts.add(request.url.split("/")[2])
 
     def expect_trouble(self) -> None:
-        """Forgets what the console said about requests that found no server."""
-        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+        """Forgets what the console said about requests that found no server, or a refusal."""
+        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "409")
         self.complaints = [c for c in self.complaints if not any(word in c for word in lost)]
 
     def part(self, name: str) -> Any:
@@ -188,6 +197,12 @@ class Desk:
     def middle(self) -> tuple[float, float]:
         box = self.part("map").bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def says(self, text: str) -> Any:
+        """The notice with these words, once it is there."""
+        notice = self.part("toast").filter(has_text=text).last
+        notice.wait_for()
+        return notice
 
     def click(self, x: float, y: float, button: str = "left") -> None:
         left, top = self.on_screen(np.array([[x, y]]))[0]

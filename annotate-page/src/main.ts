@@ -3,14 +3,16 @@ import "ol/ol.css";
 import "./style.css";
 import "./ui/theme";
 import { adopt, begin, refresh } from "./actions/images";
-import { finished, reload } from "./actions/objects";
+import { apply } from "./actions/objects";
+import { discarded } from "./actions/session";
+import { highlightLayer, watchHighlight } from "./map/highlightLayer";
 import { objectLayer, watchObjects } from "./map/objectsLayer";
 import { probabilityLayer, watchProbability } from "./map/probabilityLayer";
 import { clickLayer, outlineLayer, watchSession } from "./map/sessionLayer";
 import { showTiles, tileLayer, watchTiles } from "./map/tiles";
 import { map, showPlane } from "./map/view";
 import { watchConnection } from "./net/connection";
-import { onFinished } from "./net/operations";
+import { onEnd } from "./net/operations";
 import { banner } from "./panels/banner";
 import { classPanel } from "./panels/classes";
 import { contextBar } from "./panels/contextBar";
@@ -24,11 +26,11 @@ import { state } from "./state";
 import type { Picture } from "./types";
 import { watchBox } from "./tools/box";
 import { watchCursor } from "./tools/cursor";
+import { watchPress } from "./tools/press";
 import { watchPointer } from "./tools/pointer";
 import { watchKeys } from "./tools/shortcuts";
 import { vertexLayer, watchVertices } from "./tools/vertices";
 import { h } from "./ui/dom";
-import { complain } from "./ui/toast";
 
 const canvas = h("div", {
   class: "map",
@@ -52,6 +54,7 @@ map.setTarget(canvas);
 for (const layer of [
   tileLayer,
   objectLayer,
+  highlightLayer,
   probabilityLayer,
   outlineLayer,
   vertexLayer,
@@ -73,8 +76,10 @@ state.on(["image"], () => {
 for (const watch of [
   watchTiles,
   watchObjects,
+  watchHighlight,
   watchSession,
   watchProbability,
+  watchPress,
   watchPointer,
   watchBox,
   watchVertices,
@@ -85,10 +90,7 @@ for (const watch of [
 }
 watchConnection(adopt);
 
-onFinished((_session, object) => {
-  if (object) finished(object);
-  else void reload().catch(complain);
-});
+onEnd({ finished: (object) => apply([object]), discarded });
 
 let wasReachable = true;
 state.on(["reachable"], () => {

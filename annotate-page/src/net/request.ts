@@ -1,4 +1,5 @@
 // One HTTP request. Two things can go wrong: the server refuses, or it cannot be reached.
+import { state } from "../state";
 
 /** The server understood and said no; the message is its sentence. */
 export class Refused extends Error {
@@ -27,6 +28,9 @@ export function url(path: string, query: Record<string, string> = {}): string {
 export async function send(method: string, address: string, body?: unknown): Promise<Response> {
   const headers = new Headers();
   if (token) headers.set("Authorization", `Bearer ${token}`);
+  // Ids coincide between projects, and after a restart another one may be served here.
+  const { project } = state.now;
+  if (project && method !== "GET") headers.set("X-Project", project.id);
   let payload: BodyInit | null = null;
   if (body instanceof FormData) payload = body;
   else if (body !== undefined) {
