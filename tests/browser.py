@@ -32,7 +32,7 @@ class Server:
         # Another network than the one that the package carries, for trying one out.
         model = os.environ.get("ANNOTATE_CHECKPOINT")
         self._command = [sys.executable, "-m", "rsisrefiner_jax.annotate", str(raster)]
-        self._command += ["--project", str(project), *options]
+        self._options = list(options)
         self._command += ["--checkpoint", model] if model else []
         self.project = project
         self.port = port
@@ -40,7 +40,8 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        command = [*self._command, "--port", str(self.port)]
+        command = [*self._command, "--project", str(self.project), *self._options]
+        command += ["--port", str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -67,9 +68,15 @@ class Server:
         self._process.wait()
 
     def get(self, path: str) -> Any:
+        return self.send("GET", path)
+
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """As another client does."""
         request = urllib.request.Request(
             f"http://localhost:{self.port}/api/{path}",
-            headers={"Authorization": f"Bearer {self.token}"},
+            None if method == "GET" else json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
@@ -116,8 +123,9 @@ class Desk:
             self.hosts.add(request.url.split("/")[2])
 
     def expect_trouble(self, *further: str) -> None:
-        """Forgets what the console said about requests that found no server."""
-        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", *further)
+        """Forgets what the console said about requests that found no server, or a refusal."""
+        lost = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "409")
+        lost = (*lost, *further)
         self.complaints = [c for c in self.complaints if not any(word in c for word in lost)]
 
     def part(self, name: str) -> Any:
@@ -194,6 +202,12 @@ class Desk:
     def middle(self) -> tuple[float, float]:
         box = self.part("map").bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def says(self, text: str) -> Any:
+        """The notice with these words, once it is there."""
+        notice = self.part("toast").filter(has_text=text).last
+        notice.wait_for()
+        return notice
 
     def click(self, x: float, y: float, button: str = "left") -> None:
         left, top = self.on_screen(np.array([[x, y]]))[0]

@@ -1,6 +1,7 @@
 """The annotator's page in a real browser, against the real server, on a large raster."""
 
 import io
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,14 @@ def open_page(browser, server):
     for desk in desks:
         assert desk.complaints == []
         assert desk.hosts == {server.url.split("/")[2]}
+
+
+@pytest.fixture
+def elsewhere(browser, server):
+    """Opens the page in another browser profile."""
+    context = browser.new_context(viewport=SIZE)
+    yield lambda: Desk(context.new_page(), server.url)
+    context.close()
 
 
 @pytest.fixture(scope="module")
@@ -449,3 +458,256 @@ def test_an_object_behind_a_proxy(raster, browser, tank, tmp_path):
     assert not any(server.token in line for line in proxy.asked)
     tiles = [line for line in proxy.asked if "/tiles/" in line]
     assert len(tiles) == len(set(tiles)) > 5  # the browser kept them over the reload
+
+
+def squares(server: Server, folder: Path, count: int) -> Path:
+    """A file of `count` objects, 40 pixels wide, that its image can import."""
+    rings = []
+    for n in range(count):
+        x, y = 100 + 60 * (n % 100), 100 + 60 * (n // 100)
+        corners = ((x, y), (x + 40, y), (x + 40, y + 40), (x, y + 40), (x, y))
+        rings.append(
+            [[TRANSFORM[2] + 0.3 * left, TRANSFORM[5] - 0.3 * top] for left, top in corners]
+        )
+    shapes = [{"type": "Polygon", "coordinates": [ring]} for ring in rings]
+    content = {
+        "type": "FeatureCollection",
+        "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}},
+        "features": [{"type": "Feature", "properties": {}, "geometry": shape} for shape in shapes],
+    }
+    file = folder / "squares.geojson"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_undo_survives_a_reload(open_page, server, tmp_path):
+    desk = open_page()
+    total = desk.part("object-count")
+    desk.part("import").click()
+    desk.part("import-file").set_input_files(squares(server, tmp_path, 3000))
+    desk.part("confirm").click()
+    notice = desk.says("3,000 objects imported")
+    notice.get_by_role("button", name="Undo").click()
+    desk.says("Undone: import of 3000 objects")
+    assert total.inner_text() == "0 objects"
+
+    desk.page.reload()
+    desk.loaded()
+    desk.part("show-deleted").click()
+    rows = desk.part("deleted-row")
+    rows.first.wait_for()
+    assert rows.count() < 60  # only those in sight
+    assert rows.first.get_attribute("data-object") == "3000"
+    before = desk.part("map").screenshot()
+    rows.first.hover()
+    desk.page.wait_for_timeout(300)
+    assert desk.part("map").screenshot() != before  # where it was
+    desk.part("restore").first.click()
+    total.get_by_text("1 object").wait_for()
+    assert rows.first.get_attribute("data-object") == "2999"
+    desk.part("show-deleted").click()
+    row = desk.part("object-row")
+    row.wait_for()
+    row.click()
+    desk.press("Delete")
+    row.wait_for(state="detached")
+
+    desk.page.reload()
+    desk.loaded()
+    desk.press("Control+z")
+    desk.says("Undone: deletion of object 3000")
+    row.wait_for()
+    # What was drawn and discarded comes back, and nothing that was finished goes.
+    server.wait_for_model()
+    desk.press("c", "ArrowRight", *["+"] * 6, "Space")
+    desk.settled()
+    detail = desk.part("session-detail").inner_text()
+    desk.press("Escape", "Control+z")  # both before the server has answered
+    desk.says("Undone: discarding of an object, 1 step")
+    desk.settled()
+    assert desk.part("session-detail").inner_text() == detail
+    assert total.inner_text() == "1 object"
+    desk.press("Enter", "Control+z")
+    desk.says("Undone: object 3001")
+    desk.press("Control+y")
+    total.get_by_text("2 objects").wait_for()
+    desk.press("Control+y")
+    desk.says("nothing to redo")
+    desk.expect_trouble()
+
+
+def test_clicks_wait_for_their_own_project(open_page, server, tank, tmp_path):
+    """After a restart another one is served at the same address, with the same ids."""
+    desk = open_page()
+    server.wait_for_model()
+    x, y, radius = tank
+    desk.go_to(x, y, scale=2.0)
+    desk.click(x, y)
+    desk.settled()
+    own = server.project
+    server.kill()
+    desk.click(x + 0.4 * radius, y)
+    desk.part("banner").wait_for()
+    server.project = tmp_path / "other"
+    server.start()
+    desk.says(f"1 click waits for project {own.name}")
+    desk.loaded()
+    assert server.get("sessions") == []
+    server.send("POST", "sessions", {"image_id": 1})
+    desk.page.reload()
+    desk.says("1 click waits")
+    desk.loaded()
+    (there,) = server.get("sessions")
+    assert there["clicks"] == []
+    assert not desk.part("session-detail").inner_text()  # begun elsewhere: not taken over
+    desk.part("unfinished").wait_for()
+
+    server.kill()
+    desk.part("banner").wait_for()
+    server.project = own
+    server.start()
+    desk.part("session-detail").get_by_text("2 clicks").wait_for()
+    desk.settled()
+    (session,) = server.get("sessions")
+    assert len(session["clicks"]) == 2
+    desk.expect_trouble()
+
+
+def test_another_browser_takes_nothing_over(open_page, elsewhere, server, tank):
+    first = open_page()
+    server.wait_for_model()
+    x, y, radius = tank
+    first.go_to(x, y, scale=2.0)
+    first.click(x, y)
+    first.settled()
+    second = elsewhere()
+    second.part("unfinished").wait_for()
+    assert not second.part("session-detail").inner_text()
+    second.press("Escape", "Enter")
+    second.page.reload()
+    second.loaded()
+    second.part("unfinished").wait_for()
+    first.page.reload()
+    first.loaded()
+    assert "1 click" in first.part("session-detail").inner_text()
+
+    first.press("Enter")
+    first.settled()
+    for desk in (first, second):
+        desk.page.reload()
+        desk.loaded()
+        desk.part("object-row").click()
+        desk.press("r")
+        desk.settled()
+    second.says("refined elsewhere")
+    first.click(x + 0.4 * radius, y)
+    first.press("Enter")
+    first.settled()
+    (mine,) = server.get("images/1/objects")
+    second.go_to(x, y, scale=2.0)
+    second.click(x - 0.4 * radius, y)
+    second.settled()
+    second.press("Enter")
+    notice = second.says("object 1 was changed or deleted")
+    assert server.get("images/1/objects") == [mine]
+    assert "2 clicks" not in second.part("session-detail").inner_text()
+    assert "1 click" in second.part("session-detail").inner_text()  # it stays open
+    notice.get_by_role("button", name="Overwrite").click()
+    second.settled()
+    assert server.get("images/1/objects") != [mine]
+    second.press("Control+z")
+    second.says("Undone: refinement of object 1")
+    assert server.get("images/1/objects") == [mine]
+
+
+CALLED_OFF = {
+    "escape": lambda page: page.keyboard.press("Escape"),
+    "a tool key": lambda page: page.keyboard.press("v"),
+    "back to the tool": lambda page: [page.keyboard.press(key) for key in "cb"],
+    "a dialog": lambda page: [page.keyboard.press(key) for key in ("?", "Escape")],
+    "lost pointer": lambda page: page.evaluate(
+        "document.querySelector('.ol-viewport').dispatchEvent("
+        "new PointerEvent('pointercancel', {bubbles: true, pointerId: 1, pointerType: 'mouse'}))"
+    ),
+    "lost window": lambda page: page.evaluate("dispatchEvent(new Event('blur'))"),
+    "outside": lambda page: page.mouse.move(400, -30),
+    "context menu": lambda page: page.evaluate(
+        "document.querySelector('.ol-viewport').dispatchEvent("
+        "new MouseEvent('contextmenu', {bubbles: true, clientX: 400, clientY: 300}))"
+    ),
+}
+
+
+def test_a_drag_that_is_called_off_starts_nothing(open_page, server):
+    desk = open_page()
+    mouse, box = desk.page.mouse, desk.page.locator(".drag-box")
+    for tool in "bc":
+        for name, call_off in CALLED_OFF.items():
+            desk.press(tool)
+            mouse.move(500, 300)
+            mouse.down()
+            if tool == "b":
+                mouse.move(600, 400, steps=4)
+                assert box.count() == 1, name
+            elif name in ("outside", "context menu"):
+                mouse.move(520, 310, steps=3)  # panning
+            call_off(desk.page)
+            if name != "outside":
+                assert box.count() == 0, name
+                mouse.move(700, 450, steps=3)
+                assert box.count() == 0, name
+            mouse.up()
+            desk.page.wait_for_timeout(50)
+            assert server.get("sessions") == [], (tool, name)
+    server.wait_for_model()
+    # Afterwards everything is as ever.
+    desk.press("b")
+    mouse.move(500, 300)
+    mouse.down()
+    mouse.move(600, 400, steps=4)
+    mouse.up()
+    desk.settled()
+    assert len(server.get("sessions")) == 1
+    desk.press("c")
+    mouse.click(560, 340)
+    desk.settled()
+    mouse.move(560, 350)
+    mouse.down()
+    desk.press("Escape")  # takes back the press, not the object
+    mouse.up()
+    desk.settled()
+    (session,) = server.get("sessions")
+    assert len(session["clicks"]) == 2
+    mouse.click(560, 350, button="right")
+    desk.settled()
+    assert [c["positive"] for c in server.get("sessions")[0]["clicks"]] == [True, True, False]
+
+
+def test_a_corner_that_is_called_off_stays(few_corners, server):
+    desk, image = few_corners
+    desk.page.evaluate("document.activeElement.blur()")
+    desk.press("Enter")
+    desk.settled()
+    (before,) = server.get(f"images/{image}/objects")
+    ring = np.array(before["geometry"]["coordinates"][0])
+    desk.press("e")
+    left, top = desk.on_screen(ring[ring[:, 0].argmin()][None])[0]
+    for keys in (["Escape"], ["Control+z"], ["v", "e"]):
+        desk.page.mouse.move(left, top)
+        desk.page.mouse.down()
+        desk.page.mouse.move(left - 60, top, steps=5)
+        desk.press(*keys)
+        desk.page.mouse.move(left - 90, top, steps=3)
+        desk.page.mouse.up()
+    desk.press("Enter")
+    desk.settled()
+    assert server.get(f"images/{image}/objects") == [before]
+    desk.press("e")
+    desk.page.mouse.move(left, top)
+    desk.page.mouse.down()
+    desk.page.mouse.move(left - 60, top, steps=5)
+    desk.page.mouse.up()
+    desk.press("Enter")
+    desk.settled()
+    (after,) = server.get(f"images/{image}/objects")
+    assert after["bbox"][0] == pytest.approx(before["bbox"][0] - 10, abs=1.5)

@@ -33,10 +33,10 @@ def start(programs, tmp_path):
     annotating.raster(tmp_path, bands=bands)
     running = []
 
-    def start():
+    def start(largest=256):
         for here in running:
             here.project.close()
-        here = annotating.context(tmp_path, lambda: Segmenter(programs, largest=256))
+        here = annotating.context(tmp_path, lambda: Segmenter(programs, largest=largest))
         running.append(here)
         here.project.add_image(tmp_path / "scene.tif")
         return annotating.client(here)
@@ -131,6 +131,27 @@ def test_a_restart_changes_nothing(start):
     ok(client.post("/api/sessions/1/undo"))
     client = start()
     assert click(client, 1, 30, 140)["geometry"] == deeper["geometry"]
+
+
+def test_a_restart_changes_nothing_about_objects_larger_than_a_window(start):
+    client = start(largest=64)
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    places = [(20, 20), (90, 60), (160, 100), (230, 180), (25, 25), (235, 20)]
+    for n, (x, y) in enumerate(places[:5]):
+        last = click(client, 1, x, y, n != 2)
+    back = ok(client.post("/api/sessions/1/undo"))
+    assert ok(client.post("/api/sessions/1/redo"))["geometry"] == last["geometry"]
+    later = click(client, 1, *places[5])
+    ok(client.post("/api/sessions/1/undo"))
+    client = start(largest=64)  # nothing is kept but the journal
+    assert click(client, 1, *places[5])["geometry"] == later["geometry"]
+    ok(client.post("/api/sessions/1/undo"))
+    assert ok(client.post("/api/sessions/1/undo"))["geometry"] == back["geometry"]
+    asked = {"image_id": 1, "clicks": back["clicks"]}
+    found = ok(client.post("/api/predict", json=asked))
+    assert found["geometry"] == back["geometry"]
+    left, _, right, _ = Mask(found["x"], found["y"], np.zeros((found["h"], found["w"]))).box
+    assert right - left > 3 * 64
 
 
 def test_the_journal_is_exported(start):

@@ -9,8 +9,10 @@ pytest.importorskip("fastapi")
 from rsisrefiner_jax import parallel  # noqa: F401  (jax before rasterio's threads)
 from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.pictures import ArrayPicture
-from rsisrefiner_jax.annotate.segmenter import Click, Question, Segmenter
+from rsisrefiner_jax.annotate.segmenter import Question, Segmenter
+from rsisrefiner_jax.annotate.windows import LARGEST, Click, require_reach
 from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.evaluation.session import ClickSession
 from tests import fakes, tiny
 
@@ -146,3 +148,93 @@ def test_what_lies_outside_the_window_stays(programs):
     after[y : y + height, x : x + width] = True
     assert after.all()
     np.testing.assert_array_equal(inside, answer.probabilities > 0.5)
+
+
+def test_an_object_larger_than_any_window_keeps_its_parts():
+    """Beyond the window of its last click it stays what it was, hole and all."""
+    segmenter = Segmenter(fakes.programs(fakes.Disks(radius=3.3), fakes.PAPER), largest=128)
+    plate = Mask(10, 10, np.ones((60, 60), bool))
+    black = ArrayPicture(np.zeros((250, 700, 3), np.uint8))
+    question = Question(black, start=plate, start_name="plate")
+    hole, dots = Click(40, 40, False), [Click(100 + 25 * n, 40, True) for n in range(17)]
+    before, windows = plate.within(0, 0, 700, 250), []
+    for count in range(1, len(dots) + 2):
+        answer = segmenter.answer(question, [hole, *dots][:count])
+        after = answer.mask.within(0, 0, 700, 250)
+        y, x, height, width = answer.window
+        beyond = np.ones_like(after)
+        beyond[y : y + height, x : x + width] = False
+        np.testing.assert_array_equal(after[beyond], before[beyond])
+        before, windows = after, [*windows, answer.window]
+    assert windows[-1].x > 3 * 128
+    ring = after[10:70, 10:70]
+    assert not ring[30, 30]
+    assert ring[[0, 0, -1, -1], [0, -1, 0, -1]].all()
+    assert all(after[int(dot.y), int(dot.x)] for dot in dots)
+    # Back to the first part: what is taken away there is, and nothing beyond that window goes.
+    back = segmenter.answer(question, [hole, *dots, Click(20, 20, False)])
+    found = back.mask.within(0, 0, 700, 250)
+    assert not found[20, 20]
+    assert found[60, 60]
+    y, x, height, width = back.window
+    assert x + width < windows[-1].x
+    after[y : y + height, x : x + width] = found[y : y + height, x : x + width]
+    np.testing.assert_array_equal(found, after)
+
+
+@pytest.mark.parametrize("start", [None, "a bar"])
+def test_moved_windows_change_no_answer(programs, start):
+    """Undo, redo and a segmenter that has kept nothing come to the same, probabilities and all."""
+    rng = np.random.default_rng(7)
+    bar = Mask(100, 90, np.ones((20, 500), bool))
+    question = Question(picture(), start=bar if start else None, start_name=start or "")
+    clicks = [Click(*rng.uniform(0, (699, 249)), bool(n % 4 != 1)) for n in range(7)]
+    wanders = Segmenter(programs, largest=128)
+    for count in (1, 3, 2, 4, 5, 4, 3, 7, 6, 7):
+        answer = wanders.answer(question, clicks[:count])
+        fresh = Segmenter(programs, largest=128, budget=0).answer(question, clicks[:count])
+        assert answer.window == fresh.window
+        np.testing.assert_array_equal(answer.probabilities, fresh.probabilities)
+        assert answer.mask.same(fresh.mask)
+    # The same clicks elsewhere are another question.
+    assert not answer.mask.same(wanders.answer(Question(picture()), clicks[:5]).mask)
+
+
+def test_few_clicks_are_given_again_only_where_nothing_is_left_behind():
+    """Two far apart: the first one's answer stays, and the network hears of the second alone."""
+    recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), None, fakes.PAPER)
+    segmenter = Segmenter(recorded, largest=128)
+    question = Question(ArrayPicture(np.zeros((250, 700, 3), np.uint8)))
+    clicks = [Click(30, 40, True), Click(600, 200, True)]
+    segmenter.answer(question, clicks[:1])
+    recorded.calls.clear()
+    answer = segmenter.answer(question, clicks)
+    assert len(recorded.calls) == 1
+    assert (recorded.calls[0].clicks.label[0] >= 0).sum() == 1
+    found = answer.mask.within(0, 0, 700, 250)
+    assert found[40, 30]
+    assert found[200, 600]
+
+
+def test_what_is_kept_of_large_objects_counts(programs):
+    """A budget for little more than one moment is kept to."""
+    question = Question(picture(), start=Mask(0, 0, np.ones((250, 700), bool)), start_name="all")
+    clicks = [Click(60 + 8 * n, 100, False) for n in range(5)]
+    segmenter = Segmenter(programs, largest=64, budget=0)
+    segmenter.answer(question, clicks[:1])
+    one = segmenter._size()
+    assert one > 250 * 700
+    segmenter = Segmenter(programs, largest=64, budget=one + 1000)
+    segmenter.answer(question, clicks)
+    assert segmenter._size() <= one + 100_000 < 2 * one
+
+
+def test_objects_have_a_largest_box():
+    far = Click(19_000, 19_000, True)
+    require_reach([Click(3, 3, True), far], (20_000, 20_000))
+    with pytest.raises(UserError, match="400 million"):
+        require_reach([Click(3, 3, True), far], (30_000, 30_000))
+    with pytest.raises(UserError, match="finish it"):
+        require_reach([far], (50_000, 50_000), (40_000, 0, 40_010, 30_000))
+    require_reach([Click(3, 3, True), Click(3, 10**6, True)], (300, 10**6 + 1))
+    assert LARGEST == 4096

@@ -3,14 +3,16 @@ import "ol/ol.css";
 import "./style.css";
 import "./ui/theme";
 import { adopt, begin, refresh, reloadImage } from "./actions/images";
-import { finished, reload } from "./actions/objects";
+import { apply } from "./actions/objects";
+import { discarded } from "./actions/session";
+import { highlightLayer, watchHighlight } from "./map/highlightLayer";
 import { objectLayer, watchObjects } from "./map/objectsLayer";
 import { probabilityLayer, watchProbability } from "./map/probabilityLayer";
 import { clickLayer, outlineLayer, watchSession } from "./map/sessionLayer";
 import { showTiles, tileLayer } from "./map/tiles";
 import { map, showPlane } from "./map/view";
 import { watchConnection } from "./net/connection";
-import { onFinished, onRefused } from "./net/operations";
+import { onEnd, onRefused } from "./net/operations";
 import { banner } from "./panels/banner";
 import { classPanel } from "./panels/classes";
 import { contextBar } from "./panels/contextBar";
@@ -25,6 +27,7 @@ import { state } from "./state";
 import type { Picture } from "./types";
 import { watchBox } from "./tools/box";
 import { watchCursor } from "./tools/cursor";
+import { watchPress } from "./tools/press";
 import { watchPointer } from "./tools/pointer";
 import { watchKeys } from "./tools/shortcuts";
 import { vertexLayer, watchVertices } from "./tools/vertices";
@@ -53,6 +56,7 @@ map.setTarget(canvas);
 for (const layer of [
   tileLayer,
   objectLayer,
+  highlightLayer,
   probabilityLayer,
   outlineLayer,
   vertexLayer,
@@ -74,8 +78,10 @@ state.on(["image"], () => {
 
 for (const watch of [
   watchObjects,
+  watchHighlight,
   watchSession,
   watchProbability,
+  watchPress,
   watchPointer,
   watchBox,
   watchVertices,
@@ -89,10 +95,7 @@ watchConnection((project) => {
   return reloadImage();
 });
 
-onFinished((_session, object) => {
-  if (object) finished(object);
-  else void reload().catch(complain);
-});
+onEnd({ finished: (object) => apply([object]), discarded });
 
 onRefused(() => void reloadImage().catch(complain));
 

@@ -14,6 +14,8 @@ export interface State {
   objects: ReadonlyMap<Id, Annotation>;
   listing: boolean; // the objects are still on their way
   selected: Id | null;
+  deleted: readonly Annotation[] | null; // the deleted objects, while they are listed
+  highlighted: Annotation | null; // the one of them that is pointed at
   activeClass: Id | null;
 
   session: Session | null;
@@ -82,6 +84,8 @@ export const state = new Store({
   objects: new Map(),
   listing: false,
   selected: null,
+  deleted: null,
+  highlighted: null,
   activeClass: null,
   session: null,
   unfinished: [],
@@ -101,6 +105,11 @@ export const state = new Store({
   locked: null,
   fault: null,
 });
+
+/** A name in the browser's storage that is this project's own: ids coincide between projects. */
+export function ofProject(name: string): string {
+  return `${name} ${state.now.project?.id ?? ""}`;
+}
 
 export function classOf(id: Id | null) {
   return state.now.project?.classes.find((one) => one.id === id) ?? null;

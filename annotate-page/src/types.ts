@@ -15,6 +15,7 @@ export interface ObjectClass {
 }
 
 export interface Project {
+  id: string; // of this project alone
   name: string;
   images: { id: Id; name: string }[];
   classes: ObjectClass[];
@@ -87,6 +88,21 @@ export interface Session {
   area_m2: number | null;
   window: [number, number, number, number] | null; // x, y, width, height
   seconds: number | null;
+  outdated: boolean; // its object was changed or deleted after this began
+  also_refining: Id[]; // other open sessions of its object
+}
+
+/** Something done to the objects of an image. */
+export interface Deed {
+  deed: number;
+  label: string;
+}
+
+/** What was undone or done again, and what it is about, as it is now. */
+export interface Outcome extends Deed {
+  changed: Annotation[];
+  removed: Id[];
+  session: Session | null; // brought back
 }
 
 export interface Listing {

@@ -3,16 +3,24 @@
 import sqlite3
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from rsisrefiner_jax.annotate.context import Context
+from rsisrefiner_jax.annotate.context import Context, require_same_project
 from rsisrefiner_jax.annotate.faults import Busy, Conflict, Missing, NoSpace, NotReady
 from rsisrefiner_jax.annotate.guard import App, Guard
-from rsisrefiner_jax.annotate.routes import files, images, objects, predict, project, sessions
+from rsisrefiner_jax.annotate.routes import (
+    files,
+    history,
+    images,
+    objects,
+    predict,
+    project,
+    sessions,
+)
 from rsisrefiner_jax.errors import UserError
 
 PAGE = Path(__file__).parent / "page"
@@ -39,9 +47,10 @@ def make_app(
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # to absolute addresses, which are wrong behind a proxy
+        dependencies=[Depends(require_same_project)],
     )
     app.state.context = context
-    for part in (project, images, files, objects, sessions, predict):
+    for part in (project, images, files, objects, history, sessions, predict):
         app.include_router(part.router, prefix="/api")
     app.add_exception_handler(UserError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.desk import Desk
+from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.receiving import Receiver
 from rsisrefiner_jax.annotate.tiles import TileCache
@@ -40,3 +41,19 @@ def _context(request: Request) -> Context:
 
 
 Here = Annotated[Context, Depends(_context)]
+
+
+def require_same_project(request: Request, here: Here) -> None:
+    """Refuses to change another project than the one that a client names in X-Project.
+
+    Ids coincide between projects, and after a restart another one may be served here.
+
+    Raises:
+        Conflict: the header names another project.
+    """
+    meant = request.headers.get("x-project")
+    if request.method not in ("GET", "HEAD") and meant not in (None, here.project.id):
+        raise Conflict(
+            "this was meant for another project than the one that is served here now; nothing "
+            "was done"
+        )

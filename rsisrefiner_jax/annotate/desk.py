@@ -12,7 +12,8 @@ from rsisrefiner_jax.annotate.masks import EMPTY, Mask, union_box
 from rsisrefiner_jax.annotate.pictures import RasterPicture, png
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Drawing
-from rsisrefiner_jax.annotate.segmenter import Answer, Click, Question, Segmenter
+from rsisrefiner_jax.annotate.segmenter import Answer, Question, Segmenter
+from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.errors import UserError
 

@@ -96,13 +96,40 @@ class Drawings:
             self._ledger.record(kind, {"session": id, **(fields or {})}, key)
             return self._state.drawings[id]
 
+    def also_refining(self, drawing: Drawing) -> list[int]:
+        """The other open ones that refine the same object."""
+        if drawing.refined is None or not drawing.open:
+            return []
+        with self._ledger.lock:
+            return [
+                other.id
+                for other in self._state.drawings.values()
+                if other.open and other.object_id == drawing.object_id and other.id != drawing.id
+            ]
+
+    def outdated(self, drawing: Drawing) -> bool:
+        """Whether the object that it refines has other pixels by now, or is deleted."""
+        if drawing.refined is None or not drawing.open:
+            return False
+        with self._ledger.lock:
+            now = self._state.objects[drawing.refined.id]
+        return now.deleted or now.version != drawing.refined.version
+
     def finish(
-        self, drawing: Drawing, mask: Mask, class_id: int | None, attributes: dict[str, Any]
+        self,
+        drawing: Drawing,
+        mask: Mask,
+        class_id: int | None,
+        attributes: dict[str, Any],
+        overwrite: bool = False,
     ) -> Object:
         """Makes an object of a drawing, or gives the refined one its new pixels.
 
+        Args:
+            overwrite: also when that one has other pixels than the drawing began with.
+
         Raises:
-            Conflict: there is no pixel, or the drawing has gone on since.
+            Conflict: there is no pixel, the drawing has gone on since, or its object has changed.
         """
         if not mask.area:
             raise Conflict("nothing to finish: the object has no pixel yet")
@@ -111,13 +138,19 @@ class Drawings:
             if now.steps != drawing.steps:
                 raise Conflict(f"session {drawing.id} has been clicked on meanwhile; look again")
             check_class(self._state, class_id)
-            id, clicks, kept = drawing.object_id, sum(s.mask is None for s in drawing.steps), None
-            if id is not None:
-                old = undeleted(self._state, id)
-                clicks += old.clicks
-                kept = None if drawing.steps else old.drawn  # an outline that nothing changed
-            else:
+            clicks, kept = sum(s.mask is None for s in drawing.steps), None
+            if drawing.refined is None:
                 id = self._state.new_id("object")
+            else:
+                id = drawing.refined.id
+                if self.outdated(drawing) and not overwrite:
+                    raise Conflict(
+                        f"object {id} was changed or deleted after this refinement began; finish "
+                        "it with overwrite, or discard it"
+                    )
+                clicks += self._state.objects[id].clicks
+                # An outline that nothing changed.
+                kept = None if drawing.steps else drawing.refined.drawn
             item = {
                 "id": id,
                 "class_id": class_id,
@@ -129,10 +162,14 @@ class Drawings:
             self._ledger.record("finished", {"session": drawing.id, "object": item})
             return self._state.objects[id]
 
-    def discard(self, id: int) -> None:
+    def discard(self, id: int) -> int | None:
+        """Drops it; the deed by which undo brings it back, unless nothing was drawn."""
         with self._ledger.lock:
-            if self.get(id, must_be_open=False).open:
+            drawing = self.get(id, must_be_open=False)
+            if drawing.open:
                 self._ledger.record("discarded", {"session": id})
+            deeds = reversed(self._state.histories[drawing.image_id].done)
+            return next((deed.event for deed in deeds if deed.session == id), None)
 
 
 def undeleted(state: State, id: int) -> Object:

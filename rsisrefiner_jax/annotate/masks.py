@@ -64,6 +64,10 @@ class Mask:
         full[y - top : y - top + height, x - left : x - left + width] = pixels
         return Mask(left, top, full).trimmed()
 
+    def same(self, other: "Mask") -> bool:
+        """Whether two trimmed masks have the same pixels."""
+        return self.box == other.box and np.array_equal(self.pixels, other.pixels)
+
     def encode(self) -> dict[str, Any]:
         """As JSON: its box and COCO's compressed run lengths within it."""
         return {
@@ -82,6 +86,12 @@ class Mask:
 
 
 EMPTY = Mask(0, 0, np.zeros((0, 0), bool))
+
+
+def encoded_box(encoded: dict[str, Any]) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of a mask, without decoding it."""
+    x, y = encoded["x"], encoded["y"]
+    return x, y, x + encoded["w"], y + encoded["h"]
 
 
 def copy_shared(

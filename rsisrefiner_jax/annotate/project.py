@@ -1,5 +1,6 @@
 """A project in a folder: what clients may do to it. Everything goes through its journal."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, BinaryIO
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import geometry, rasters, safety
+from rsisrefiner_jax.annotate.deeds import Deeds
 from rsisrefiner_jax.annotate.disk import room_for, written_aside
 from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
 from rsisrefiner_jax.annotate.faults import Conflict
@@ -30,7 +32,7 @@ class Project:
     """Checks what is asked for, writes it down, then lets it take effect.
 
     Any thread may call it. Records that it hands out do not change. `drawings` are the objects
-    that are not finished, `files` those behind images.
+    that are not finished, `files` those behind images, `deeds` what can be undone.
     """
 
     def __init__(self, folder: Path, roots: Roots) -> None:
@@ -52,6 +54,7 @@ class Project:
         self.journal = self._ledger.journal
         self.drawings = Drawings(self._ledger)
         self.files = ImageFiles(self._ledger, roots, self.uploads)
+        self.deeds = Deeds(self._ledger)
 
     @property
     def id(self) -> str:
@@ -179,18 +182,20 @@ class Project:
 
     # Objects.
 
-    def objects(self, image_id: int) -> list[Object]:
-        """Those of an image that are not deleted. Raises Missing."""
+    def objects(self, image_id: int, deleted: bool = False) -> list[Object]:
+        """Those of an image, or those that were deleted, the last one first. Raises Missing."""
         with self._lock:
             self.image(image_id)
             everything = self._state.objects.values()
-            found = [o for o in everything if o.image.id == image_id and not o.deleted]
+            found = [o for o in everything if o.image.id == image_id and o.deleted == deleted]
         measure(found)
-        return found
+        return sorted(found, key=lambda o: (-o.deletion, -o.id)) if deleted else found
 
-    def object(self, id: int) -> Object:
+    def object(self, id: int, may_be_deleted: bool = False) -> Object:
         """Raises Missing, also when it is deleted."""
         with self._lock:
+            if may_be_deleted:
+                return lookup(self._state.objects, id, "object")
             return undeleted(self._state, id)
 
     def change_object(self, id: int, changes: dict[str, Any]) -> Object:
@@ -204,10 +209,12 @@ class Project:
             object = self.object(id)
             changes |= drawn(geometry.from_json(changes.pop("geometry")), object.image)
         with self._lock:
-            self.object(id)
+            before = self.object(id)
             if "class_id" in changes:
                 check_class(self._state, changes["class_id"])
-            self._record("changed", {"id": id, **changes})
+            # What is asked for a second time is no second step to undo.
+            if json.dumps(changes) != json.dumps({key: before.field(key) for key in changes}):
+                self._record("changed", {"id": id, **changes})
             return self._state.objects[id]
 
     def delete_object(self, id: int) -> None:
@@ -217,10 +224,7 @@ class Project:
 
     def restore_object(self, id: int) -> Object:
         with self._lock:
-            object = lookup(self._state.objects, id, "object")
-            if object.deleted:
-                if object.class_id not in self._state.classes and object.class_id is not None:
-                    self._record("changed", {"id": id, "class_id": None})
+            if lookup(self._state.objects, id, "object").deleted:
                 self._record("restored", {"id": id})
             return self._state.objects[id]
 

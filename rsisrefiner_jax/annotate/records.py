@@ -42,12 +42,16 @@ class Class:
     shortcut: str = ""
 
 
+FIELDS = {"mask": "encoded"}  # of objects, where the journal's name for one is another
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Object:
     """A finished object.
 
     encoded: its pixels (`Mask.encode`). drawn: its outline as GeoJSON, in pixels, where that is
-    not along the edges of pixels: edited by hand, or imported.
+    not along the edges of pixels: edited by hand, or imported. version: number of the journal's
+    event that gave it these pixels. deletion: of the one that deleted it; 0 while it is there.
     """
 
     id: int
@@ -57,11 +61,20 @@ class Object:
     encoded: dict[str, Any]
     drawn: dict[str, Any] | None
     clicks: int
-    deleted: bool = False
+    version: int = 0
+    deletion: int = 0
+
+    @property
+    def deleted(self) -> bool:
+        return self.deletion > 0
 
     @property
     def mask(self) -> Mask:
         return Mask.decode(self.encoded)
+
+    def field(self, name: str) -> Any:
+        """Under the name that the journal has for it."""
+        return getattr(self, FIELDS.get(name, name))
 
     @functools.cached_property
     def shape(self) -> BaseGeometry:
@@ -77,6 +90,15 @@ class Object:
     @functools.cached_property
     def area_m2(self) -> float | None:
         return ground.areas_m2(self.image.info, [self.shape])[0]
+
+
+def altered(object: Object, **changes: Any) -> Object:
+    """With other fields. What was found out about pixels that stay is not found out again."""
+    new = dataclasses.replace(object, **changes)
+    if not changes.keys() & {"encoded", "drawn", "image"}:
+        found = vars(object).keys() & {"shape", "area_px", "area_m2"}
+        vars(new).update({name: vars(object)[name] for name in found})
+    return new
 
 
 def measure(objects: Sequence[Object]) -> None:
@@ -104,14 +126,16 @@ class Step:
 class Drawing:
     """An object being drawn (a session).
 
-    object_id: the one being refined, later the one made. box: where to look first, (left, top,
-    right, bottom). start: the mask to begin with. undone: steps taken back, the last one last.
+    object_id: the one being refined, later the one made. refined: that one as it was when this
+    began. box: where to look first, (left, top, right, bottom). start: the mask to begin with.
+    undone: steps taken back, the last one last.
     """
 
     id: int
     image_id: int
     recipe: Recipe
     object_id: int | None = None
+    refined: Object | None = None
     box: tuple[float, float, float, float] | None = None
     start: dict[str, Any] | None = None
     steps: tuple[Step, ...] = ()

@@ -83,8 +83,17 @@ class MaskIn(StepIn):
 
 
 class FinishIn(Placed):
+    """overwrite: also when the refined object was changed or deleted meanwhile."""
+
     class_id: Id | None = None
     attributes: Attributes | None = None
+    overwrite: bool = False
+
+
+class DeedIn(StepIn):
+    """deed: the one that is meant; refused when it is not next."""
+
+    deed: Id | None = None
 
 
 class Point(Given):
@@ -198,6 +207,9 @@ class Changed(BaseModel):
 
 
 class SessionOut(BaseModel):
+    """outdated: the refined object was changed or deleted after this began. also_refining: other
+    open sessions of that object."""
+
     id: int
     image_id: int
     object_id: int | None
@@ -209,6 +221,8 @@ class SessionOut(BaseModel):
     area_m2: float | None
     window: Window | None
     seconds: float | None
+    outdated: bool
+    also_refining: list[int]
 
 
 class SteppedOut(SessionOut):
@@ -238,3 +252,32 @@ class ImportOut(BaseModel):
 
 class Done(BaseModel):
     ok: Literal[True] = True
+
+
+class Discarded(Done):
+    """deed: for undo, which brings the session back; none where nothing was drawn."""
+
+    deed: int | None
+
+
+class Deed(BaseModel):
+    """Something done to the objects of an image. deed: its number; label: what it was."""
+
+    deed: int
+    label: str
+
+
+class HistoryOut(BaseModel):
+    """What undo and redo do next."""
+
+    undo: Deed | None
+    redo: Deed | None
+
+
+class DeedOut(Deed):
+    """What was undone or done again, and what it is about, as it is now. session: the one that was
+    brought back."""
+
+    changed: list[ObjectOut]
+    removed: list[int]
+    session: SessionOut | None

@@ -8,6 +8,9 @@ The first window is as large as the network's input, so that it is looked at pix
 It doubles when a click lies outside, and when the clicked object reaches its border. Then a few
 clicks are given again from the first on, in the larger window; of more the last alone is, on what
 the others have led to, so that no click takes the time of many.
+
+A window of the largest size moves instead. What it leaves behind stays as it is, until a click
+brings a window back there; the network is told of the clicks in the present window only.
 """
 
 import copy
@@ -21,15 +24,15 @@ import cv2
 import jax
 import numpy as np
 
-from rsisrefiner_jax.annotate.masks import EMPTY, Mask, copy_shared, union_box
+from rsisrefiner_jax.annotate.masks import EMPTY, Mask, copy_shared
+from rsisrefiner_jax.annotate.windows import LARGEST, Click, Windows, holds
 from rsisrefiner_jax.data.raster import Window
-from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.evaluation import clicker
 from rsisrefiner_jax.evaluation.session import ClickSession, Programs
 
-LARGEST = 4096  # pixels, side of a window
-LOOK = 1.4  # how much wider than a box or mask the window about it is
 REPLAYED = 3  # clicks that are given again in a larger window
+
+Array = jax.Array | np.ndarray
 
 
 class Picture(Protocol):
@@ -42,14 +45,6 @@ class Picture(Protocol):
     def read(self, window: Window) -> np.ndarray:
         """RGB, uint8 [h, w, 3]."""
         ...
-
-
-class Click(NamedTuple):
-    """In pixels of the raster."""
-
-    x: float
-    y: float
-    positive: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +73,21 @@ class Answer:
 
 
 class _Moment(NamedTuple):
+    """outside: the object beyond the window. No array in it is ever written to."""
+
     window: Window
     session: ClickSession
+    outside: Mask
+
+    @property
+    def mask(self) -> Mask:
+        """The whole object."""
+        return self.outside.pasted(self.window.x, self.window.y, self.session.mask)
 
     def arrays(self) -> dict[int, int]:
         """The bytes of every array it holds; moments share most of them."""
-        leaves = jax.tree.leaves(vars(self.session))
-        return {id(leaf): leaf.nbytes for leaf in leaves if isinstance(leaf, jax.Array)}
+        leaves = [*jax.tree.leaves(vars(self.session)), self.outside.pixels]
+        return {id(leaf): leaf.nbytes for leaf in leaves if isinstance(leaf, Array)}
 
 
 class Segmenter:
@@ -117,17 +120,11 @@ class Segmenter:
             side *= 2
 
     def answer(self, question: Question, clicks: Sequence[Click]) -> Answer:
-        """What the clicks, at least one, come to.
-
-        Raises:
-            UserError: they lie too far apart for one window.
-        """
+        """What the clicks, at least one, come to."""
         started = time.perf_counter()
         moment = self._moment(question, tuple(clicks))
-        window, session = moment
-        start = question.start or EMPTY
-        mask = start.pasted(window.x, window.y, session.mask)
-        return Answer(mask, window, session.probs, time.perf_counter() - started)
+        mask, probabilities = moment.mask, moment.session.probs
+        return Answer(mask, moment.window, probabilities, time.perf_counter() - started)
 
     def _moment(self, question: Question, clicks: tuple[Click, ...]) -> _Moment:
         known = len(clicks)
@@ -158,16 +155,23 @@ class Segmenter:
         self, question: Question, clicks: tuple[Click, ...], before: _Moment | None
     ) -> _Moment:
         """The moment after the last click, given the one before it."""
-        window = before.window if before else self._first_window(question, clicks[0])
-        larger = self._holding(question, window, clicks)
+        windows = self._windows(question.picture)
+        if before is None:
+            box = question.box or (question.start.box if question.start else None)
+            window = windows.at_first(box, clicks[0])
+        else:
+            window = before.window
+        larger = windows.with_last(window, clicks)
         if before is None or larger != window:
             moment = self._moved(question, clicks, before, larger)
         else:
             session = copy.copy(before.session)  # shares what is never written to
             session.click(*_in(window, clicks[-1]))
-            moment = _Moment(window, session)
-        if self._cut_off(question, moment, clicks):
-            grown = self._grown(question, moment.window, clicks, moment.session.mask)
+            moment = before._replace(session=session)
+        if self._cut_off(question.picture, moment, clicks):
+            window = moment.window
+            box = Mask(window.x, window.y, moment.session.mask).trimmed().box
+            grown = windows.grown(window, clicks, box)
             moment = self._moved(question, clicks, moment, grown)
         return moment
 
@@ -175,58 +179,36 @@ class Segmenter:
         self, question: Question, clicks: tuple[Click, ...], before: _Moment | None, window: Window
     ) -> _Moment:
         """The moment after the last click in another window than that of `before`."""
+        start = question.start or EMPTY
+        whole = before.mask if before else start
+        outside = _without(whole, window)
+        inside = [_in(window, click) for click in clicks if holds(window, click)]
+        # Given again only where nothing that they have led to is left behind.
+        all_here = len(inside) == len(clicks) and outside.same(_without(start, window))
+        carried = None if all_here and len(clicks) <= REPLAYED else before
         session = self._session(question.picture.read(window))
-        inside = [_in(window, click) for click in clicks]
-        carried = before if len(clicks) > REPLAYED else None
-        answered = len(clicks) - 1 if carried else 0
+        answered = len(inside) - 1 if carried else 0
         if carried or question.start:
-            start = question.start or EMPTY
-            probs = start.within(window.x, window.y, window.width, window.height)
+            mask = whole if carried else start
+            probs = mask.within(window.x, window.y, window.width, window.height)
             if carried:
                 probs, was = probs.astype(np.float32), carried.window
                 copy_shared(carried.session.probs, (was.x, was.y), probs, (window.x, window.y))
             session.set_mask(probs, inside[:answered])
         for click in inside[answered:]:
             session.click(*click)
-        return _Moment(window, session)
+        return _Moment(window, session, outside)
 
     def _session(self, window: np.ndarray) -> ClickSession:
         return ClickSession(self._programs, window, keep_history=False, square=True)
 
-    def _first_window(self, question: Question, click: Click) -> Window:
-        centre, side = (click.x, click.y), self._first
-        box = question.box or (question.start.box if question.start else None)
-        if box is not None:
-            left, top, right, bottom = box
-            wanted = int(LOOK * max(right - left, bottom - top))
-            if wanted <= self._largest:
-                centre, side = ((left + right) / 2, (top + bottom) / 2), max(side, wanted)
-            else:
-                side = self._largest
-        return self._window(question.picture, centre, side)
+    def _windows(self, picture: Picture) -> Windows:
+        return Windows(picture.width, picture.height, self._first, self._largest)
 
-    def _holding(self, question: Question, window: Window, clicks: tuple[Click, ...]) -> Window:
-        """The window, grown until it holds the last click with room around it."""
-        while not self._comfortable(question.picture, window, clicks[-1]):
-            if max(window.height, window.width) >= self._largest:
-                return self._window(question.picture, _middle(clicks), self._largest)
-            window = self._grown(question, window, clicks, None)
-        return window
-
-    def _comfortable(self, picture: Picture, window: Window, click: Click) -> bool:
-        margin = min(self._first // 8, window.width // 4, window.height // 4)
-        y, x, height, width = window
-        left = x if x == 0 else x + margin
-        top = y if y == 0 else y + margin
-        right = x + width if x + width == picture.width else x + width - margin
-        bottom = y + height if y + height == picture.height else y + height - margin
-        return left <= click.x <= right and top <= click.y <= bottom
-
-    def _cut_off(self, question: Question, moment: _Moment, clicks: tuple[Click, ...]) -> bool:
+    def _cut_off(self, picture: Picture, moment: _Moment, clicks: tuple[Click, ...]) -> bool:
         """Whether the clicked object reaches a border of the window beyond which there is more."""
-        y, x, height, width = moment.window
-        picture = question.picture
-        if max(height, width) >= self._largest:
+        y, x, height, width = window = moment.window
+        if self._windows(picture).is_largest(window):
             return False
         open_sides = (y > 0, y + height < picture.height, x > 0, x + width < picture.width)
         if not any(open_sides):
@@ -236,7 +218,7 @@ class Segmenter:
         if not any(beyond and side.any() for beyond, side in zip(open_sides, sides, strict=True)):
             return False
         _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-        added = (_in(moment.window, click) for click in clicks if click.positive)
+        added = [_in(window, c) for c in clicks if c.positive and holds(window, c)]
         mine = {int(parts[int(click.y), int(click.x)]) for click in added} - {0}
         borders = (parts[0], parts[-1], parts[:, 0], parts[:, -1])
         return any(
@@ -244,46 +226,10 @@ class Segmenter:
             for beyond, border in zip(open_sides, borders, strict=True)
         )
 
-    def _grown(
-        self,
-        question: Question,
-        window: Window,
-        clicks: tuple[Click, ...],
-        mask: np.ndarray | None,
-    ) -> Window:
-        """Twice as large, about the clicks and the object."""
-        side = min(2 * max(window.height, window.width), self._largest)
-        boxes = [(int(c.x), int(c.y), int(c.x) + 1, int(c.y) + 1) for c in clicks]
-        if mask is not None:
-            boxes.append(Mask(window.x, window.y, mask).trimmed().box)
-        left, top, right, bottom = union_box(boxes)
-        if max(right - left, bottom - top) > side:
-            return self._window(question.picture, _middle(clicks), side)
-        return self._window(question.picture, ((left + right) / 2, (top + bottom) / 2), side)
 
-    @staticmethod
-    def _window(picture: Picture, centre: tuple[float, float], side: int) -> Window:
-        """A square about a point, moved into the picture and cut to it."""
-        width, height = min(side, picture.width), min(side, picture.height)
-        # By whole pixels: where within its pixel a click lies must not matter.
-        x = min(max(int(centre[0]) - width // 2, 0), picture.width - width)
-        y = min(max(int(centre[1]) - height // 2, 0), picture.height - height)
-        return Window(y, x, height, width)
-
-
-def require_reach(clicks: Sequence[Click], largest: int = LARGEST) -> None:
-    """Raises UserError when clicks lie too far apart for one window."""
-    for values in ([c.x for c in clicks], [c.y for c in clicks]):
-        require(
-            max(values) - min(values) <= largest - 256,
-            f"this click is more than {largest - 256} pixels away from another one of the same "
-            "object; finish it and refine it from there",
-        )
-
-
-def _middle(clicks: Sequence[Click]) -> tuple[float, float]:
-    xs, ys = [c.x for c in clicks], [c.y for c in clicks]
-    return (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+def _without(mask: Mask, window: Window) -> Mask:
+    """What of a mask lies beyond a window."""
+    return mask.pasted(window.x, window.y, np.zeros((window.height, window.width), bool))
 
 
 def _in(window: Window, click: Click) -> clicker.Click:

@@ -1,15 +1,19 @@
 """A project's state as a function of its journal: the same when it runs and when it is reopened."""
 
 import dataclasses
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsisrefiner_jax.annotate.history import Deed, History
 from rsisrefiner_jax.annotate.journal import Event
-from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object, Step
+from rsisrefiner_jax.annotate.records import FIELDS, Class, Drawing, Image, Object, Step, altered
 from rsisrefiner_jax.annotate.stamps import Stamp
 from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.data.stretch import Recipe
+
+CHANGES = {"class_id": "class", "attributes": "attributes", "mask": "outline"}
 
 
 class State:
@@ -22,6 +26,8 @@ class State:
         self.classes: dict[int, Class] = {}
         self.objects: dict[int, Object] = {}
         self.drawings: dict[int, Drawing] = {}
+        self.histories: defaultdict[int, History] = defaultdict(History)  # of images
+        self.deeds: dict[int, Deed] = {}  # by their events
         self._next = {"image": 1, "class": 1, "object": 1, "session": 1}
 
     def new_id(self, kind: str) -> int:
@@ -84,6 +90,7 @@ class State:
             image_id=p["image_id"],
             recipe=recipe_from(p["recipe"]),
             object_id=p.get("object_id"),
+            refined=self.objects.get(p.get("object_id") or 0),
             box=tuple(p["box"]) if p.get("box") else None,
             start=p.get("start"),
         )
@@ -123,23 +130,32 @@ class State:
         self.drawings[drawing.id] = dataclasses.replace(drawing, **changes)
 
     def _discarded(self, event: Event) -> None:
-        self._draw(self.drawings[event.payload["session"]], open=False)
+        drawing = self.drawings[event.payload["session"]]
+        self._draw(drawing, open=False)
+        if drawing.steps:
+            id, steps = drawing.object_id, _count(len(drawing.steps), "step")
+            what = "an object" if id is None else f"a refinement of object {id}"
+            deed = Deed(event.id, f"discarding of {what}, {steps}", session=drawing.id)
+            self._did(deed, drawing.image_id)
 
     def _finished(self, event: Event) -> None:
         p = event.payload
-        drawing = self.drawings[p["session"]]
-        self._draw(drawing, open=False, made=True, object_id=p["object"]["id"])
-        self._put(p["object"], drawing.image_id)
+        drawing, id = self.drawings[p["session"]], p["object"]["id"]
+        label = f"object {id}" if drawing.object_id is None else f"refinement of object {id}"
+        self._draw(drawing, open=False, made=True, object_id=id)
+        self._put(event, label, [self._object(event, p["object"], drawing.image_id)])
 
     def _imported(self, event: Event) -> None:
-        for item in event.payload["classes"]:
+        p = event.payload
+        for item in p["classes"]:
             self.classes[item["id"]] = Class(**item)
             self._used("class", item["id"])
-        for item in event.payload["objects"]:
-            self._put(item, event.payload["image_id"])
+        label = f"import of {_count(len(p['objects']), 'object')}"
+        self._put(event, label, [self._object(event, item, p["image_id"]) for item in p["objects"]])
 
-    def _put(self, item: dict[str, Any], image_id: int) -> None:
-        self.objects[item["id"]] = Object(
+    def _object(self, event: Event, item: dict[str, Any], image_id: int) -> Object:
+        self._used("object", item["id"])
+        return Object(
             id=item["id"],
             image=self.images[image_id],
             class_id=item["class_id"],
@@ -147,25 +163,69 @@ class State:
             encoded=item["mask"],
             drawn=item.get("drawn"),
             clicks=item["clicks"],
+            version=event.id,
         )
-        self._used("object", item["id"])
 
     def _changed(self, event: Event) -> None:
         p = event.payload
-        names = {"class_id": "class_id", "attributes": "attributes", "mask": "encoded"}
-        changes = {names[key]: p[key] for key in names if key in p}
+        changes = {FIELDS.get(key, key): p[key] for key in CHANGES if key in p}
         if "mask" in p:
-            changes["drawn"] = p.get("drawn")
-        self.objects[p["id"]] = dataclasses.replace(self.objects[p["id"]], **changes)
+            changes |= {"drawn": p.get("drawn"), "version": event.id}
+        what = " and ".join(word for key, word in CHANGES.items() if key in p) or "change"
+        object = altered(self.objects[p["id"]], **changes)
+        self._put(event, f"{what} of object {p['id']}", [object])
 
     def _deleted(self, event: Event) -> None:
-        self._mark(event.payload["id"], True)
+        object = altered(self.objects[event.payload["id"]], deletion=event.id)
+        self._put(event, f"deletion of object {object.id}", [object])
 
     def _restored(self, event: Event) -> None:
-        self._mark(event.payload["id"], False)
+        object = altered(self.objects[event.payload["id"]], deletion=0)
+        self._put(event, f"return of object {object.id}", [object])
 
-    def _mark(self, id: int, deleted: bool) -> None:
-        self.objects[id] = dataclasses.replace(self.objects[id], deleted=deleted)
+    def _put(self, event: Event, label: str, objects: Sequence[Object]) -> None:
+        """Objects as they are from now on, by one deed."""
+        if not objects:
+            return
+        before = tuple(self.objects.get(object.id) for object in objects)
+        for object in objects:
+            self._set(object)
+        deed = Deed(event.id, label, before, tuple(objects))
+        self._did(deed, objects[0].image.id)
+
+    def _set(self, object: Object) -> None:
+        """A record that may be an old one: its class may be gone, its image's file another."""
+        image = self.images[object.image.id]
+        changes: dict[str, Any] = {}
+        if object.class_id is not None and object.class_id not in self.classes:
+            changes["class_id"] = None
+        if object.image.info is not image.info:
+            changes["image"] = image
+        self.objects[object.id] = altered(object, **changes) if changes else object
+
+    def _did(self, deed: Deed, image_id: int) -> None:
+        self.deeds[deed.event] = deed
+        self.histories[image_id].add(deed)
+
+    def _undone(self, event: Event) -> None:
+        deed = self.deeds[event.payload["deed"]]
+        self.histories[event.payload["image_id"]].move("undo")
+        for before, after in zip(deed.before, deed.after, strict=True):
+            self._set(before or altered(after, deletion=event.id))
+        if deed.session is not None:
+            self._draw(self.drawings[deed.session], open=True)
+
+    def _redone(self, event: Event) -> None:
+        deed = self.deeds[event.payload["deed"]]
+        self.histories[event.payload["image_id"]].move("redo")
+        for object in deed.after:
+            self._set(object)
+        if deed.session is not None:
+            self._draw(self.drawings[deed.session], open=False)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _within(recipe: Recipe, count: int) -> Recipe:

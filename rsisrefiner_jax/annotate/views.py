@@ -88,7 +88,12 @@ def object_out(object: Object, crs: str | None = None) -> ObjectOut:
 
 
 def session_out(
-    drawing: Drawing, image: Image, result: Result, crs: str | None = None
+    drawing: Drawing,
+    image: Image,
+    result: Result,
+    crs: str | None = None,
+    outdated: bool = False,
+    also_refining: list[int] | None = None,
 ) -> SessionOut:
     area = result.mask.area
     shape = geometry.polygons(result.mask) if area else None
@@ -106,4 +111,6 @@ def session_out(
         area_m2=ground.areas_m2(image.info, [shape])[0] if shape is not None else None,
         window=result.window,
         seconds=result.seconds,
+        outdated=outdated,
+        also_refining=also_refining or [],
     )

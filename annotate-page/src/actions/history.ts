@@ -1,32 +1,46 @@
-// Undo and redo of what happened to finished objects (clicks have theirs on the server).
+// Undo and redo of what happened to finished objects. The server keeps it; so it is there after a
+// reload, and shared by all who work on the image.
+import { api } from "../net/api";
+import { untilReachable } from "../net/connection";
+import { newKey } from "../net/keys";
+import { allDone, drawing, setSession } from "../net/operations";
+import { Refused } from "../net/request";
+import { state } from "../state";
 import { complain, toast } from "../ui/toast";
+import type { Id, Outcome } from "../types";
+import { apply, inOrder } from "./objects";
 
-export interface Deed {
-  name: string;
-  undo: () => Promise<void>;
-  redo: () => Promise<void>;
+export const undoDeed = () => void move("undo", null, state.now.image?.id);
+export const redoDeed = () => void move("redo", null, state.now.image?.id);
+
+/** A way back from one deed, for its notice; refused when others came after it. */
+export function wayBack(label: string, deed: number): { label: string; run: () => void } {
+  const image = state.now.image?.id;
+  return { label, run: () => void move("undo", deed, image) };
 }
 
-const done: Deed[] = [];
-const undone: Deed[] = [];
-
-export function record(deed: Deed): void {
-  done.push(deed);
-  undone.length = 0;
+function move(kind: "undo" | "redo", deed: number | null, image: Id | undefined): Promise<void> {
+  const key = newKey();
+  return inOrder(async () => {
+    if (image === undefined) return;
+    await allDone(); // what was finished or discarded just now is the last deed
+    const outcome = await untilReachable(() => api.moveInHistory(image, kind, { key, deed }));
+    if (state.now.image?.id !== image) return; // another one was opened meanwhile
+    take(outcome);
+    toast(`${kind === "undo" ? "Undone" : "Redone"}: ${outcome.label}`);
+  }).catch((error: unknown) => {
+    if (error instanceof Refused && error.status === 409) toast(error.message);
+    else complain(error);
+  });
 }
 
-export function forget(): void {
-  done.length = undone.length = 0;
-}
-
-export const undoDeed = () => move(done, undone, "undo", "Undone");
-export const redoDeed = () => move(undone, done, "redo", "Redone");
-
-function move(from: Deed[], to: Deed[], direction: "undo" | "redo", word: string): void {
-  const deed = from.pop();
-  if (!deed) return;
-  deed[direction]().then(() => {
-    to.push(deed);
-    toast(`${word}: ${deed.name}`);
-  }, complain);
+function take({ changed, removed, session }: Outcome): void {
+  apply(changed, removed);
+  if (!session) return;
+  const { unfinished } = state.now;
+  if (drawing()) state.set({ unfinished: [...unfinished, session] });
+  else {
+    state.set({ tool: "click" });
+    setSession(session);
+  }
 }

@@ -1,12 +1,12 @@
 // Which image is open, and bringing back what was open before.
 import { api } from "../net/api";
 import { untilReachable } from "../net/connection";
-import { allDone, resumeQueue, sessionOfThisTab, setSession } from "../net/operations";
-import { sessionsOfOtherTabs } from "../net/tabs";
-import { state } from "../state";
+import { allDone, resumeQueue, setSession } from "../net/operations";
+import { begunHere, sessionOfThisTab } from "../net/own";
+import { drawnInOtherTabs } from "../net/tabs";
+import { ofProject, state } from "../state";
 import { complain, toast } from "../ui/toast";
 import type { Id, Picture, Project, Recipe } from "../types";
-import { forget } from "./history";
 import { reload } from "./objects";
 
 const LAST = "image";
@@ -14,13 +14,19 @@ const CLASS = "class";
 
 state.on(["activeClass"], () => {
   const { activeClass } = state.now;
-  if (activeClass !== null) sessionStorage.setItem(CLASS, String(activeClass));
+  if (activeClass !== null) sessionStorage.setItem(ofProject(CLASS), String(activeClass));
 });
 
 /** Takes over the project as the server has it now. */
 export function adopt(project: Project): void {
-  if (JSON.stringify(project) === JSON.stringify(state.now.project)) return;
-  const wanted = String(state.now.activeClass ?? sessionStorage.getItem(CLASS));
+  const { project: present } = state.now;
+  if (JSON.stringify(project) === JSON.stringify(present)) return;
+  if (present && present.id !== project.id) {
+    location.reload(); // nothing that is shown belongs to it
+    return;
+  }
+  if (!present) state.set({ project });
+  const wanted = String(state.now.activeClass ?? sessionStorage.getItem(ofProject(CLASS)));
   const active = project.classes.find((one) => String(one.id) === wanted) ?? project.classes[0];
   state.set({ project, activeClass: active?.id ?? null });
 }
@@ -33,9 +39,10 @@ export async function loadProject(): Promise<void> {
 export async function begin(): Promise<void> {
   await loadProject();
   const images = state.now.project?.images ?? [];
-  const last = sessionStorage.getItem(LAST) ?? localStorage.getItem(LAST);
+  const last = sessionStorage.getItem(ofProject(LAST)) ?? localStorage.getItem(ofProject(LAST));
   const image = images.find((one) => String(one.id) === last) ?? images[0];
   if (image) await openImage(image.id);
+  else resumeQueue();
 }
 
 export async function openImage(id: Id): Promise<void> {
@@ -44,11 +51,11 @@ export async function openImage(id: Id): Promise<void> {
     if (state.now.waiting) toast("Waiting for the last click …");
     await allDone();
   }
-  sessionStorage.setItem(LAST, String(id));
-  localStorage.setItem(LAST, String(id));
-  forget();
+  sessionStorage.setItem(ofProject(LAST), String(id));
+  localStorage.setItem(ofProject(LAST), String(id));
   setSessionAside();
-  state.set({ image, objects: new Map(), selected: null, pointer: null, pointInfo: null });
+  state.set({ image, objects: new Map(), selected: null, deleted: null });
+  state.set({ highlighted: null, pointer: null, pointInfo: null });
   await Promise.all([reload(), bringBackSessions()]);
   resumeQueue();
 }
@@ -63,10 +70,15 @@ async function bringBackSessions(): Promise<void> {
   if (!image) return;
   const [open, taken] = await Promise.all([
     untilReachable(() => api.sessions(image.id)),
-    sessionsOfOtherTabs(),
+    drawnInOtherTabs(),
   ]);
-  const free = open.filter((one) => !taken.has(String(one.id)));
-  const own = free.find((one) => String(one.id) === sessionOfThisTab()) ?? free.at(-1) ?? null;
+  const free = open.filter((one) => !taken(one.id));
+  const begun = begunHere();
+  // Another browser's are somebody else's: they are listed, to be taken over by hand.
+  const own =
+    free.find((one) => String(one.id) === sessionOfThisTab()) ??
+    free.findLast((one) => begun(one.id)) ??
+    null;
   state.set({ unfinished: open.filter((one) => one !== own) });
   setSession(own);
 }

@@ -1,21 +1,33 @@
-// Finished objects: selecting, changing, deleting. Every change can be undone.
+// Finished objects: selecting, changing, deleting. The server remembers every change, for undo.
 import { api } from "../net/api";
 import { untilReachable } from "../net/connection";
-import { Refused } from "../net/request";
-import { classOf, state } from "../state";
+import { state } from "../state";
 import { complain, toast } from "../ui/toast";
 import type { Annotation, Id, Shape } from "../types";
-import { record } from "./history";
 import { drawing } from "../net/operations";
 
-export function put(object: Annotation): void {
-  state.set({ objects: new Map(state.now.objects).set(object.id, object) });
+let last: Promise<unknown> = Promise.resolve();
+
+/** One request after the other: an undo must not overtake what it is to undo. */
+export function inOrder<T>(task: () => Promise<T>): Promise<T> {
+  const result = last.then(task);
+  last = result.catch(() => undefined);
+  return result;
 }
 
-function drop(id: Id): void {
-  const objects = new Map(state.now.objects);
-  objects.delete(id);
-  state.set({ objects, selected: state.now.selected === id ? null : state.now.selected });
+/** Objects as they are now, and those that are deleted. */
+export function apply(changed: Annotation[], removed: Id[] = []): void {
+  const { selected, deleted, objects: before } = state.now;
+  const objects = new Map(before);
+  for (const one of changed) objects.set(one.id, one);
+  for (const id of removed) objects.delete(id);
+  state.set({ objects, selected: selected !== null && objects.has(selected) ? selected : null });
+  if (!deleted) return;
+  const gone = new Set(removed);
+  const known = new Map([...before.values(), ...deleted].map((one) => [one.id, one]));
+  const first = removed.flatMap((id) => known.get(id) ?? []);
+  const rest = deleted.filter((one) => !objects.has(one.id) && !gone.has(one.id));
+  state.set({ deleted: [...first, ...rest] });
 }
 
 export async function reload(): Promise<void> {
@@ -36,32 +48,11 @@ export async function reload(): Promise<void> {
   state.set({ objects, selected: selected !== null && objects.has(selected) ? selected : null });
 }
 
-/** A new object came out of a session: undo takes it away again. */
-export function finished(object: Annotation): void {
-  const isNew = !state.now.objects.has(object.id);
-  put(object);
-  if (!isNew) return;
-  record({
-    name: `object ${object.id}`,
-    undo: () => deleteNow(object.id),
-    redo: () => restoreNow(object.id),
-  });
-}
-
-async function deleteNow(id: Id): Promise<void> {
-  await untilReachable(async (again) => {
-    try {
-      await api.deleteObject(id);
-    } catch (error) {
-      if (!(again && error instanceof Refused && error.status === 404)) throw error;
-    }
-  });
-  drop(id);
-}
-
 async function restoreNow(id: Id): Promise<void> {
-  put(await untilReachable(() => api.restoreObject(id)));
+  apply([await inOrder(() => untilReachable(() => api.restoreObject(id)))]);
 }
+
+export const restore = (id: Id) => void restoreNow(id).catch(complain);
 
 export function remove(id: Id | null): void {
   if (id === null) return;
@@ -69,33 +60,22 @@ export function remove(id: Id | null): void {
     toast("This object is being corrected: finish (Enter) or cancel (Esc) first");
     return;
   }
-  deleteNow(id).then(() => {
-    const restore = () => void restoreNow(id).catch(complain);
-    toast(`Object ${id} deleted`, { action: { label: "Restore", run: restore } });
-    record({ name: `delete object ${id}`, undo: () => restoreNow(id), redo: () => deleteNow(id) });
+  inOrder(() => untilReachable(() => api.deleteObject(id))).then(() => {
+    apply([], [id]);
+    toast(`Object ${id} deleted`, { action: { label: "Restore", run: () => restore(id) } });
   }, complain);
 }
 
 type Change = Parameters<typeof api.patchObject>[1];
 
-async function change(id: Id, name: string, after: Change, before: Change): Promise<void> {
-  const apply = async (one: Change) => put(await untilReachable(() => api.patchObject(id, one)));
-  await apply(after);
-  record({ name, undo: () => apply(before), redo: () => apply(after) });
+async function change(id: Id, what: Change): Promise<void> {
+  apply([await inOrder(() => untilReachable(() => api.patchObject(id, what)))]);
 }
 
-export async function setGeometry(object: Annotation, geometry: Shape): Promise<void> {
-  const before = { geometry: object.geometry };
-  await change(object.id, `edit object ${object.id}`, { geometry }, before);
-}
+export const setGeometry = ({ id }: Annotation, geometry: Shape) => change(id, { geometry });
 
-export async function setAttributes(
-  object: Annotation,
-  attributes: Record<string, unknown>,
-): Promise<void> {
-  const before = { attributes: object.attributes };
-  await change(object.id, `attributes of object ${object.id}`, { attributes }, before);
-}
+export const setAttributes = ({ id }: Annotation, attributes: Record<string, unknown>) =>
+  change(id, { attributes });
 
 /** The class of what comes next; also of the selected object while nothing is being drawn. */
 export function chooseClass(id: Id): void {
@@ -103,6 +83,5 @@ export function chooseClass(id: Id): void {
   const { selected, objects } = state.now;
   const object = selected === null || drawing() ? undefined : objects.get(selected);
   if (!object || object.class_id === id) return;
-  const name = `object ${object.id} is ${classOf(id)?.name ?? "without class"}`;
-  change(object.id, name, { class_id: id }, { class_id: object.class_id }).catch(complain);
+  change(object.id, { class_id: id }).catch(complain);
 }

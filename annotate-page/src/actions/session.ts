@@ -1,15 +1,10 @@
 // Drawing one object by clicks.
+import { newKey } from "../net/keys";
 import { allDone, drawing, enqueue, setSession } from "../net/operations";
 import { state } from "../state";
 import { toast } from "../ui/toast";
 import type { Box, Click, Id, Session } from "../types";
-import { redoDeed, undoDeed } from "./history";
-
-/** Random bytes as hex. `crypto.randomUUID` is missing on plain-http pages of other hosts. */
-function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+import { redoDeed, undoDeed, wayBack } from "./history";
 
 const clickOperation = ({ x, y, positive }: Click) =>
   ({ kind: "click", x, y, positive, key: newKey() }) as const;
@@ -28,7 +23,7 @@ export function click(x: number, y: number, positive: boolean): void {
       toast("Nothing to remove from yet: start an object with a left click");
       return;
     }
-    enqueue({ kind: "start", image: image.id });
+    enqueue({ kind: "start", image: image.id, key: newKey() });
     state.set({ selected: null });
   }
   enqueue(clickOperation({ x, y, positive }));
@@ -50,7 +45,7 @@ export function startBox(box: Box): void {
     clip(Math.max(y0, y1), image.height),
   ];
   if (clipped[2] - clipped[0] < 1 || clipped[3] - clipped[1] < 1) return;
-  enqueue({ kind: "start", image: image.id, box: clipped });
+  enqueue({ kind: "start", image: image.id, box: clipped, key: newKey() });
   state.set({ tool: "click", selected: null });
 }
 
@@ -63,7 +58,7 @@ export function refine(id: Id | null): void {
     return;
   }
   const activeClass = state.now.objects.get(id)?.class_id ?? null; // kept unless another is chosen
-  enqueue({ kind: "start", image: image.id, object: id });
+  enqueue({ kind: "start", image: image.id, object: id, key: newKey() });
   state.set({ tool: "click", selected: id, activeClass });
 }
 
@@ -87,24 +82,16 @@ export function finish(): void {
   enqueue({ kind: "finish", classId: state.now.activeClass });
 }
 
-/** Discards the object being drawn; its clicks can be brought back. */
+/** Discards the object being drawn; undo brings it back. */
 export function cancel(): void {
-  if (!drawing()) return;
-  const { session, pending, image } = state.now;
-  const clicks: Click[] = [...(session?.clicks ?? []), ...pending];
-  const object = session?.object_id ?? undefined;
-  enqueue({ kind: "cancel" });
-  if (!clicks.length || !image) return;
-  const again = () => {
-    if (drawing()) return;
-    enqueue(
-      { kind: "start", image: image.id, ...(object === undefined ? {} : { object }) },
-      ...clicks.map(clickOperation),
-    );
-  };
-  toast(object === undefined ? "Object discarded" : "Correction discarded", {
-    action: { label: "Bring back", run: again },
-  });
+  if (drawing()) enqueue({ kind: "cancel" });
+}
+
+/** Says so, and how to get it back. */
+export function discarded(session: Session, deed: number | null): void {
+  if (deed === null) return;
+  const what = session.object_id === null ? "Object" : "Correction";
+  toast(`${what} discarded`, { action: wayBack("Bring back", deed) });
 }
 
 /** Goes on with an object that was left unfinished; the present one waits in its stead. */

@@ -5,7 +5,7 @@ import { defaults as defaultInteractions } from "ol/interaction/defaults";
 import DragPan from "ol/interaction/DragPan";
 import Projection from "ol/proj/Projection";
 import type { Coordinate } from "ol/coordinate";
-import { state } from "../state";
+import { ofProject, state } from "../state";
 import type { Box, Picture } from "../types";
 import { boxToExtent, toMap } from "./geometry";
 
@@ -42,7 +42,7 @@ export function showPlane(image: Picture): void {
     constrainResolution: false,
   });
   map.setView(view);
-  const kept = JSON.parse(sessionStorage.getItem(`view:${image.id}`) ?? "null") as {
+  const kept = JSON.parse(sessionStorage.getItem(ofProject(`view:${image.id}`)) ?? "null") as {
     center: Coordinate;
     resolution: number;
   } | null;
@@ -58,7 +58,7 @@ map.on("moveend", () => {
   const { image } = state.now;
   const view = map.getView();
   const place = { center: view.getCenter(), resolution: view.getResolution() };
-  if (image) sessionStorage.setItem(`view:${image.id}`, JSON.stringify(place));
+  if (image) sessionStorage.setItem(ofProject(`view:${image.id}`), JSON.stringify(place));
 });
 
 /** Brings a box into view with some surroundings; never closer than 4 screen pixels a pixel. */

@@ -3,10 +3,12 @@ import { blob, json, send, url } from "./request";
 import type {
   Annotation,
   Box,
+  Deed,
   ImportReport,
   Id,
   Listing,
   ObjectClass,
+  Outcome,
   Picture,
   PointInfo,
   Project,
@@ -31,6 +33,8 @@ export const api = {
     (await send("GET", url(`images/${id}/point`, { x: String(x), y: String(y) }))).json(),
 
   objects: (image: Id) => json<Annotation[]>("GET", `images/${image}/objects`),
+  deletedObjects: async (image: Id): Promise<Annotation[]> =>
+    (await send("GET", url(`images/${image}/objects`, { deleted: "true" }))).json(),
   patchObject: (
     id: Id,
     change: { class_id?: Id | null; attributes?: Record<string, unknown>; geometry?: Shape },
@@ -38,17 +42,23 @@ export const api = {
   deleteObject: (id: Id) => json<{ ok: true }>("DELETE", `objects/${id}`),
   restoreObject: (id: Id) => json<Annotation>("POST", `objects/${id}/restore`),
 
+  history: (image: Id) =>
+    json<{ undo: Deed | null; redo: Deed | null }>("GET", `images/${image}/history`),
+  moveInHistory: (image: Id, kind: "undo" | "redo", which: { key: string; deed: number | null }) =>
+    json<Outcome>("POST", `images/${image}/${kind}`, which),
+
+  session: (id: Id) => json<Session>("GET", `sessions/${id}`),
   sessions: async (image: Id): Promise<Session[]> =>
     (await send("GET", url("sessions", { image_id: String(image) }))).json(),
-  startSession: (start: { image_id: Id; object_id?: Id; box?: Box }) =>
+  startSession: (start: { image_id: Id; object_id?: Id; box?: Box; key: string }) =>
     json<Session>("POST", "sessions", start),
   click: (id: Id, click: { x: number; y: number; positive: boolean; key: string }) =>
     json<Session>("POST", `sessions/${id}/clicks`, click),
   undo: (id: Id, key: string) => json<Session>("POST", `sessions/${id}/undo`, { key }),
   redo: (id: Id, key: string) => json<Session>("POST", `sessions/${id}/redo`, { key }),
-  finish: (id: Id, result: { class_id?: Id }) =>
+  finish: (id: Id, result: { class_id?: Id; overwrite: boolean }) =>
     json<Annotation>("POST", `sessions/${id}/finish`, result),
-  cancel: (id: Id) => json<{ ok: true }>("DELETE", `sessions/${id}`),
+  cancel: (id: Id) => json<{ deed: number | null }>("DELETE", `sessions/${id}`),
   probability: (id: Id) => blob(url(`sessions/${id}/probability.png`)),
 
   importFile: (image: Id, file: File) =>

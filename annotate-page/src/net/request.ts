@@ -24,6 +24,9 @@ export function url(path: string, query: Record<string, string> = {}): string {
 
 export async function send(method: string, address: string, body?: unknown): Promise<Response> {
   const headers = new Headers();
+  // Ids coincide between projects, and after a restart another one may be served here.
+  const { project } = state.now;
+  if (project && method !== "GET") headers.set("X-Project", project.id);
   let payload: BodyInit | null = null;
   if (body instanceof FormData) payload = body;
   else if (body !== undefined) {

@@ -1,5 +1,5 @@
 // Several tabs of one browser: each draws its own object.
-import { state } from "../state";
+import { ofProject, state } from "../state";
 
 const PATIENCE = 150; // ms that other tabs have to answer
 
@@ -9,13 +9,14 @@ let heard: Set<string> | null = null;
 channel.addEventListener("message", ({ data }: MessageEvent<string>) => {
   const { session } = state.now;
   if (data !== "which?") heard?.add(data);
-  else if (session) channel.postMessage(String(session.id));
+  else if (session) channel.postMessage(ofProject(String(session.id)));
 });
 
-/** The sessions that other tabs are drawing. */
-export async function sessionsOfOtherTabs(): Promise<ReadonlySet<string>> {
-  heard = new Set();
+/** Tells of sessions whether another tab is drawing them. */
+export async function drawnInOtherTabs(): Promise<(id: string | number) => boolean> {
+  const answers = new Set<string>();
+  heard = answers;
   channel.postMessage("which?");
   await new Promise((resolve) => setTimeout(resolve, PATIENCE));
-  return heard;
+  return (id) => answers.has(ofProject(String(id)));
 }

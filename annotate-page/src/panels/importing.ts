@@ -1,4 +1,5 @@
 // Objects from a file: vectors or a mask, to be corrected by clicks.
+import { wayBack } from "../actions/history";
 import { reload } from "../actions/objects";
 import { api } from "../net/api";
 import { state } from "../state";
@@ -35,9 +36,12 @@ export function openImport(): void {
       const chosen = file.files?.[0];
       if (!chosen) return;
       const report = await api.importFile(image.id, chosen);
+      const { undo } = await api.history(image.id);
       await reload();
       const skipped = report.skipped ? `, ${report.skipped} skipped` : "";
-      toast([`${count(report.objects, "object")} imported${skipped}`, ...report.notes].join(". "));
+      const said = [`${count(report.objects, "object")} imported${skipped}`, ...report.notes];
+      const action = undo && report.objects ? wayBack("Undo", undo.deed) : undefined;
+      toast(said.join(". "), action && { action });
     },
   );
 }

@@ -1,4 +1,4 @@
-// The table of objects. Only the rows in sight exist, so that a thousand cost nothing.
+// The table of objects.
 import { remove } from "../actions/objects";
 import { order, sortBy, sorted, step, type Column } from "../actions/order";
 import { refine, resume } from "../actions/session";
@@ -8,10 +8,11 @@ import { editVertices } from "../tools/vertices";
 import { button } from "../ui/button";
 import { h, swatch } from "../ui/dom";
 import { area, count } from "../ui/format";
+import { rows } from "../ui/rows";
 import type { Annotation } from "../types";
 import { openAttributes } from "./attributes";
+import { deletedObjects } from "./deleted";
 
-const ROW = 26; // pixels, as in the style sheet
 const COLUMNS: [Column, string][] = [
   ["id", "#"],
   ["class", "Class"],
@@ -23,7 +24,7 @@ function row(object: Annotation, index: number, chosen: boolean): HTMLElement {
   const kind = classOf(object.class_id);
   const cell = (name: string, ...content: (Node | string)[]) =>
     h("span", { class: name, role: "gridcell" }, ...content);
-  const element = h(
+  return h(
     "div",
     {
       class: "row",
@@ -43,17 +44,15 @@ function row(object: Annotation, index: number, chosen: boolean): HTMLElement {
     cell("area", area(object)),
     cell("clicks", String(object.clicks)),
   );
-  element.style.top = `${index * ROW}px`;
-  return element;
 }
 
 export function objectPanel(): HTMLElement {
   let list: Annotation[] = [];
   const total = h("span", { class: "total", "data-testid": "object-count" });
   const headings = h("div", { class: "headings", role: "row" });
-  const body = h("div", { class: "rows", role: "rowgroup" });
   const hint = h("p", { class: "empty" });
-  const scroller = h("div", { class: "scroller" }, hint, body);
+  const make = (one: Annotation, index: number) => row(one, index, one.id === state.now.selected);
+  const { element, body, show, draw, reveal: bringIntoView } = rows(make, hint);
   const table = h(
     "div",
     {
@@ -64,7 +63,7 @@ export function objectPanel(): HTMLElement {
       "data-testid": "objects",
     },
     headings,
-    scroller,
+    element,
   );
 
   const heading = ([column, name]: [Column, string]) => {
@@ -81,35 +80,22 @@ export function objectPanel(): HTMLElement {
     );
   };
 
-  function drawRows(): void {
-    const first = Math.max(Math.floor(scroller.scrollTop / ROW) - 4, 0);
-    const last = first + Math.ceil(scroller.clientHeight / ROW) + 8;
-    const { selected } = state.now;
-    body.replaceChildren(
-      ...list.slice(first, last).map((one, i) => row(one, first + i, one.id === selected)),
-    );
-  }
-
   function resort(): void {
     list = sorted();
     headings.replaceChildren(...COLUMNS.map(heading));
-    body.style.height = `${list.length * ROW}px`;
     table.setAttribute("aria-rowcount", String(list.length + 1));
     total.textContent = count(list.length, "object");
-    drawRows();
+    show(list);
   }
 
   function reveal(): void {
     const { selected } = state.now;
     const at = list.findIndex((one) => one.id === selected);
     if (at >= 0) {
-      const top = at * ROW;
-      if (top < scroller.scrollTop) scroller.scrollTop = top;
-      const bottom = top + ROW - scroller.clientHeight;
-      if (bottom > scroller.scrollTop) scroller.scrollTop = bottom;
+      bringIntoView(at);
       table.setAttribute("aria-activedescendant", `object-${selected}`);
     } else table.removeAttribute("aria-activedescendant");
-    drawRows();
+    draw();
   }
 
   const objectOf = (event: Event) => {
@@ -131,8 +117,6 @@ export function objectPanel(): HTMLElement {
     else return;
     event.preventDefault();
   });
-  scroller.addEventListener("scroll", drawRows);
-  new ResizeObserver(drawRows).observe(scroller);
   state.on(["objects", "project"], resort);
   state.on(["selected"], reveal);
   state.on(["objects", "listing"], () => {
@@ -141,13 +125,19 @@ export function objectPanel(): HTMLElement {
     hint.textContent = listing ? "Loading …" : "Finished objects are listed here.";
   });
 
+  const { toggle, list: deleted } = deletedObjects();
+  const actions = objectActions();
+  state.on(["deleted"], () => {
+    table.hidden = actions.hidden = state.now.deleted !== null;
+  });
   return h(
     "section",
     { class: "objects", "aria-label": "Objects" },
-    h("header", {}, h("h2", {}, "Objects"), total),
+    h("header", {}, h("h2", {}, "Objects"), total, toggle),
     unfinishedList(),
     table,
-    objectActions(),
+    deleted,
+    actions,
   );
 }
 

@@ -4,6 +4,9 @@ import { primaryAction } from "ol/events/condition";
 import { startBox } from "../actions/session";
 import { map } from "../map/view";
 import { state } from "../state";
+import { calledOff } from "./press";
+
+const SMALLEST = 8; // screen pixels: shorter drags are slips
 
 let corner: { x: number; y: number } | null = null;
 
@@ -22,13 +25,15 @@ export function watchBox(): void {
   const drag = new DragBox({
     className: "drag-box",
     condition: (event) => state.now.tool === "box" && primaryAction(event),
+    boxEndCondition: (_event, [x0 = 0, y0 = 0], [x1 = 0, y1 = 0]) =>
+      !calledOff() && Math.hypot(x1 - x0, y1 - y0) >= SMALLEST,
   });
   drag.on("boxend", () => {
     const [x0 = 0, y0 = 0, x1 = 0, y1 = 0] = drag.getGeometry().getExtent();
     startBox([x0, -y1, x1, -y0]);
   });
   map.addInteraction(drag);
-  state.on(["tool"], () => {
+  state.on(["tool", "image"], () => {
     corner = null;
   });
 }

@@ -5,11 +5,13 @@ import { toPixel } from "../map/geometry";
 import { objectAt } from "../map/objectsLayer";
 import { map } from "../map/view";
 import { state } from "../state";
+import { calledOff, callOff, dragging } from "./press";
 
 const place = (event: MapBrowserEvent) => toPixel(event.coordinate);
 
 export function watchPointer(): void {
   map.on("click", (event) => {
+    if (calledOff()) return;
     const { x, y } = place(event);
     const { tool } = state.now;
     if (tool === "click") click(x, y, !(event.originalEvent as MouseEvent).shiftKey);
@@ -17,14 +19,17 @@ export function watchPointer(): void {
   });
   map.on("dblclick", (event) => {
     const { x, y } = place(event);
-    if (state.now.tool === "select") refine(objectAt(x, y)?.id ?? null);
+    if (state.now.tool === "select" && !calledOff()) refine(objectAt(x, y)?.id ?? null);
   });
   map.on("pointermove", (event) => state.set({ pointer: place(event) }));
 
   const viewport = map.getViewport() as HTMLElement;
   viewport.addEventListener("contextmenu", (event) => {
     event.preventDefault();
-    if (state.now.tool !== "click") return;
+    // What the other button is held for comes to nothing; neither does this one in mid-drag.
+    const slip = dragging();
+    callOff();
+    if (state.now.tool !== "click" || slip) return;
     const { x, y } = toPixel(map.getEventCoordinate(event));
     click(x, y, false);
   });

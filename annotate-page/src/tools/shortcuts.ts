@@ -8,6 +8,7 @@ import { openAttributes } from "../panels/attributes";
 import { openHelp } from "../panels/help";
 import { state } from "../state";
 import { typing } from "../ui/dom";
+import { callOff } from "./press";
 import { cursorAt, moveCursor, pressCursor, stepCorner } from "./cursor";
 import { dropVertices, editVertices, redoVertices, saveVertices, undoVertices } from "./vertices";
 
@@ -152,6 +153,8 @@ export function watchKeys(): void {
     const shortcut = byKey.get(name);
     if (!chosen && !shortcut) return;
     event.preventDefault();
+    // Keys call off what the mouse is doing; those that take something back take back just that.
+    if (callOff() && (name === "Escape" || name === "Ctrl+Z")) return;
     if (chosen) chooseClass(chosen.id);
     else shortcut?.run();
   });

@@ -16,6 +16,7 @@ import { LIVE, VERTEX, translucent } from "../map/styles";
 import { map } from "../map/view";
 import { drawing } from "../net/operations";
 import { state } from "../state";
+import { calledOff } from "./press";
 import { complain, toast } from "../ui/toast";
 import type { Annotation } from "../types";
 
@@ -112,7 +113,7 @@ export function editVertices(): void {
   const object = selected === null ? undefined : objects.get(selected);
   if (drawing()) toast("Finish (Enter) or cancel (Esc) the object first");
   else if (!object) toast("Select an object first");
-  else {
+  else if (edited !== object) {
     edited = object;
     undoable.length = redoable.length = 0;
     feature.setGeometry(shapeToMap(object.geometry));
@@ -144,7 +145,10 @@ export function watchVertices(): void {
   });
   const snap = new Snap({ source: objectSource, pixelTolerance: 6 });
   modify.on("modifystart", remember);
-  modify.on("modifyend", tell);
+  modify.on("modifyend", () => {
+    if (calledOff()) move(undoable, []);
+    tell();
+  });
   state.on(["tool"], () => {
     const on = state.now.tool === "vertices" && edited !== null;
     if (!on) edited = null;

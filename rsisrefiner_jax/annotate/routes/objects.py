@@ -15,9 +15,11 @@ Number = Annotated[int, Path(ge=1, lt=2**53)]
 
 
 @router.get("/images/{id}/objects")
-def objects(id: Number, here: Here, crs: Crs | None = None) -> list[ObjectOut]:
-    """Those of an image, without the deleted ones."""
-    return [object_out(object, crs) for object in here.project.objects(id)]
+def objects(
+    id: Number, here: Here, crs: Crs | None = None, deleted: bool = False
+) -> list[ObjectOut]:
+    """Those of an image without the deleted ones; or these alone, the last one deleted first."""
+    return [object_out(object, crs) for object in here.project.objects(id, deleted)]
 
 
 @router.patch("/objects/{id}")

@@ -5,14 +5,14 @@ from fastapi.concurrency import run_in_threadpool
 
 from rsisrefiner_jax.annotate import geometry, ground, pictures, rasters
 from rsisrefiner_jax.annotate.context import Context, Here
-from rsisrefiner_jax.annotate.desk import Click
 from rsisrefiner_jax.annotate.masks import Mask, compress
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
-from rsisrefiner_jax.annotate.segmenter import Answer, Picture, Question, require_reach
+from rsisrefiner_jax.annotate.segmenter import Answer, Picture, Question
 from rsisrefiner_jax.annotate.views import outline
+from rsisrefiner_jax.annotate.windows import Click, require_reach
 from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import require
 
@@ -48,7 +48,7 @@ def _question(
             f"{picture.height} pixels",
         )
         clicks.append(Click(x, y, point.positive))
-    require_reach(clicks)
+    require_reach(clicks, (picture.width, picture.height))
     start, name = None, ""
     if given.prev_mask is not None:
         whole = pictures.mask_sent(given.prev_mask)

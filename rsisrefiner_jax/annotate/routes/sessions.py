@@ -10,12 +10,13 @@ from rsisrefiner_jax.annotate import ground, pictures
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.desk import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.faults import Missing
+from rsisrefiner_jax.annotate.masks import encoded_box
 from rsisrefiner_jax.annotate.records import Drawing, Image
 from rsisrefiner_jax.annotate.schemas import (
     Changed,
     ClickIn,
     Crs,
-    Done,
+    Discarded,
     FinishIn,
     MaskIn,
     ObjectOut,
@@ -24,8 +25,8 @@ from rsisrefiner_jax.annotate.schemas import (
     StepIn,
     SteppedOut,
 )
-from rsisrefiner_jax.annotate.segmenter import Click, require_reach
 from rsisrefiner_jax.annotate.views import object_out, session_out
+from rsisrefiner_jax.annotate.windows import Click, require_reach
 from rsisrefiner_jax.errors import require
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
@@ -36,7 +37,7 @@ SessionId = Annotated[int, Path(ge=1, lt=2**53)]
 async def start(given: SessionIn, here: Here) -> SessionOut:
     """Starts an object, or the refinement of one. A box gets a first click in its middle."""
     drawing = await run_in_threadpool(_open, here, given)
-    return await _reply(here, drawing, given.crs)
+    return await reply_of(here, drawing, given.crs)
 
 
 def _open(here: Context, given: SessionIn) -> Drawing:
@@ -70,13 +71,13 @@ async def open_ones(
     crs: Crs | None = None,
 ) -> list[SessionOut]:
     """Those that are neither finished nor discarded."""
-    return [await _reply(here, drawing, crs) for drawing in here.project.drawings.all(image_id)]
+    return [await reply_of(here, drawing, crs) for drawing in here.project.drawings.all(image_id)]
 
 
 @router.get("/{id}")
 async def one(id: SessionId, here: Here, crs: Crs | None = None) -> SessionOut:
     """As it is after its last step."""
-    return await _reply(here, here.project.drawings.get(id, must_be_open=False), crs)
+    return await reply_of(here, here.project.drawings.get(id, must_be_open=False), crs)
 
 
 @router.post("/{id}/clicks")
@@ -94,8 +95,9 @@ def _clicked(image: Image, drawing: Drawing, given: ClickIn) -> dict[str, Any]:
         0 <= x < width and 0 <= y < height,
         f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
     )
-    earlier = clicks_of(drawing.since_mask()[1])
-    require_reach([*earlier, Click(x, y, given.positive)])
+    start, steps = drawing.since_mask()
+    clicks = [*clicks_of(steps), Click(x, y, given.positive)]
+    require_reach(clicks, (width, height), encoded_box(start) if start else None)
     return {"x": x, "y": y, "positive": given.positive}
 
 
@@ -164,29 +166,36 @@ def _made(here: Context, drawing: Drawing, given: FinishIn) -> ObjectOut:
 
 def _finish(here: Context, drawing: Drawing, result: Result, given: FinishIn) -> ObjectOut:
     class_id, attributes = given.class_id, given.attributes
-    if drawing.object_id is not None:  # what is not given stays
-        old = here.project.object(drawing.object_id)
+    if drawing.refined is not None:  # what is not given stays
+        old = here.project.object(drawing.refined.id, may_be_deleted=True)
         class_id = class_id if "class_id" in given.model_fields_set else old.class_id
         attributes = old.attributes if attributes is None else attributes
-    made = here.project.drawings.finish(drawing, result.mask, class_id, attributes or {})
+    made = here.project.drawings.finish(
+        drawing, result.mask, class_id, attributes or {}, given.overwrite
+    )
     return object_out(made, given.crs)
 
 
 @router.delete("/{id}")
-def discard(id: SessionId, here: Here) -> Done:
-    """Drops it; its clicks stay in the journal."""
-    here.project.drawings.discard(id)
-    return Done()
+def discard(id: SessionId, here: Here) -> Discarded:
+    """Drops it; undo of the image brings it back, with its clicks."""
+    return Discarded(deed=here.project.drawings.discard(id))
 
 
 def _in_pixels(image: Image, x: float, y: float, crs: str | None) -> tuple[float, float]:
     return (x, y) if crs is None else ground.pixels_of(image.info, crs, x, y)
 
 
-async def _reply(here: Context, drawing: Drawing, crs: str | None) -> SessionOut:
+async def reply_of(here: Context, drawing: Drawing, crs: str | None) -> SessionOut:
+    """A session as it is after its last step."""
     result = await here.desk.known_or_before(drawing)
-    image = here.project.image(drawing.image_id)
-    return await run_in_threadpool(session_out, drawing, image, result, crs)
+    return await run_in_threadpool(_view, here, drawing, result, crs)
+
+
+def _view(here: Context, drawing: Drawing, result: Result, crs: str | None) -> SessionOut:
+    drawings, image = here.project.drawings, here.project.image(drawing.image_id)
+    outdated, others = drawings.outdated(drawing), drawings.also_refining(drawing)
+    return session_out(drawing, image, result, crs, outdated, others)
 
 
 async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = None) -> SteppedOut:
@@ -206,8 +215,7 @@ async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = 
     earlier = await here.desk.known_or_before(before)
 
     def reply() -> SteppedOut:
-        image = here.project.image(after.image_id)
-        view = session_out(after, image, result, given.crs)
+        view = _view(here, after, result, given.crs)
         difference = changed(earlier.mask, result.mask)
         return SteppedOut(**view.model_dump(), changed=Changed(**difference))
 

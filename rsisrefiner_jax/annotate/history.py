@@ -1,0 +1,61 @@
+"""What was done to the objects of an image, in order, so that it can be undone.
+
+There is one row of deeds an image, whoever did them: the last is undone first. What it changed is
+therefore always as it left it, and undoing puts back what was there before. A new deed forgets
+those that were undone.
+"""
+
+import dataclasses
+
+from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.records import Object
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Deed:
+    """event: its journal number. label: what it was, "deletion of object 3".
+
+    before, after: the records of the objects that it changed, None where there was none.
+    session: the one that it discarded.
+    """
+
+    event: int
+    label: str
+    before: tuple[Object | None, ...] = ()
+    after: tuple[Object, ...] = ()
+    session: int | None = None
+
+
+class History:
+    """The deeds of an image, and those that were undone, the last one last."""
+
+    def __init__(self) -> None:
+        self.done: list[Deed] = []
+        self.undone: list[Deed] = []
+
+    def add(self, deed: Deed) -> None:
+        self.done.append(deed)
+        self.undone.clear()
+
+    def next(self, kind: str, event: int | None = None) -> Deed:
+        """What comes next: "undo" or "redo".
+
+        Args:
+            event: the deed that is meant.
+
+        Raises:
+            Conflict: there is none, or it is another one.
+        """
+        deeds = self.done if kind == "undo" else self.undone
+        if not deeds:
+            raise Conflict(f"nothing to {kind}")
+        if event is not None and deeds[-1].event != event:
+            raise Conflict(f"{deeds[-1].label} comes first; {kind} that before")
+        return deeds[-1]
+
+    def move(self, kind: str) -> None:
+        """Takes the next one over to the other side."""
+        if kind == "undo":
+            self.undone.append(self.done.pop())
+        else:
+            self.done.append(self.undone.pop())
