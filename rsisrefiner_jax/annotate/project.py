@@ -184,13 +184,17 @@ class Project:
 
     # Objects.
 
-    def objects(self, image_id: int) -> list[Object]:
-        """Those of an image that are not deleted. Raises Missing."""
+    def objects(self, image_id: int, measured: bool = True) -> list[Object]:
+        """Those of an image that are not deleted. Raises Missing.
+
+        measured: their areas are known, which takes seconds for thousands.
+        """
         with self._lock:
             self.image(image_id)
             everything = self._state.objects.values()
             found = [o for o in everything if o.image.id == image_id and not o.deleted]
-        measure(found)
+        if measured:
+            measure(found)
         return found
 
     def object(self, id: int) -> Object:

@@ -91,6 +91,8 @@ def from_rings(rings: list[np.ndarray]) -> BaseGeometry:
         rest = shapes[len(shapes) // 2 * 2 :]
         shapes = np.r_[shapely.symmetric_difference(shapes[:-1:2], shapes[1::2]), rest]
     return united([shapes[0]])
+
+
 def _filled(ring: np.ndarray) -> BaseGeometry:
     """What a ring encloses, even where it touches itself or goes to and fro."""
     if not (ring[0] == ring[-1]).all():
