@@ -12,7 +12,15 @@ from starlette.exceptions import HTTPException
 from rsisrefiner_jax.annotate.context import Context
 from rsisrefiner_jax.annotate.faults import Conflict, Missing, NoSpace, NotReady
 from rsisrefiner_jax.annotate.guard import App, Guard
-from rsisrefiner_jax.annotate.routes import files, images, objects, predict, project, sessions
+from rsisrefiner_jax.annotate.routes import (
+    exports,
+    files,
+    images,
+    objects,
+    predict,
+    project,
+    sessions,
+)
 from rsisrefiner_jax.errors import UserError
 
 PAGE = Path(__file__).parent / "page"
@@ -28,7 +36,7 @@ def make_app(context: Context, hosts: tuple[str, ...] = (), token: str | None = 
         redoc_url=None,
     )
     app.state.context = context
-    for part in (project, images, files, objects, sessions, predict):
+    for part in (project, images, files, exports, objects, sessions, predict):
         app.include_router(part.router, prefix="/api")
     app.add_exception_handler(UserError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

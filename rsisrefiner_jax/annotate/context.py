@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from rsisrefiner_jax.annotate.desk import Desk
+from rsisrefiner_jax.annotate.exports import Exports
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.tiles import TileCache
 from rsisrefiner_jax.annotate.worker import Worker
@@ -28,6 +29,7 @@ class Context:
 
     def __post_init__(self) -> None:
         self.desk = Desk(self.project, self.worker)
+        self.exports = Exports(self.project)
 
 
 def _context(request: Request) -> Context:

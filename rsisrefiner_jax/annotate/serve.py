@@ -63,6 +63,7 @@ def serve(
     try:
         server.run(sockets=[listening])
     finally:
+        context.exports.close()
         worker.stop()
         opened.close()
 

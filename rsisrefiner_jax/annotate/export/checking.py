@@ -50,6 +50,8 @@ def require_whole(file: Path, features: int) -> None:
     checks: dict[str, Callable[[], bool]] = {
         ".gpkg": lambda: _sound_database(file) and _features(file) == features,
         ".shp": lambda: _shapefile_length(file) and _features(file) == features,
+        ".prj": lambda: file.stat().st_size > 0,
+        ".cpg": lambda: file.stat().st_size > 0,
         ".png": lambda: _tail(file, len(PNG_END)) == PNG_END,
         ".zip": lambda: _sound_archive(file),
     }
