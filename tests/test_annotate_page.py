@@ -1,6 +1,8 @@
 """The annotator's page in a real browser, against the real server, on a large raster."""
 
 import io
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -390,3 +392,39 @@ def test_files_and_bands(open_page, server, raster, tank, tmp_path):
     desk.press("c", "ArrowRight", "Space", "Enter")
     desk.settled()
     assert desk.part("object-row").inner_text().split("\n")[-2].endswith(" px")
+
+
+def test_an_export_shows_how_far_it_is_and_can_be_cancelled(open_page, tmp_path):
+    from playwright.sync_api import expect
+
+    desk = open_page()
+    removed = []
+
+    def half_done(route):
+        id = route.request.url.split("/")[-1].split("?")[0]
+        if route.request.method == "DELETE":
+            removed.append(id)
+            return route.continue_()
+        half = {"id": id, "state": "running", "done": 30, "total": 100, "seconds_left": 12.2}
+        return route.fulfill(json=half | {"error": None, "name": None, "size": None})
+
+    desk.page.route(re.compile(r"/api/exports/\w+(\?.*)?$"), half_done)
+    dialog = desk.part("export-dialog")
+    for end in ("cancel", "close"):
+        desk.part("export").click()
+        dialog.locator("input[value=coco-polygons]").check()
+        desk.part("confirm").click()
+        expect(desk.part("export-progress")).to_have_text("30 %, about 12 s left")
+        assert desk.part("confirm").is_disabled()
+        with desk.page.expect_response(lambda reply: reply.request.method == "DELETE"):
+            if end == "cancel":
+                desk.part("export-cancel").click()
+            else:
+                desk.page.keyboard.press("Escape")
+        if end == "cancel":
+            expect(dialog.get_by_role("alert")).to_have_text("The export was cancelled")
+            desk.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+    assert len(set(removed)) == 2
+    desk.page.unroute_all()
+    assert json.loads(desk.export("coco-polygons", tmp_path).read_text())["images"]

@@ -3,6 +3,8 @@ import { json, send, url } from "./request";
 import type {
   Annotation,
   Box,
+  ExportJob,
+  ExportOptions,
   ImportReport,
   Id,
   Listing,
@@ -53,8 +55,11 @@ export const api = {
 
   importFile: (image: Id, file: File) =>
     json<ImportReport>("POST", `images/${image}/import`, form(file)),
-  exportFile: (image: Id, options: Record<string, string>) =>
-    send("GET", url(`images/${image}/export`, options)),
+  startExport: (image: Id, options: ExportOptions) =>
+    json<ExportJob>("POST", `images/${image}/exports`, options),
+  exportState: (id: string) => json<ExportJob>("GET", `exports/${id}`),
+  removeExport: (id: string) => json<{ ok: true }>("DELETE", `exports/${id}`),
+  exportedFile: (id: string) => send("GET", url(`exports/${id}/file`)),
 };
 
 function form(file: File): FormData {
