@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -536,8 +537,9 @@ def test_undo_survives_a_reload(open_page, server, tmp_path):
     desk.expect_trouble()
 
 
-def test_clicks_wait_for_their_own_project(open_page, server, tank, tmp_path):
-    """After a restart another one is served at the same address, with the same ids."""
+def test_clicks_wait_for_their_own_project(open_page, server, tank, tmp_path, monkeypatch):
+    """After a restart another one is served at the same address, with the same ids and token."""
+    monkeypatch.setenv("RSISREFINER_TOKEN", server.token)
     desk = open_page()
     server.wait_for_model()
     x, y, radius = tank
@@ -711,3 +713,39 @@ def test_a_corner_that_is_called_off_stays(few_corners, server):
     desk.settled()
     (after,) = server.get(f"images/{image}/objects")
     assert after["bbox"][0] == pytest.approx(before["bbox"][0] - 10, abs=1.5)
+
+
+def test_an_export_shows_how_far_it_is_and_can_be_cancelled(open_page, tmp_path):
+    from playwright.sync_api import expect
+
+    desk = open_page()
+    removed = []
+
+    def half_done(route):
+        id = route.request.url.split("/")[-1].split("?")[0]
+        if route.request.method == "DELETE":
+            removed.append(id)
+            return route.continue_()
+        half = {"id": id, "state": "running", "done": 30, "total": 100, "seconds_left": 12.2}
+        return route.fulfill(json=half | {"error": None, "name": None, "size": None})
+
+    desk.page.route(re.compile(r"/api/exports/\w+(\?.*)?$"), half_done)
+    dialog = desk.part("export-dialog")
+    for end in ("cancel", "close"):
+        desk.part("export").click()
+        dialog.locator("input[value=coco-polygons]").check()
+        desk.part("confirm").click()
+        expect(desk.part("export-progress")).to_have_text("30 %, about 12 s left")
+        assert desk.part("confirm").is_disabled()
+        with desk.page.expect_response(lambda reply: reply.request.method == "DELETE"):
+            if end == "cancel":
+                desk.part("export-cancel").click()
+            else:
+                desk.page.keyboard.press("Escape")
+        if end == "cancel":
+            expect(dialog.get_by_role("alert")).to_have_text("The export was cancelled")
+            desk.page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+    assert len(set(removed)) == 2
+    desk.page.unroute_all()
+    assert json.loads(desk.export("coco-polygons", tmp_path).read_text())["images"]

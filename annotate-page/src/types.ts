@@ -110,6 +110,24 @@ export interface Listing {
   files: string[];
 }
 
+export interface ExportOptions {
+  format: string;
+  simplify: number; // pixels
+  rectangles: boolean;
+}
+
+/** A file being written; `total` steps are not known before it begins (0). */
+export interface ExportJob {
+  id: string;
+  state: "running" | "done" | "failed" | "cancelled";
+  done: number;
+  total: number;
+  seconds_left: number | null;
+  error: string | null;
+  name: string | null;
+  size: number | null; // bytes
+}
+
 export interface ImportReport {
   objects: number;
   skipped: number;

@@ -13,6 +13,7 @@ from rsisrefiner_jax.annotate.context import Context, require_same_project
 from rsisrefiner_jax.annotate.faults import Busy, Conflict, Missing, NoSpace, NotReady
 from rsisrefiner_jax.annotate.guard import App, Guard
 from rsisrefiner_jax.annotate.routes import (
+    exports,
     files,
     history,
     images,
@@ -50,7 +51,7 @@ def make_app(
         dependencies=[Depends(require_same_project)],
     )
     app.state.context = context
-    for part in (project, images, files, objects, history, sessions, predict):
+    for part in (project, images, files, exports, objects, history, sessions, predict):
         app.include_router(part.router, prefix="/api")
     app.add_exception_handler(UserError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

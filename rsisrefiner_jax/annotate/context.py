@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.desk import Desk
+from rsisrefiner_jax.annotate.exports import Exports
 from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.receiving import Receiver
@@ -34,6 +35,7 @@ class Context:
         self.desk = Desk(self.project, self.worker)
         quota = int(self.upload_quota * 1024 * safety.MEBIBYTE)
         self.receiver = Receiver(self.project.cache, self.project.uploads, quota)
+        self.exports = Exports(self.project)
 
 
 def _context(request: Request) -> Context:

@@ -119,22 +119,30 @@ def lonlat(info: Raster, x: float, y: float) -> tuple[float, float] | None:
 
 
 def shape_on_ground(info: Raster, shape: BaseGeometry, crs: str | None = None) -> BaseGeometry:
-    """A geometry of pixels in the raster's system or in another.
+    """As `shapes_on_ground`, of one."""
+    return shapes_on_ground(info, [shape], crs)[0]
+
+
+def shapes_on_ground(
+    info: Raster, shapes: Sequence[BaseGeometry], crs: str | None = None
+) -> np.ndarray:
+    """Geometries [n] of pixels in the raster's system or in another.
 
     Edges that another system bends get more corners, so that they stay within a fiftieth of a
     pixel of where they were.
 
     Raises:
-        UserError: a part of it has no place in that system.
+        UserError: a part of one has no place in that system.
     """
-    if crs is None or crs == info.crs or info.crs is None:
-        return shapely.transform(shape, lambda xy: to_ground(info, xy))
+    given = np.array(shapes)
+    if crs is None or crs == info.crs or info.crs is None or not len(given):
+        return shapely.transform(given, lambda xy: to_ground(info, xy))
     own = info.crs
 
     def there(xy: np.ndarray) -> np.ndarray:
         return convert(own, crs, to_ground(info, xy))
 
-    moved = shapely.transform(_bent(info, shape, own, crs), there)
+    moved = shapely.transform(_bent(info, given, own, crs), there)
     require(
         bool(np.isfinite(shapely.get_coordinates(moved)).all()),
         f"an object has no place in {crs}; export it as GeoPackage instead",
@@ -142,23 +150,29 @@ def shape_on_ground(info: Raster, shape: BaseGeometry, crs: str | None = None) -
     return moved
 
 
-def _bent(info: Raster, shape: BaseGeometry, own: str, crs: str) -> BaseGeometry:
-    """The geometry with corners added until `crs` bends no edge visibly."""
+def _bent(info: Raster, shapes: np.ndarray, own: str, crs: str) -> np.ndarray:
+    """Geometries with corners added until `crs` bends no edge visibly."""
     for _ in range(12):
-        xy, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
+        parts, shape_of = shapely.get_parts(shapes, return_index=True)
+        rings, part_of = shapely.get_rings(parts, return_index=True)
+        xy, ring_of = shapely.get_coordinates(rings, return_index=True)
         starts, ends = xy[:-1], xy[1:]
         middle = (starts + ends) / 2
         moved = convert(own, crs, to_ground(info, xy))
         straight = convert(crs, own, (moved[:-1] + moved[1:]) / 2)
         off = np.hypot(*(to_pixels(info, straight) - middle).T)
         length = np.hypot(*(ends - starts).T)
-        bent = np.isfinite(off) & (length > 1) & (ring[1:] == ring[:-1]) & (off > TOLERANCE)
+        bent = np.isfinite(off) & (length > 1) & (ring_of[1:] == ring_of[:-1]) & (off > TOLERANCE)
         if not bent.any():
-            return shape
+            return shapes
         # The bend grows with the square of the length.
         straight_enough = length[bent] * np.sqrt(TOLERANCE / off[bent])
-        shape = shapely.segmentize(shape, max(0.9 * float(straight_enough.min()), 1.0))
-    return shape
+        longest = np.full(len(shapes), np.inf)
+        np.minimum.at(longest, shape_of[part_of[ring_of[1:][bent]]], straight_enough)
+        some = np.isfinite(longest)
+        shapes = shapes.copy()
+        shapes[some] = shapely.segmentize(shapes[some], np.maximum(0.9 * longest[some], 1.0))
+    return shapes
 
 
 def areas_m2(info: Raster, shapes: Sequence[BaseGeometry]) -> list[float | None]:

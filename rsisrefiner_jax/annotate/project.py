@@ -182,13 +182,17 @@ class Project:
 
     # Objects.
 
-    def objects(self, image_id: int, deleted: bool = False) -> list[Object]:
-        """Those of an image, or those that were deleted, the last one first. Raises Missing."""
+    def objects(self, image_id: int, deleted: bool = False, measured: bool = True) -> list[Object]:
+        """Those of an image, or those that were deleted, the last one first. Raises Missing.
+
+        measured: their areas are known, which takes seconds for thousands.
+        """
         with self._lock:
             self.image(image_id)
             everything = self._state.objects.values()
             found = [o for o in everything if o.image.id == image_id and o.deleted == deleted]
-        measure(found)
+        if measured:
+            measure(found)
         return sorted(found, key=lambda o: (-o.deletion, -o.id)) if deleted else found
 
     def object(self, id: int, may_be_deleted: bool = False) -> Object:

@@ -250,6 +250,26 @@ class ImportOut(BaseModel):
     notes: list[str]
 
 
+class ExportIn(Given):
+    format: Annotated[str, Field(max_length=40)]
+    simplify: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0
+    rectangles: bool = False
+
+
+class ExportOut(BaseModel):
+    """done of total steps, which are no more than that; total is 0 as long as it waits. name and
+    size (bytes): of the file, once it is there."""
+
+    id: str
+    state: Literal["running", "done", "failed", "cancelled"]
+    done: int
+    total: int
+    seconds_left: float | None
+    error: str | None
+    name: str | None
+    size: int | None
+
+
 class Done(BaseModel):
     ok: Literal[True] = True
 

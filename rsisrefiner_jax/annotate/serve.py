@@ -60,6 +60,7 @@ def serve(
     try:
         server.run(sockets=[listening])
     finally:
+        context.exports.close()
         worker.stop()
         opened.close()
 

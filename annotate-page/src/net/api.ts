@@ -4,6 +4,8 @@ import type {
   Annotation,
   Box,
   Deed,
+  ExportJob,
+  ExportOptions,
   ImportReport,
   Id,
   Listing,
@@ -63,8 +65,11 @@ export const api = {
 
   importFile: (image: Id, file: File) =>
     json<ImportReport>("POST", `images/${image}/import`, form(file)),
-  exportFile: (image: Id, options: Record<string, string>) =>
-    send("GET", url(`images/${image}/export`, options)),
+  startExport: (image: Id, options: ExportOptions) =>
+    json<ExportJob>("POST", `images/${image}/exports`, options),
+  exportState: (id: string) => json<ExportJob>("GET", `exports/${id}`),
+  removeExport: (id: string) => json<{ ok: true }>("DELETE", `exports/${id}`),
+  exportedFile: (id: string) => send("GET", url(`exports/${id}/file`)),
 };
 
 function form(file: File): FormData {

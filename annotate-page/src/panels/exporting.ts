@@ -1,14 +1,19 @@
 // Objects to a file.
-import { api } from "../net/api";
+import { exported } from "../actions/exporting";
 import { state } from "../state";
+import type { ExportJob } from "../types";
+import { button } from "../ui/button";
 import { openForm } from "../ui/dialog";
 import { h } from "../ui/dom";
+import { timeLeft } from "../ui/format";
+import { toast } from "../ui/toast";
 
 const FORMATS: [string, string, string][] = [
   ["gpkg", "GeoPackage", "the image's CRS, classes and attributes in its table"],
   ["geojson", "GeoJSON", "longitude and latitude (RFC 7946)"],
   ["shp", "Shapefile", "zipped"],
-  ["coco", "COCO", "JSON with RLE and polygons"],
+  ["coco", "COCO, masks", "JSON, run lengths (RLE)"],
+  ["coco-polygons", "COCO, polygons", "JSON, holes kept"],
   ["yolo", "YOLO-seg", "text, one line an object"],
   ["ids-png", "Object ids, PNG", "16-bit mask"],
   ["ids-tif", "Object ids, GeoTIFF", "georeferenced mask"],
@@ -45,6 +50,7 @@ export function openExport(): void {
     { class: "options", role: "radiogroup", "aria-label": "Format" },
     ...formats,
   );
+  const running = progressRow();
   openForm(
     "Export objects",
     "export-dialog",
@@ -52,26 +58,56 @@ export function openExport(): void {
       choices,
       h("div", { class: "field" }, h("span", { class: "field-name" }, "Simplify"), simplify, "px"),
       h("label", { class: "check" }, rectangles, "Make corners right angles (buildings)"),
+      running.row,
     ],
     "Download",
-    async () => {
+    async (closed) => {
       const format = choices.querySelector<HTMLInputElement>("input:checked")?.value ?? "gpkg";
       localStorage.setItem(KEY, format);
-      const response = await api.exportFile(image.id, {
-        format,
-        simplify: simplify.value || "0",
-        rectangles: rectangles.checked ? "1" : "0",
-      });
-      save(await response.blob(), nameOf(response) ?? `${image.name}.${format}`);
+      const options = { format, simplify: Number(simplify.value), rectangles: rectangles.checked };
+      const cancelled = running.begin();
+      const leave = () => {
+        running.cancel();
+        toast("The export was cancelled");
+      };
+      closed.addEventListener("abort", leave);
+      try {
+        const { content, name } = await exported(image.id, options, cancelled, running.show);
+        save(content, name);
+      } finally {
+        closed.removeEventListener("abort", leave);
+        running.end();
+      }
     },
   );
 }
 
-function nameOf(response: Response): string | null {
-  const header = response.headers.get("Content-Disposition") ?? "";
-  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(header)?.[1];
-  if (encoded) return decodeURIComponent(encoded);
-  return /filename="?([^";]+)"?/i.exec(header)?.[1] ?? null;
+/** How far an export is, and a button that ends it; hidden while there is none. */
+function progressRow() {
+  let wanted = new AbortController();
+  const bar = h("progress", { "aria-label": "Export" });
+  const words = h("span", { class: "hint", "data-testid": "export-progress" });
+  const cancel = () => wanted.abort();
+  const stop = button({ label: "Cancel", text: "Cancel", testid: "export-cancel", run: cancel });
+  const row = h("div", { class: "running", hidden: true }, bar, words, stop);
+  return {
+    row,
+    cancel,
+    begin: () => {
+      wanted = new AbortController();
+      bar.removeAttribute("value"); // not known yet
+      words.textContent = "";
+      row.hidden = false;
+      return wanted.signal;
+    },
+    show: ({ done, total, seconds_left }: ExportJob) => {
+      if (!total) return;
+      bar.value = done / total;
+      const left = seconds_left === null ? "" : `, ${timeLeft(seconds_left)}`;
+      words.textContent = `${Math.floor((100 * done) / total)} %${left}`;
+    },
+    end: () => (row.hidden = true),
+  };
 }
 
 function save(content: Blob, name: string): void {

@@ -32,24 +32,29 @@ export function openDialog(title: string, testid: string, ...content: (Node | st
   return { dialog, close };
 }
 
-/** Fields and a button row; `submit` may throw, its sentence is shown and the dialog stays. */
+/**
+ * Fields and a button row; `submit` may throw, its sentence is shown and the dialog stays. The
+ * signal tells it that the dialog is closed meanwhile.
+ */
 export function openForm(
   title: string,
   testid: string,
   fields: (Node | string)[],
   verb: string,
-  submit: () => Promise<void> | void,
+  submit: (closed: AbortSignal) => Promise<void> | void,
 ): void {
   const problem = h("p", { class: "problem", role: "alert" });
   const confirm = h("button", { type: "submit", class: "primary", "data-testid": "confirm" }, verb);
   const form = h("form", {}, ...fields, problem, h("footer", {}, confirm));
-  const { close } = openDialog(title, testid, form);
+  const { dialog, close } = openDialog(title, testid, form);
+  const closing = new AbortController();
+  dialog.addEventListener("close", () => closing.abort());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     confirm.disabled = true;
     problem.textContent = "";
     try {
-      await submit();
+      await submit(closing.signal);
       close();
     } catch (error) {
       problem.textContent = error instanceof Error ? error.message : String(error);

@@ -15,6 +15,12 @@ export function seconds(value: number): string {
   return `${value.toFixed(2)} s`;
 }
 
+/** How long something will take, roughly. */
+export function timeLeft(value: number): string {
+  if (value < 90) return `about ${Math.max(Math.round(value), 1)} s left`;
+  return `about ${Math.round(value / 60)} min left`;
+}
+
 export function count(n: number, thing: string): string {
   return `${whole.format(n)} ${thing}${n === 1 ? "" : "s"}`;
 }

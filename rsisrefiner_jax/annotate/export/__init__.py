@@ -4,8 +4,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.export import classes, clicks, coco, ids, vectors, yolo
+from rsisrefiner_jax.annotate.export import checking, classes, clicks, coco, ids, vectors, yolo
 from rsisrefiner_jax.annotate.export.job import Job
+from rsisrefiner_jax.annotate.safety import MEBIBYTE
 from rsisrefiner_jax.errors import require
 
 FORMATS: dict[str, Callable[[Job, Path], list[Path]]] = {
@@ -22,18 +23,40 @@ FORMATS: dict[str, Callable[[Job, Path], list[Path]]] = {
 }
 
 
+def require_format(name: str) -> None:
+    """Raises UserError: there is no such format."""
+    require(name in FORMATS, f"format {name[:40]!r}: choose one of {', '.join(FORMATS)}")
+
+
 def export(job: Job, name: str, folder: Path) -> Path:
     """Writes a format into an empty folder; a zip where that takes several files.
 
     Raises:
         UserError: no such format, or one that cannot hold the objects.
+        NoSpace: the disk is full.
+        Cancelled: the job's progress was cancelled.
     """
-    require(name in FORMATS, f"format {name[:40]!r}: choose one of {', '.join(FORMATS)}")
-    files = FORMATS[name](job, folder)
-    if len(files) == 1:
-        return files[0]
-    packed = folder / f"{job.stem}_{name}.zip"
+    require_format(name)
+    with checking.writing(folder, f"{job.stem} as {name}"):
+        files = FORMATS[name](job, folder)
+        for file in files:
+            checking.require_whole(file, len(job.objects))
+        if len(files) == 1:
+            return files[0]
+        packed = folder / f"{job.stem}_{name}.zip"
+        _pack(job, packed, files)
+        checking.require_whole(packed, 0)
+    return packed
+
+
+def _pack(job: Job, packed: Path, files: list[Path]) -> None:
+    """Moves files into a zip beside them."""
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
-            archive.write(file, file.relative_to(folder))
-    return packed
+            entry = zipfile.ZipInfo.from_file(file, file.relative_to(packed.parent))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with open(file, "rb") as content, archive.open(entry, "w") as out:
+                while part := content.read(MEBIBYTE):
+                    job.progress.check()
+                    out.write(part)
+            file.unlink()

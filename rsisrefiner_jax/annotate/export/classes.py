@@ -14,6 +14,7 @@ def write_tif(job: Job, folder: Path) -> list[Path]:
     ids = [item.id for item in job.classes]
     dtype, none = ("uint8", 255) if max(ids, default=0) < 255 else ("uint16", 65535)
     info = job.image.info
+    job.progress.begin(2 * len(job.objects))
     file = folder / f"{job.stem}_classes.tif"
     with rasterio.open(file, "w", **profile(info, dtype, 1)) as out:
         names = {f"class_{item.id}": item.name for item in job.classes}
@@ -23,9 +24,9 @@ def write_tif(job: Job, folder: Path) -> list[Path]:
             out.write_colormap(1, {0: (0, 0, 0, 0), none: (128, 128, 128, 255), **colours})
         items = [
             (object.mask, 1, none if object.class_id is None else object.class_id)
-            for object in job.objects
+            for object in job.progress.each(job.objects)
         ]
-        paint(out, items, info.width, info.height, dtype)
+        paint(out, items, info.width, info.height, dtype, job.progress)
     return [file]
 
 

@@ -1,9 +1,9 @@
 """The journal as data: who clicked where and when, and what it came to."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import Drawing, Step
 
@@ -14,12 +14,13 @@ def write(job: Job, folder: Path) -> list[Path]:
     Times are seconds since 1970; masks are COCO run lengths within their box (x, y, w, h).
     """
     info = job.image.info
-    content = {
-        "image": {"name": job.image.name, "width": info.width, "height": info.height},
-        "sessions": [_session(job, drawing) for drawing in job.drawings],
-    }
+    image = {"name": job.image.name, "width": info.width, "height": info.height}
     file = folder / f"{job.stem}_clicks.json"
-    file.write_text(json.dumps(content), encoding="utf-8")
+    job.progress.begin(len(job.drawings))
+    sessions = (
+        stream.compact(_session(job, drawing)) for drawing in job.progress.each(job.drawings)
+    )
+    stream.write(file, {"image": image}, "sessions", sessions)
     return [file]
 
 

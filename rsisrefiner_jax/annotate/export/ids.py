@@ -3,8 +3,10 @@
 import warnings
 from pathlib import Path
 
+from rsisrefiner_jax.annotate.disk import require_whole
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.export.layers import layers_of, paint, profile
+from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.errors import require
 
 
@@ -13,8 +15,7 @@ def write_tif(job: Job, folder: Path) -> list[Path]:
     import rasterio
 
     file = folder / f"{job.stem}_ids.tif"
-    masks = [object.mask for object in job.objects]
-    layers = layers_of(masks)
+    masks, layers = _layered(job)
     info = job.image.info
     count = max(layers, default=0) + 1
     with rasterio.open(file, "w", **profile(info, "uint32", count)) as out:
@@ -23,7 +24,7 @@ def write_tif(job: Job, folder: Path) -> list[Path]:
             (mask, layer + 1, object.id)
             for mask, layer, object in zip(masks, layers, job.objects, strict=True)
         ]
-        paint(out, items, info.width, info.height, "uint32")
+        paint(out, items, info.width, info.height, "uint32", job.progress)
     return [file]
 
 
@@ -43,8 +44,7 @@ def write_png(job: Job, folder: Path) -> list[Path]:
         info.width * info.height <= 2**31,
         "the raster is too large for a PNG; export ids-tif",
     )
-    masks = [object.mask for object in job.objects]
-    layers = layers_of(masks)
+    masks, layers = _layered(job)
     files = []
     for layer in range(max(layers, default=0) + 1):
         suffix = f"_{layer + 1}" if layer else ""
@@ -60,10 +60,18 @@ def write_png(job: Job, folder: Path) -> list[Path]:
                     for mask, own, object in zip(masks, layers, job.objects, strict=True)
                     if own == layer
                 ]
-                paint(out, items, info.width, info.height, "uint16")
+                paint(out, items, info.width, info.height, "uint16", job.progress)
+            require_whole(draft)
             rasterio.shutil.copy(str(draft), str(file), driver="PNG", zlevel="6")
         draft.unlink()
         files.append(file)
     for rest in folder.glob("*.aux.xml"):
         rest.unlink()
     return files
+
+
+def _layered(job: Job) -> tuple[list[Mask], list[int]]:
+    """The objects' masks and their layers. Two steps an object, the third is painting it."""
+    job.progress.begin(3 * len(job.objects))
+    masks = [object.mask for object in job.progress.each(job.objects)]
+    return masks, layers_of(masks, job.progress)

@@ -5,6 +5,7 @@ import functools
 
 from shapely.geometry.base import BaseGeometry
 
+from rsisrefiner_jax.annotate.export.progress import Progress
 from rsisrefiner_jax.annotate.journal import Journal
 from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object
 from rsisrefiner_jax.annotate.regular import right_angled, simplified
@@ -18,7 +19,8 @@ class Job:
     """The objects of an image.
 
     simplify: pixels by which outlines may move to lose corners. rectangles: give them right
-    angles. Both are for formats of outlines; masks stay what they are.
+    angles. Both are for formats of outlines; masks stay what they are. progress: what every
+    writer counts its steps on.
     """
 
     image: Image
@@ -28,6 +30,7 @@ class Job:
     journal: Journal
     simplify: float = 0
     rectangles: bool = False
+    progress: Progress = dataclasses.field(default_factory=Progress)
 
     @property
     def stem(self) -> str:
@@ -41,8 +44,8 @@ class Job:
 
     @functools.cached_property
     def outlines(self) -> list[BaseGeometry]:
-        """Of the objects, in pixels."""
-        shapes = [object.shape for object in self.objects]
+        """Of the objects, in pixels; each is a step. Raises Cancelled."""
+        objects = self.progress.each(self.objects)
         if self.rectangles:
-            return [right_angled(shape, max(self.simplify, 2.0)) for shape in shapes]
-        return simplified(shapes, self.simplify)
+            return [right_angled(object.shape, max(self.simplify, 2.0)) for object in objects]
+        return simplified([object.shape for object in objects], self.simplify)

@@ -1,32 +1,40 @@
 """Objects painted into images, without ever holding a whole one."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import shapely
 
+from rsisrefiner_jax.annotate.export.progress import Progress
 from rsisrefiner_jax.annotate.masks import Mask
 
 ROWS = 512
 
 
-def layers_of(masks: Sequence[Mask]) -> list[int]:
-    """Of every mask the number of the first layer in which it overlaps no earlier one."""
+def layers_of(masks: Sequence[Mask], progress: Progress) -> list[int]:
+    """Of every mask the number of the first layer in which it overlaps no earlier one.
+
+    Each is a step. Raises Cancelled.
+    """
     chosen: list[int] = []
-    boxes = np.array([mask.box for mask in masks]).reshape(-1, 4)
-    for i, mask in enumerate(masks):
-        left, top, right, bottom = boxes[i]
-        earlier = boxes[:i]
-        near = (earlier[:, 0] < right) & (earlier[:, 2] > left)
-        near &= (earlier[:, 1] < bottom) & (earlier[:, 3] > top)
-        window = mask.x, mask.y, mask.width, mask.height
-        taken = {
-            chosen[j]
-            for j in np.flatnonzero(near).tolist()
-            if (masks[j].within(*window) & mask.pixels).any()
-        }
+    boxes = shapely.box(*np.array([mask.box for mask in masks]).reshape(-1, 4).T)
+    tree = shapely.STRtree(boxes)
+    for i, mask in enumerate(progress.each(masks)):
+        near = tree.query(boxes[i])
+        taken = {chosen[j] for j in near[near < i].tolist() if _overlap(masks[j], mask)}
         chosen.append(next(n for n in range(len(taken) + 1) if n not in taken))
     return chosen
+
+
+def _overlap(one: Mask, other: Mask) -> bool:
+    left, top = max(one.x, other.x), max(one.y, other.y)
+    right, bottom = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
+    if right <= left or bottom <= top:
+        return False
+    window = left, top, right - left, bottom - top
+    return bool((one.within(*window) & other.within(*window)).any())
 
 
 def paint(
@@ -35,19 +43,27 @@ def paint(
     width: int,
     height: int,
     dtype: Any,
+    progress: Progress,
 ) -> None:
-    """Writes masks into an open rasterio file, each (mask, band, value); later ones on top."""
-    for y in range(0, height, ROWS):
+    """Writes masks into an open rasterio file, each (mask, band, value); later ones on top.
+
+    Each is a step, done with its last row. Raises Cancelled.
+    """
+    strips: dict[tuple[int, int], list[tuple[Mask, int]]] = defaultdict(list)
+    for mask, band, value in items:
+        for strip in range(mask.y // ROWS, (mask.box[3] - 1) // ROWS + 1):
+            strips[strip, band].append((mask, value))
+    for strip, band in sorted(strips):
+        y = strip * ROWS
         rows = min(ROWS, height - y)
-        here = [item for item in items if item[0].y < y + rows and item[0].box[3] > y]
-        for band in range(1, file.count + 1):
-            part = np.zeros((rows, width), dtype)
-            for mask, own, value in here:
-                if own == band:
-                    window = part[:, mask.x : mask.box[2]]
-                    window[mask.within(mask.x, y, mask.width, rows)] = value
-            if part.any():
-                file.write(part, band, window=((y, y + rows), (0, width)))
+        part = np.zeros((rows, width), dtype)
+        for mask, value in strips[strip, band]:
+            progress.check()
+            window = part[:, mask.x : mask.box[2]]
+            window[mask.within(mask.x, y, mask.width, rows)] = value
+            progress.done += mask.box[3] <= y + rows
+        if part.any():
+            file.write(part, band, window=((y, y + rows), (0, width)))
 
 
 def profile(info: Any, dtype: str, count: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import geometry, ground
+from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import Job
+from rsisrefiner_jax.annotate.records import measure
 from rsisrefiner_jax.errors import UserError
 
 OWN = ("id", "class", "class_id", "area_px", "area_m2", "clicks")
+TOGETHER = 100  # objects that are measured and placed at a time, which is quicker than singly
 TAKEN = {*OWN, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by the formats
 
 
@@ -34,38 +38,44 @@ def write_shapefile(job: Job, folder: Path) -> list[Path]:
 def write_geojson(job: Job, folder: Path) -> list[Path]:
     """RFC 7946: longitude and latitude on WGS 84. Pixels where the raster has no system."""
     info = job.image.info
-    features = []
+    head = {"type": "FeatureCollection"}
+    if info.crs is None:
+        head["coordinates"] = "pixels" if info.transform is None else "of the raster"
+    file = folder / f"{job.stem}.geojson"
+    stream.write(file, head, "features", _features(job))
+    return [file]
+
+
+def _features(job: Job) -> Iterator[str]:
+    info = job.image.info
     names = _columns(job, 0)
-    for i, shape in enumerate(job.outlines):
-        placed = shape
-        if info.crs is not None:
-            placed = _cut_at_antimeridian(ground.shape_on_ground(info, shape, ground.WGS84), info)
-        elif info.transform is not None:
-            placed = ground.shape_on_ground(info, shape)
+    for i, placed in enumerate(_placed(job, None if info.crs is None else ground.WGS84)):
+        shape = shapely.orient_polygons(_cut_at_antimeridian(placed, info))
         properties = {
             name: value for name in names if (value := _value(job, i, names[name])) is not None
         }
-        features.append(
-            {
-                "type": "Feature",
-                "id": job.objects[i].id,
-                "properties": properties,
-                "geometry": geometry.to_json(shapely.orient_polygons(placed)),
-            }
+        yield (
+            f'{{"type": "Feature", "id": {job.objects[i].id}, '
+            f'"properties": {stream.compact(properties)}, "geometry": {shapely.to_geojson(shape)}}}'
         )
-    content: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-    if info.crs is None:
-        content["coordinates"] = "pixels" if info.transform is None else "of the raster"
-    file = folder / f"{job.stem}.geojson"
-    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return [file]
+
+
+def _placed(job: Job, crs: str | None = None) -> Iterator[BaseGeometry]:
+    """The outlines on the ground, in the raster's system or another; areas are found as well."""
+    job.progress.begin(2 * len(job.objects))
+    outlines = job.outlines
+    for start in range(0, len(outlines), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        measure(job.objects[some])
+        placed = ground.shapes_on_ground(job.image.info, outlines[some], crs)
+        yield from job.progress.each(placed)
 
 
 def _cut_at_antimeridian(shape: BaseGeometry, info: Any) -> BaseGeometry:
     """In two where it crosses 180 degrees, as RFC 7946 asks."""
-    if info.crs == ground.WGS84:
+    if info.crs in (None, ground.WGS84):
         return shape
-    rings = shapely.get_rings(shape)
+    rings = shapely.get_rings(shapely.get_parts(shape))
     xy, ring = shapely.get_coordinates(rings, return_index=True)
     jumps = (np.abs(np.diff(xy[:, 0])) > 180) & (ring[1:] == ring[:-1])
     if not jumps.any():
@@ -103,11 +113,9 @@ def _value(job: Job, index: int, field: str) -> Any:
 
 def _write(job: Job, file: Path, driver: str, short: int = 0, **options: Any) -> None:
     from pyogrio import raw
-    from pyogrio.errors import DataSourceError, FieldError
 
     info = job.image.info
-    placed = [ground.shape_on_ground(info, shape) for shape in job.outlines]
-    several = [shapely.MultiPolygon(geometry.flat(shape)) for shape in placed]
+    several = [shapely.MultiPolygon(geometry.flat(shape)) for shape in _placed(job)]
     columns = _columns(job, short)
     data, masks = [], []
     for field in columns.values():
@@ -129,7 +137,7 @@ def _write(job: Job, file: Path, driver: str, short: int = 0, **options: Any) ->
             crs=info.crs,
             **options,
         )
-    except (DataSourceError, FieldError, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"{file.name}: cannot be written ({error})") from error
 
 

@@ -1,20 +1,15 @@
-"""Objects in and out as files."""
+"""Objects in from files."""
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
 
 from rsisrefiner_jax.annotate import importing, safety
 from rsisrefiner_jax.annotate.context import Here
-from rsisrefiner_jax.annotate.export import export
-from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.importing.found import Target
 from rsisrefiner_jax.annotate.project import Project, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent, body_with_file
@@ -55,36 +50,3 @@ def _add(project: Project, image: Image, sent: Sent, kind: str | None) -> Import
     if renamed:
         found.notes.append(f"{renamed} ids were taken already; these objects have new ones")
     return ImportOut(objects=len(found.items), skipped=found.skipped, notes=found.notes)
-
-
-@router.get(
-    "/export",
-    response_class=FileResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}},
-)
-def write(
-    id: ImageId,
-    here: Here,
-    format: Annotated[str, Query(max_length=40)],
-    simplify: Annotated[float, Query(ge=0, le=1000, allow_inf_nan=False)] = 0,
-    rectangles: bool = False,
-) -> FileResponse:
-    """The objects of an image as a file; a zip where the format is several."""
-    project = here.project
-    job = Job(
-        image=project.image(id),
-        objects=project.objects(id),
-        classes=project.classes(),
-        drawings=project.drawings.all(id, only_open=False),
-        journal=project.journal,
-        simplify=simplify,
-        rectangles=rectangles,
-    )
-    folder = tempfile.mkdtemp(dir=project.cache)
-    cleaning = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        file = export(job, format, Path(folder))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return FileResponse(file, filename=file.name, background=cleaning)

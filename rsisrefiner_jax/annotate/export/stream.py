@@ -1,0 +1,22 @@
+"""JSON written piece by piece, so that a large file never lies in memory."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def compact(content: Any) -> str:
+    """As JSON, in UTF-8."""
+    return json.dumps(content, ensure_ascii=False)
+
+
+def write(file: Path, head: dict[str, Any], name: str, items: Iterable[str]) -> None:
+    """Writes an object whose last member, `name`, is a long list. items: as JSON."""
+    with open(file, "w", encoding="utf-8") as out:
+        out.write(f"{compact(head)[:-1]}, {compact(name)}: [")
+        separator = "\n"
+        for item in items:
+            out.write(separator + item)
+            separator = ",\n"
+        out.write("]}\n")
