@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 from rasterio.errors import NotGeoreferencedWarning
 
+from rsisrefiner_jax.annotate import stopping
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.context import Context
 from rsisrefiner_jax.annotate.guard import LOOPBACK
@@ -28,15 +29,34 @@ def serve(
     host: str,
     port: int,
     token: str | None,
-) -> None:
-    """Serves until interrupted.
+) -> int:
+    """Serves until it is stopped; see `stopping`. The project is closed then.
+
+    Returns:
+        The exit status.
 
     Raises:
         UserError: an image, the project or the address cannot be opened.
     """
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     folders = [path if path.is_dir() else path.resolve().parent for path in images]
-    opened = Project(project, Roots([*folders, *roots] or [Path()]))
+    with stopping.by_signals():
+        opened = Project(project, Roots([*folders, *roots] or [Path()]))
+        try:
+            return _serve(opened, images, checkpoint, host, port, token)
+        finally:
+            with stopping.undisturbed():
+                opened.close()
+
+
+def _serve(
+    opened: Project,
+    images: list[Path],
+    checkpoint: Path,
+    host: str,
+    port: int,
+    token: str | None,
+) -> int:
     for path in images:
         for file in rasters_in(path):
             try:
@@ -54,17 +74,33 @@ def serve(
     listening = _listen(host, port)
     shown = "localhost" if local else host
     query = f"/?token={token}" if token else "/"
-    print(f"project: {project}", flush=True)
+    print(f"project: {opened.folder}", flush=True)
     print(f"open http://{shown}:{listening.getsockname()[1]}{query}", flush=True)
     # One process: it alone holds the project and the model.
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        stopping.answered(app), log_level="warning", lifespan="off", timeout_graceful_shutdown=3
     )
+    server = _Server(config, worker)
+    status = stopping.STOPPED
     try:
         server.run(sockets=[listening])
-    finally:
-        worker.stop()
-        opened.close()
+    except KeyboardInterrupt:
+        status = stopping.INTERRUPTED
+    except SystemExit:  # by the other signals, once the requests have ended
+        pass
+    with stopping.undisturbed():
+        worker.stop(compiled=False)
+    return status
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
+        super().__init__(config)
+        self._worker = worker
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._worker.refuse()  # so that no request waits for a click that is not computed any more
+        await super().shutdown(sockets)
 
 
 def load(checkpoint: Path) -> Segmenter:

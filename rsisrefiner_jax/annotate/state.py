@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rsisrefiner_jax.annotate import relative
 from rsisrefiner_jax.annotate.journal import Event
 from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object, Step
 from rsisrefiner_jax.data.raster import Raster
@@ -40,8 +41,7 @@ class State:
 
     def _image_added(self, event: Event) -> None:
         p = event.payload
-        # Relative to the project, so that both may be moved together.
-        path = Path(self._folder, p["path"])
+        path = relative.found(p, self._folder)
         info = dict(p["info"], path=str(path), bands=tuple(p["info"]["bands"]))
         if info["nodata"] is not None:
             info["nodata"] = float(info["nodata"])

@@ -33,7 +33,7 @@ def read(
     project = here.project
     image = project.image(id)
     name = file.filename or "file"
-    with tempfile.TemporaryDirectory(dir=project.cache) as folder:
+    with tempfile.TemporaryDirectory(prefix="import-", dir=project.cache) as folder:
         kept = Path(folder) / safety.safe_name(name)
         with open(kept, "xb") as out:
             copy_limited(file.file, out, safety.IMPORT_LIMIT, name)
@@ -70,7 +70,7 @@ def write(
         simplify=simplify,
         rectangles=rectangles,
     )
-    folder = tempfile.mkdtemp(dir=project.cache)
+    folder = tempfile.mkdtemp(prefix="export-", dir=project.cache)
     cleaning = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     try:
         file = export(job, format, Path(folder))
