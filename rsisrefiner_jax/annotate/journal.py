@@ -28,10 +28,8 @@ FORMAT = 1
 FOLDING = 120.0  # seconds
 # What a file system says that knows no file locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-# What SQLite says of a full disk, and of a used-up quota.
-FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")
 
-_left_open: list[sqlite3.Connection] = []
+_left_open: list[sqlite3.Connection] = []  # see `Journal.close`
 
 
 class Event(NamedTuple):
@@ -124,7 +122,7 @@ class Journal:
         try:
             return self._db.execute(statement, values)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorname not in FULL:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
                 raise
             raise NoSpace(
                 "the disk of the project is full; nothing was done; make room and do it again"
@@ -183,7 +181,7 @@ def _said(file: Path) -> Iterator[None]:
         with room_for(file.name):
             yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorname in FULL:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             raise NoSpace(f"{file}: the disk is full; make room and start again") from error
         if "locked" in str(error):
             raise UserError(
