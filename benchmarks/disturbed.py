@@ -157,6 +157,7 @@ class _Terminate(_Kill):
 class _Fill(_Disturbance):
     def once(self) -> None:
         ballast = self.project / "ballast"
+        self.server.wait_until_ready()
         self.pause()
         with open(ballast, "wb", 0) as file, contextlib.suppress(OSError):
             while True:

@@ -45,6 +45,7 @@ held = Ledger(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)
 """
+NOBODY = {"host": "a", "machine": "b", "process": 1, "started": "2", "nonce": "3"}
 
 
 def started(code, folder):
@@ -165,7 +166,12 @@ def test_a_holder_is_seen_from_another_machine(file, monkeypatch):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"host": 1}', b"\xff" * 400])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b'{"host": 1}', b"\xff" * 400, b"[" * 100_000]
+    + [json.dumps(NOBODY | change).encode() for change in ({"process": 1e999}, {"nonce": "../x"})],
+    ids=range(8),
+)
 def test_files_that_say_nothing(file, content):
     file.write_bytes(content)
     (file.parent / "project.lock.after-lock").write_bytes(content)

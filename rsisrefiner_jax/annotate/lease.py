@@ -216,7 +216,7 @@ def _holder(path: Path, content: bytes) -> Holder:
         )
         if nonce.isalnum():  # it becomes part of a file name
             return Holder(host, machine, int(found["process"]), started, nonce)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         pass
     return Holder("unknown", "", 0, "", path.name.rpartition(".")[2])
 
