@@ -1,5 +1,6 @@
 """The annotator as a process that is called over HTTP, and a raster for it."""
 
+import atexit
 import contextlib
 import json
 import re
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+MOST_DEFECTS = 50  # after so many there is no use in asking again
 
 
 class Upload(NamedTuple):
@@ -38,7 +41,7 @@ class Upload(NamedTuple):
 class Server:
     """The annotator on a free port, which it keeps when it is started again.
 
-    times_full: how often the answer was that the disk is full.
+    times_full: how often the answer was that the disk is full. defects: what it answered with 500.
     """
 
     def __init__(self, images: list[str], checkpoint: Path, project: Path) -> None:
@@ -51,7 +54,9 @@ class Server:
         self._command += ["--port", str(self.port)]
         self._token = ""
         self.times_full = 0
+        self.defects: list[str] = []
         self.start()
+        atexit.register(self.end)
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
@@ -97,8 +102,11 @@ class Server:
             away = error.code == 503 and not said.startswith("{")  # it is being stopped
             stale = error.code == 401 and not self._answers()  # the token of another start
             self.times_full += error.code == 507
-            if not (away or stale or error.code == 507):
-                raise RuntimeError(f"{method} {path}: {error.code} {said}") from error
+            sentence = f"{method} {path}: {error.code} {said}"
+            if error.code == 500 and len(self.defects) < MOST_DEFECTS:
+                self.defects.append(sentence)
+            elif not (away or stale or error.code == 507):
+                raise RuntimeError(sentence) from error
         except (OSError, ValueError):
             pass
         time.sleep(0.05)

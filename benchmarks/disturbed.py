@@ -55,6 +55,7 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
     same = [a == b for a, b in zip(found, expected, strict=True)]
     traces = ("-wal", ".lock", ".part", "import-", "export-")
     rest = [name for name in files if any(trace in name for trace in traces)]
+    faults = disturbance.faults + sorted(set(server.defects))
     print(
         f"{options.how}: {disturbance.count} times in {took:.0f} s, {len(script)} requests, "
         f"{server.times_full} answers that the disk is full"
@@ -65,7 +66,7 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
         "from project.sqlite alone as well": found_alone == end,
         f"exit status at last: {status}": status == 0,
         f"files left behind: {rest or 'none'}": not rest,
-        f"faults: {disturbance.faults or 'none'}": not disturbance.faults,
+        f"faults: {faults or 'none'}": not faults,
     }
     for sentence, good in checks.items():
         print(f"{'good' if good else 'BAD '} {sentence}")

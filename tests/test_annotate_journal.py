@@ -1,5 +1,6 @@
 """Nothing is lost: the project after a kill, and requests that make no sense."""
 
+import errno
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from rsisrefiner_jax.annotate import journal, relative
 from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.routes import files
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.errors import UserError
@@ -228,6 +230,23 @@ def test_a_full_disk(tmp_path):
     assert len(again.drawings.all()) == 1
     assert len(again.classes()) == len(many)
     again.close()
+
+
+def test_an_import_on_a_full_disk(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    annotating.raster(tmp_path)
+    here = annotating.context(tmp_path)
+    here.project.add_image(tmp_path / "scene.tif")
+    monkeypatch.setattr(files, "copy_limited", full)
+    sent = {"file": ("a.geojson", b"{}")}
+    reply = annotating.client(here).post("/api/images/1/import", files=sent)
+    assert reply.status_code == 507
+    assert reply.json()["detail"] == "a.geojson: the disk is full; nothing of it was kept"
+    assert list(here.project.cache.iterdir()) == []
+    here.worker.stop()
+    here.project.close()
 
 
 def test_a_result_that_cannot_be_kept(tmp_path):

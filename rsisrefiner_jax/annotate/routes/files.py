@@ -12,6 +12,7 @@ from starlette.background import BackgroundTask
 
 from rsisrefiner_jax.annotate import importing, safety
 from rsisrefiner_jax.annotate.context import Here
+from rsisrefiner_jax.annotate.disk import room_for
 from rsisrefiner_jax.annotate.export import export
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.importing.found import Target
@@ -33,7 +34,10 @@ def read(
     project = here.project
     image = project.image(id)
     name = file.filename or "file"
-    with tempfile.TemporaryDirectory(prefix="import-", dir=project.cache) as folder:
+    with (
+        room_for(safety.printable(name)),
+        tempfile.TemporaryDirectory(prefix="import-", dir=project.cache) as folder,
+    ):
         kept = Path(folder) / safety.safe_name(name)
         with open(kept, "xb") as out:
             copy_limited(file.file, out, safety.IMPORT_LIMIT, name)
