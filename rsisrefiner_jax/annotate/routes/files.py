@@ -74,7 +74,7 @@ def write(
         simplify=simplify,
         rectangles=rectangles,
     )
-    folder = tempfile.mkdtemp(prefix="export-", dir=project.cache)
+    folder = tempfile.mkdtemp(dir=project.cache)
     cleaning = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     try:
         file = export(job, format, Path(folder))
