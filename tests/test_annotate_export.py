@@ -18,7 +18,6 @@ import shapely
 from rasterio.errors import RasterioIOError
 
 from rsisrefiner_jax.annotate import exports, geometry, ground, records
-from rsisrefiner_jax.annotate.context import Context
 from rsisrefiner_jax.annotate.export import FORMATS, checking, layers
 from rsisrefiner_jax.annotate.export import export as export_now
 from rsisrefiner_jax.annotate.export.progress import Cancelled, Progress
@@ -235,13 +234,16 @@ def test_nothing_is_left_of_a_server_that_ended(here, client, held):
 
 
 def test_leftovers_of_a_killed_server_go(here):
-    rest = here.project.cache / f"{exports.FOLDERS}abc"
+    folder = here.project.folder
+    here.project.close()
+    rest = folder / "cache" / f"{exports.FOLDERS}abc"
     (rest / "labels").mkdir(parents=True)
     (rest / "labels" / "scene.txt").write_text("half")
-    kept = here.project.cache / "preview.tif"
+    kept = folder / "cache" / "preview.tif"
     kept.write_text("")
-    Context(here.project, here.worker, "tiny")
+    again = Project(folder, here.project.roots)
     assert left(here) == [kept]
+    again.close()
 
 
 def test_time_left():

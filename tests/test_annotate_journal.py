@@ -1,10 +1,14 @@
 """Nothing is lost: the project after a kill, and requests that make no sense."""
 
+import errno
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +17,13 @@ pytest.importorskip("fastapi")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rsisrefiner_jax.annotate import journal, relative
 from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.routes import files
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
+from rsisrefiner_jax.errors import UserError
 from tests import annotating
 
 # Says the number of every click once the project has taken it.
@@ -119,6 +126,160 @@ def test_project_and_rasters_may_be_moved_together(tmp_path):
     project = Project(tmp_path / "new" / "project", Roots([tmp_path / "new"]))
     assert project.source(project.image(1)).height == annotating.HEIGHT
     project.close()
+
+
+def opens(project, root):
+    """Whether the only image of a project is found."""
+    opened = Project(project, Roots([root]))
+    try:
+        return opened.source(opened.image(1)).height == annotating.HEIGHT
+    except UserError:
+        return False
+    finally:
+        opened.close()
+
+
+def add(project, scene, root):
+    opened = Project(project, Roots([root]))
+    opened.add_image(scene)
+    assert opened.source(opened.image(1)).height == annotating.HEIGHT
+    opened.close()
+    assert opens(project, root)
+
+
+def test_a_link_to_the_project_folder(tmp_path):
+    """Say, on a larger disk than that of the raster."""
+    scene = annotating.raster(tmp_path / "data")
+    real, link = tmp_path / "large" / "disk" / "project", tmp_path / "data" / "project"
+    real.mkdir(parents=True)
+    link.symlink_to(real)
+    add(link, scene, tmp_path)
+    assert opens(real, tmp_path)
+    (tmp_path / "other").symlink_to(real)
+    assert opens(tmp_path / "other", tmp_path)
+    # The raster is moved with the link, or all with the real folder.
+    (tmp_path / "data").rename(tmp_path / "data moved")
+    assert opens(tmp_path / "data moved" / "project", tmp_path)
+    (tmp_path / "data moved").rename(tmp_path / "data")
+    (tmp_path / "all").mkdir()
+    for name in ("data", "large"):
+        (tmp_path / name).rename(tmp_path / "all" / name)
+    assert opens(tmp_path / "all" / "large" / "disk" / "project", tmp_path)
+
+
+def test_a_link_to_the_parent_of_the_project_folder(tmp_path):
+    real, link = tmp_path / "large" / "disk" / "data", tmp_path / "data"
+    scene = annotating.raster(real)
+    link.symlink_to(real)
+    add(link / "project", link / scene.name, tmp_path)
+    assert opens(real / "project", tmp_path)
+    real.rename(tmp_path / "elsewhere")
+    assert opens(tmp_path / "elsewhere" / "project", tmp_path)
+
+
+def test_a_link_to_the_raster(tmp_path):
+    scene = annotating.raster(tmp_path / "archive")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "scene.tif").symlink_to(scene)
+    add(data / "project", data / "scene.tif", tmp_path)
+    data.rename(tmp_path / "deep")
+    assert opens(tmp_path / "deep" / "project", tmp_path)
+
+
+def test_a_folder_named_from_where_one_is(tmp_path, monkeypatch):
+    annotating.raster(tmp_path)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "project").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    add(Path("project"), Path("scene.tif"), Path())
+    monkeypatch.chdir("/")
+    assert opens(tmp_path / "real", tmp_path)
+
+
+def test_projects_of_earlier_versions_with_links(tmp_path, monkeypatch):
+    """Their paths are told from the folder as it was called."""
+    scene = annotating.raster(tmp_path / "data")
+    (tmp_path / "large" / "disk").mkdir(parents=True)
+    (tmp_path / "data" / "project").symlink_to(tmp_path / "large" / "disk")
+    told = {"path": os.path.join("..", scene.name)}
+    monkeypatch.setattr(relative, "told", lambda *_: told)
+    add(tmp_path / "data" / "project", scene, tmp_path)
+
+
+def test_a_full_disk(tmp_path):
+    """What is refused did not take effect; what comes when there is room again does."""
+    annotating.raster(tmp_path)
+    here = annotating.context(tmp_path)
+    here.project.add_image(tmp_path / "scene.tif")
+    client = annotating.client(here)
+    names = ["a" * 200 + str(number) for number in range(100)]
+    many = [{"name": name[-200:], "colour": "#000000"} for name in names]
+    here.project.journal._db.execute("PRAGMA max_page_count = 1")  # beyond those that there are
+    for _ in range(3):
+        reply = client.put("/api/project/classes", json=many)
+        assert reply.status_code == 507
+        assert "is full; nothing was done" in reply.json()["detail"]
+        assert here.project.classes() == []
+    assert client.post("/api/sessions", json={"image_id": 1, "key": "a"}).status_code == 200
+    here.project.journal._db.execute("PRAGMA max_page_count = 1000000")
+    assert len(client.put("/api/project/classes", json=many).json()) == len(many)
+    here.worker.stop()
+    here.project.close()
+    again = Project(tmp_path / "project", Roots([tmp_path]))
+    assert len(again.drawings.all()) == 1
+    assert len(again.classes()) == len(many)
+    again.close()
+
+
+def test_an_import_on_a_full_disk(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    annotating.raster(tmp_path)
+    here = annotating.context(tmp_path)
+    here.project.add_image(tmp_path / "scene.tif")
+    monkeypatch.setattr(files, "copy_limited", full)
+    sent = {"file": ("a.geojson", b"{}")}
+    reply = annotating.client(here).post("/api/images/1/import", files=sent)
+    assert reply.status_code == 507
+    assert reply.json()["detail"] == "a.geojson: the disk is full; nothing of it was kept"
+    assert list(here.project.cache.iterdir()) == []
+    here.worker.stop()
+    here.project.close()
+
+
+def test_a_result_that_cannot_be_kept(tmp_path):
+    project = Project(tmp_path / "project", Roots([tmp_path]))
+    project.journal._db.execute("PRAGMA max_page_count = 1")
+    project.journal.keep_result(1, {"mask": "x" * 100_000})
+    assert project.journal.result(1) is None
+    project.set_classes([{"name": "a", "colour": "#000000"}])
+    project.close()
+
+
+def test_the_file_alone_is_nearly_the_whole_project(tmp_path, monkeypatch):
+    """While a server runs; without events nothing is written."""
+    monkeypatch.setattr(journal, "FOLDING", 0.05)
+    project = Project(tmp_path / "project", Roots([tmp_path]))
+    file = project.folder / "project.sqlite"
+    for name in ("a", "b"):
+        project.set_classes([{"name": name, "colour": "#000000"}])
+        wal = file.with_name(f"{file.name}-wal")
+        while wal.stat().st_size:
+            time.sleep(0.01)
+        copy = tmp_path / name
+        copy.mkdir()
+        shutil.copy(file, copy)
+        copied = Project(copy, Roots([tmp_path]))
+        assert [item.name for item in copied.classes()] == [name]
+        copied.close()
+    statements = []
+    project.journal._db.set_trace_callback(statements.append)
+    time.sleep(0.2)
+    assert statements == []
+    project.close()
+    assert [path.name for path in project.folder.glob("project*")] == ["project.sqlite"]
 
 
 NUMBERS = st.one_of(

@@ -46,9 +46,10 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("GDAL_SKIP", ",".join(POINTERS))
     # It remarks on those it has not got, and on files that it reads all the same.
     logging.getLogger("rasterio._env").setLevel(logging.ERROR)
+    from rsisrefiner_jax.annotate import stopping
     from rsisrefiner_jax.annotate.serve import serve
 
-    serve(
+    status = serve(
         images=options.images,
         roots=options.root,
         project=options.project or project_folder(options.images),
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         access=access,
         upload_quota=options.upload_quota,
     )
+    stopping.leave(status)
 
 
 def project_folder(images: list[Path]) -> Path:

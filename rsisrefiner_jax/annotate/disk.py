@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from typing import Any
 from rsisrefiner_jax.annotate.faults import NoSpace
 
 PART = ".part"  # ends the names of files that are being written
+# Of a project folder.
+LEFTOVERS = (
+    f"cache/*{PART}",
+    f"uploads/*/*{PART}",
+    "cache/import-*",
+    "cache/export-*",
+    "cache/tmp*",  # of earlier versions
+)
 
 
 @contextlib.contextmanager
@@ -76,3 +85,19 @@ def _block_ends(file: Any) -> Iterator[int]:
             size = file.get_tag_item(f"BLOCK_SIZE_{place}", "TIFF", bidx=band)
             if offset is not None and size is not None:
                 yield int(offset) + int(size)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what files being written, imports, exports and uploads that were cut off left behind.
+
+    Nobody may be at work in the project folder.
+    """
+    for pattern in LEFTOVERS:
+        for rest in folder.glob(pattern):
+            if rest.is_dir() and not rest.is_symlink():
+                shutil.rmtree(rest, ignore_errors=True)
+            else:
+                rest.unlink(missing_ok=True)
+    for upload in folder.glob("uploads/*"):
+        with contextlib.suppress(OSError):  # it is not empty, or a file
+            upload.rmdir()

@@ -21,7 +21,7 @@ from rsisrefiner_jax.errors import UserError
 AT_ONCE = 2  # running; others wait
 MOST = 10  # that exist; the oldest finished ones go first
 KEPT = 3600.0  # seconds that a finished one is kept
-FOLDERS = "export-"  # begins the names of the folders that files are written in
+FOLDERS = "export-"  # begins the names of the folders that files are written in (`disk.LEFTOVERS`)
 
 
 @dataclasses.dataclass
@@ -44,9 +44,6 @@ class Exports:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="export")
         self._lock = threading.Lock()
         self._exports: dict[str, Export] = {}
-        # Left by a server that was killed: nobody else has the project open.
-        for rest in project.cache.glob(f"{FOLDERS}*"):
-            shutil.rmtree(rest, ignore_errors=True)
 
     def job(self, image_id: int, simplify: float = 0, rectangles: bool = False) -> Job:
         """The objects of an image as they are now. Raises Missing."""

@@ -1,16 +1,35 @@
-"""The project's only file of record: every event, appended and synced before it takes effect."""
+"""The project's only file of record: every event, appended and synced before it takes effect.
 
+SQLite appends to `project.sqlite-wal` first. `fold` moves that into `project.sqlite`; it happens
+every FOLDING seconds and when the project is closed, after which the file alone is the whole
+project. While a server runs, the two files together are it: a copy of `project.sqlite` alone lacks
+what was done since it was last folded, and one that is made at that very moment may not open, so
+let a backup take both, or run while no server does.
+"""
+
+import contextlib
+import errno
 import json
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rsisrefiner_jax.annotate.disk import room_for
+from rsisrefiner_jax.annotate.faults import Conflict, NoSpace
+from rsisrefiner_jax.annotate.lease import Lease
+from rsisrefiner_jax.annotate.repeating import Repeating
 from rsisrefiner_jax.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
+FOLDING = 120.0  # seconds
+# What a file system says that knows no file locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+_left_open: list[sqlite3.Connection] = []  # see `Journal.close`
 
 
 class Event(NamedTuple):
@@ -29,18 +48,46 @@ class Journal:
     crash, a kill or a power failure. One process at a time holds the file.
     """
 
-    def __init__(self, file: Path) -> None:
-        """Raises UserError: another server holds it, or it is not a project of this program."""
+    def __init__(self, file: Path, lease: Lease, locks: bool | None = None) -> None:
+        """Opens or makes it.
+
+        Args:
+            lease: the right to write, looked at before every write.
+            locks: whether the file system has file locks; None to find out.
+
+        Raises:
+            NoSpace: the disk is full.
+            UserError: another program holds it, or it is not a project of this program.
+        """
         self._lock = threading.RLock()
+        self._lease = lease
+        self._unfolded = True
+        with _said(file):
+            locks = _has_locks(file.parent) if locks is None else locks
+            # Without locks the lease alone keeps others out.
+            address = f"{file.absolute().as_uri()}{'' if locks else '?vfs=unix-none'}"
+            self._db = sqlite3.connect(
+                address, uri=True, check_same_thread=False, isolation_level=None
+            )
         try:
-            self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA busy_timeout = 2000")
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            (found,) = self._db.execute("PRAGMA user_version").fetchone()
-            if found not in (0, FORMAT):
-                raise UserError(f"{file}: written by a newer version of this program; update it")
+            with _said(file):
+                self._set_up(file)
+        except BaseException:
+            self._db.close()
+            raise
+        self._folding = Repeating(FOLDING, self.fold, "journal")
+
+    def _set_up(self, file: Path) -> None:
+        self._db.execute("PRAGMA busy_timeout = 2000")
+        # Also spares WAL the memory shared between processes, which many file systems lack. Those
+        # that have no WAL all the same stay with SQLite's other journal, which is as safe.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        if found > FORMAT:
+            raise UserError(f"{file}: written by a newer version of this program; update it")
+        if found < FORMAT:  # earlier ones have fewer kinds of events
             self._db.executescript(f"""
                 BEGIN IMMEDIATE;
                 CREATE TABLE IF NOT EXISTS events (
@@ -50,21 +97,18 @@ class Journal:
                     event INTEGER PRIMARY KEY, result TEXT NOT NULL);
                 PRAGMA user_version = {FORMAT};
                 COMMIT;""")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise UserError(
-                    f"{file}: another server has this project open; stop it first"
-                ) from None
-            raise UserError(f"{file}: cannot be opened ({error})") from error
-        except sqlite3.DatabaseError as error:
-            raise UserError(f"{file}: not a project of this program ({error})") from error
 
     def append(self, kind: str, payload: dict[str, Any], key: str | None = None) -> Event:
-        """Writes an event to the disk. key: identifies it; there is one event of each key."""
+        """Writes an event to the disk. key: identifies it; there is one event of each key.
+
+        Raises:
+            NoSpace: the disk is full; the event is not written.
+            Conflict: another server has taken over.
+        """
         now = time.time()
         text = json.dumps(payload, allow_nan=False)
         with self._lock:
-            cursor = self._db.execute(
+            cursor = self._write(
                 "INSERT INTO events (time, kind, payload, key) VALUES (?, ?, ?, ?)",
                 (now, kind, text, key),
             )
@@ -72,12 +116,21 @@ class Journal:
             # As it will be read again: what happens now and after a restart is the same.
             return Event(cursor.lastrowid, now, kind, json.loads(text))
 
+    def _write(self, statement: str, values: tuple) -> sqlite3.Cursor:
+        self._lease.require_held()
+        self._unfolded = True
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise NoSpace(
+                "the disk of the project is full; nothing was done; make room and do it again"
+            ) from error
+
     def with_key(self, key: str) -> Event | None:
         """The event of this key, if it is written."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT id, time, kind, payload FROM events WHERE key = ?", (key,)
-            ).fetchone()
+        row = self._read("SELECT id, time, kind, payload FROM events WHERE key = ?", key)
         return Event(row[0], row[1], row[2], json.loads(row[3])) if row else None
 
     def events(self) -> Iterator[Event]:
@@ -88,21 +141,68 @@ class Journal:
                 yield Event(id, when, kind, json.loads(payload))
 
     def keep_result(self, event: int, result: dict[str, Any]) -> None:
-        """What a click came to; a lost one is computed again."""
-        with self._lock:
-            self._db.execute(
-                "INSERT OR REPLACE INTO results VALUES (?, ?)", (event, json.dumps(result))
-            )
+        """What a click came to. One that cannot be kept is computed again."""
+        with self._lock, contextlib.suppress(sqlite3.Error, NoSpace, Conflict):
+            self._write("INSERT OR REPLACE INTO results VALUES (?, ?)", (event, json.dumps(result)))
 
     def result(self, event: int) -> dict[str, Any] | None:
         """What `keep_result` was given."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT result FROM results WHERE event = ?", (event,)
-            ).fetchone()
+        row = self._read("SELECT result FROM results WHERE event = ?", event)
         return json.loads(row[0]) if row else None
 
-    def close(self) -> None:
-        """Lets go of the file."""
+    def _read(self, statement: str, value: int | str) -> Any:
         with self._lock:
-            self._db.close()
+            self._lease.require_held()  # the file may have changed under SQLite's feet
+            return self._db.execute(statement, (value,)).fetchone()
+
+    def fold(self) -> None:
+        """Moves what was written since into the file itself, where there is room for it."""
+        # What stays in the -wal is read from there, also after a restart.
+        with self._lock, contextlib.suppress(sqlite3.Error, OSError):
+            if self._unfolded and self._lease.held:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._unfolded = False
+
+    def close(self) -> None:
+        """Folds it and lets go of the file."""
+        self._folding.stop()
+        with self._lock:
+            self.fold()
+            if self._lease.held:
+                self._db.close()
+            else:  # SQLite folds when it closes, and may then write over what others wrote
+                _left_open.append(self._db)
+
+
+@contextlib.contextmanager
+def _said(file: Path) -> Iterator[None]:
+    """Why a journal cannot be opened, as a sentence."""
+    try:
+        with room_for(file.name):
+            yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise NoSpace(f"{file}: the disk is full; make room and start again") from error
+        if "locked" in str(error):
+            raise UserError(
+                f"{file}: another program has this project open; stop it first"
+            ) from None
+        raise UserError(f"{file}: cannot be opened ({error})") from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{file}: not a project of this program ({error})") from error
+    except OSError as error:
+        raise UserError(f"{file}: cannot be opened ({error})") from error
+
+
+def _has_locks(folder: Path) -> bool:
+    """Whether files in a folder can be locked at all."""
+    try:
+        import fcntl
+    except ImportError:  # not a Unix
+        return True
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in NO_LOCKS
+    return True

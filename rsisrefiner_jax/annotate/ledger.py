@@ -1,5 +1,6 @@
 """A project's journal and the state that it has led to, changed in one place."""
 
+import contextlib
 import secrets
 import threading
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from rsisrefiner_jax.annotate.faults import Missing
 from rsisrefiner_jax.annotate.journal import Event, Journal
+from rsisrefiner_jax.annotate.lease import Lease
 from rsisrefiner_jax.annotate.state import State
 
 
@@ -16,12 +18,21 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         """Raises UserError: another server holds the project, or it is none."""
         self.lock = threading.RLock()
-        self.journal = Journal(folder / "project.sqlite")
-        self.state = State(folder)
-        for event in self.journal.events():
-            self.state.apply(event)
-        if not self.state.project_id:
-            self.record("project_created", {"id": secrets.token_hex(8)})
+        with contextlib.ExitStack() as opened:
+            lease = Lease(folder / "project.lock")
+            opened.callback(lease.release)
+            self.journal = Journal(folder / "project.sqlite", lease)
+            opened.callback(self.journal.close)
+            self.state = State(folder)
+            for event in self.journal.events():
+                self.state.apply(event)
+            if not self.state.project_id:
+                self.record("project_created", {"id": secrets.token_hex(8)})
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """Folds the journal, then lets other servers have the project."""
+        self._opened.close()
 
     def record(self, kind: str, payload: dict[str, Any], key: str | None = None) -> Event:
         """Writes an event down, then lets it take effect."""

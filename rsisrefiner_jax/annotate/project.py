@@ -1,5 +1,6 @@
 """A project in a folder: what clients may do to it. Everything goes through its journal."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,9 +9,9 @@ from typing import Any, BinaryIO
 
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate import geometry, rasters, safety
+from rsisrefiner_jax.annotate import geometry, rasters, relative, safety
 from rsisrefiner_jax.annotate.deeds import Deeds
-from rsisrefiner_jax.annotate.disk import room_for, written_aside
+from rsisrefiner_jax.annotate.disk import remove_leftovers, room_for, written_aside
 from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
 from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.image_files import ImageFiles
@@ -42,13 +43,16 @@ class Project:
         self.uploads = folder / "uploads"
         self.cache = folder / "cache"
         try:
-            for part in (folder, self.uploads, self.cache):
-                part.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.ExitStack() as opened:
+                self._ledger = Ledger(folder)
+                opened.callback(self._ledger.close)
+                for part in (self.uploads, self.cache):
+                    part.mkdir(exist_ok=True)
+                remove_leftovers(folder)  # only now: another server might have been at work here
+                opened.pop_all()
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error}); choose --project") from error
-        for rest in self.cache.glob("*.part"):
-            rest.unlink()
-        self._ledger = Ledger(folder)
         self._lock, self._state = self._ledger.lock, self._ledger.state
         self._record = self._ledger.record
         self.journal = self._ledger.journal
@@ -79,7 +83,6 @@ class Project:
             UserError: it cannot be opened.
         """
         stamp, info = stamp_of(file), rasters.open_checked(file)
-        path = os.path.relpath(file, self.folder)
         with self._lock:
             for image in self._state.images.values():
                 if os.path.realpath(image.path) == os.path.realpath(file):
@@ -90,7 +93,7 @@ class Project:
                 {
                     "id": id,
                     "name": file.name,
-                    "path": path,
+                    **relative.told(file, self.folder),
                     "info": raster_to(info),
                     "recipe": recipe_to(AT_FIRST),
                     "stamp": stamp,
@@ -265,7 +268,8 @@ class Project:
             return renamed
 
     def close(self) -> None:
-        self.journal.close()
+        """Folds the journal into its file, and lets other servers have the project."""
+        self._ledger.close()
 
 
 def drawn(shape: BaseGeometry, image: Image) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from rasterio.errors import NotGeoreferencedWarning
 
+from rsisrefiner_jax.annotate import stopping
 from rsisrefiner_jax.annotate.access import Access
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.context import Context
@@ -26,15 +27,33 @@ def serve(
     checkpoint: Path,
     access: Access,
     upload_quota: float,
-) -> None:
-    """Serves until interrupted.
+) -> int:
+    """Serves until it is stopped; see `stopping`. The project is closed then.
+
+    Returns:
+        The exit status.
 
     Raises:
         UserError: an image, the project or the address cannot be opened.
     """
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     folders = [path if path.is_dir() else path.resolve().parent for path in images]
-    opened = Project(project, Roots([*folders, *roots] or [Path()]))
+    with stopping.by_signals():
+        opened = Project(project, Roots([*folders, *roots] or [Path()]))
+        try:
+            return _serve(opened, images, checkpoint, access, upload_quota)
+        finally:
+            with stopping.undisturbed():
+                opened.close()
+
+
+def _serve(
+    opened: Project,
+    images: list[Path],
+    checkpoint: Path,
+    access: Access,
+    upload_quota: float,
+) -> int:
     for path in images:
         for file in rasters_in(path):
             try:
@@ -49,20 +68,36 @@ def serve(
     listening = _listen(access.host, access.port)
     port = listening.getsockname()[1]
     app = make_app(context, access.hosts(port), token, access.origins(port), access.prefix(port))
-    print(f"project: {project}", flush=True)
+    print(f"project: {opened.folder}", flush=True)
     if token is None:
         print("note: whoever reaches this server may use it (--no-token)", flush=True)
     print(f"open {access.address(port, token)}", flush=True)
     # One process: it alone holds the project and the model.
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        stopping.answered(app), log_level="warning", lifespan="off", timeout_graceful_shutdown=3
     )
+    server = _Server(config, worker)
+    status = stopping.STOPPED
     try:
         server.run(sockets=[listening])
-    finally:
+    except KeyboardInterrupt:
+        status = stopping.INTERRUPTED
+    except SystemExit:  # by the other signals, once the requests have ended
+        pass
+    with stopping.undisturbed():
         context.exports.close()
-        worker.stop()
-        opened.close()
+        worker.stop(compiled=False)
+    return status
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
+        super().__init__(config)
+        self._worker = worker
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._worker.refuse()  # so that no request waits for a click that is not computed any more
+        await super().shutdown(sockets)
 
 
 def load(checkpoint: Path) -> Segmenter:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsisrefiner_jax.annotate import relative
 from rsisrefiner_jax.annotate.history import Deed, History
 from rsisrefiner_jax.annotate.journal import Event
 from rsisrefiner_jax.annotate.records import FIELDS, Class, Drawing, Image, Object, Step, altered
@@ -47,8 +48,7 @@ class State:
 
     def _image_added(self, event: Event) -> None:
         p = event.payload
-        # Relative to the project, so that both may be moved together.
-        path = Path(self._folder, p["path"])
+        path = relative.found(p, self._folder)
         info, recipe = raster_from(p["info"], path), recipe_from(p["recipe"])
         stamp = Stamp(*p["stamp"]) if p.get("stamp") else None
         self.images[p["id"]] = Image(p["id"], p["name"], path, info, recipe, stamp)

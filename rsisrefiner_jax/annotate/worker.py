@@ -1,5 +1,6 @@
 """One thread answers with the model; everyone else hands it work and waits elsewhere."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from typing import Any
 from rsisrefiner_jax.annotate.faults import NotReady
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.errors import UserError
+
+PATIENCE = 5.0  # seconds; supervisors kill after ten
 
 
 class Worker:
@@ -25,6 +28,7 @@ class Worker:
         self.segmenter: Segmenter | None = None
         self.error: str | None = None
         self._stopped = threading.Event()
+        self._loaded = threading.Event()  # or failed to be
         self._warm_up: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -35,7 +39,7 @@ class Worker:
         return self.segmenter is not None
 
     def submit(self, job: Callable[[Segmenter], Any]) -> Future:
-        """Its result, once it is its turn.
+        """Its result, once it is its turn; cancelled when the worker stops before that.
 
         Raises:
             NotReady: the model could not be loaded.
@@ -43,6 +47,8 @@ class Worker:
         self.check()
         future: Future = Future()
         self._jobs.put((future, job))
+        if self._stopped.is_set():
+            self.refuse()
         return future
 
     def check(self) -> None:
@@ -50,13 +56,25 @@ class Worker:
         if self.error is not None:
             raise NotReady(f"the model could not be loaded: {self.error}")
 
-    def stop(self) -> None:
-        """Lets the job at hand end, and no other begin."""
-        self._jobs.put(None)
+    def refuse(self) -> None:
+        """Cancels the jobs that wait, and all that come; the one at hand goes on."""
         self._stopped.set()
-        self._thread.join(timeout=10)
-        if self._warm_up is not None:
-            self._warm_up.join(timeout=10)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if item := self._jobs.get_nowait():
+                    item[0].cancel()
+        self._jobs.put(None)
+
+    def stop(self, compiled: bool = True) -> None:
+        """Lets the job at hand end, within PATIENCE seconds, and no other begin.
+
+        compiled: lets also the program end that is being compiled, within as many.
+        """
+        self.refuse()
+        if self._loaded.is_set():  # nothing is at hand before
+            self._thread.join(PATIENCE)
+        if self._warm_up is not None and compiled:
+            self._warm_up.join(PATIENCE)
 
     def _run(self) -> None:
         segmenter = None
@@ -71,6 +89,7 @@ class Worker:
             self.error = str(error)
         except Exception as error:  # said to every client, instead of a queue that never moves
             self.error = f"{type(error).__name__}: {error}"
+        self._loaded.set()
         self._work(segmenter)
 
     def _compile(self, warm_up: Iterator[int]) -> None:

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from rsisrefiner_jax.annotate import importing, safety
 from rsisrefiner_jax.annotate.context import Here
+from rsisrefiner_jax.annotate.disk import room_for
 from rsisrefiner_jax.annotate.importing.found import Target
 from rsisrefiner_jax.annotate.project import Project, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent, body_with_file
@@ -38,7 +39,10 @@ async def read(id: ImageId, request: Request, here: Here) -> ImportOut:
 
 
 def _add(project: Project, image: Image, sent: Sent, kind: str | None) -> ImportOut:
-    with tempfile.TemporaryDirectory(dir=project.cache) as folder:
+    with (
+        room_for(safety.printable(sent.name)),
+        tempfile.TemporaryDirectory(prefix="import-", dir=project.cache) as folder,
+    ):
         kept = Path(folder) / safety.safe_name(sent.name)
         with open(kept, "xb") as out:
             copy_limited(sent.content, out, safety.IMPORT_LIMIT, sent.name)
