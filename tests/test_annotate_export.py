@@ -23,6 +23,7 @@ from rsisrefiner_jax.annotate.export import export as export_now
 from rsisrefiner_jax.annotate.export.progress import Cancelled, Progress
 from rsisrefiner_jax.annotate.faults import NoSpace
 from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Object
 from rsisrefiner_jax.data.raster import Raster
 from tests import annotating

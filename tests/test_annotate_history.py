@@ -25,7 +25,8 @@ def start(tmp_path):
         for here in running:
             here.worker.stop()
             here.project.close()
-        annotating.raster(tmp_path)
+        if not running:
+            annotating.raster(tmp_path)
         running[:] = [annotating.context(tmp_path, project=name)]
         running[0].project.add_image(tmp_path / "scene.tif")
         return annotating.client(running[0])
