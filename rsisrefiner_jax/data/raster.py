@@ -10,13 +10,10 @@ The percentiles of a stretch are taken once a process from the whole file, thinn
 where it has them. Nothing stays open between calls, so any thread or process may read.
 """
 
-import contextlib
 import dataclasses
 import functools
 import os
 import warnings
-from collections.abc import Iterator
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
@@ -26,6 +23,7 @@ from PIL import Image  # comes with matplotlib
 from rsisrefiner_jax.data.pixels import decode
 from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.rasters import opened, rasterio_if_any, reading
 
 COLOURS = ("red", "green", "blue")
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
@@ -141,7 +139,7 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 
 
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    if path.lower().endswith(OPENCV) or _rasterio() is None:
+    if path.lower().endswith(OPENCV) or rasterio_if_any() is None:
         pixels, valid = _decoded(path, recipe)
         limits = None
         if recipe.stretches(pixels.dtype):
@@ -271,37 +269,3 @@ def _require_inside(path: str, window: Window, height: int, width: int) -> None:
         f"{path}: a window of {rows} x {columns} pixels at y={y}, x={x} is not inside the "
         f"raster's {height} x {width} (height x width)",
     )
-
-
-def opened(path: str) -> Any:
-    """The file, opened by rasterio. Raises UserError: it is missing, or no raster."""
-    rasterio = _rasterio()
-    if rasterio is None:
-        raise UserError(f"{path}: reading this file needs rasterio; {_INSTALL}")
-    require(os.path.isfile(path), f"{path}: no such raster file")
-    with reading(path):
-        return rasterio.open(path)
-
-
-@contextlib.contextmanager
-def reading(path: str) -> Iterator[None]:
-    """GDAL's errors as UserError."""
-    from rasterio.errors import RasterioError
-
-    try:
-        yield
-    except RasterioError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read as a raster ({reason})") from error
-
-
-@functools.cache
-def _rasterio() -> ModuleType | None:
-    """rasterio, where it is installed."""
-    try:
-        import rasterio
-    except ImportError:
-        return None
-    # A plain TIFF is no reason for a warning.
-    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
-    return rasterio

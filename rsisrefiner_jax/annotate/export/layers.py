@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.formats.crs import system
 
 ROWS = 512
 
@@ -60,7 +61,7 @@ def profile(info: Any, dtype: str, count: int) -> dict[str, Any]:
         "height": info.height,
         "count": count,
         "dtype": dtype,
-        "crs": info.crs,
+        "crs": system(info.crs) if info.crs else None,
         "transform": Affine(*info.transform) if info.transform else Affine.identity(),
         "tiled": True,
         "blockxsize": 256,

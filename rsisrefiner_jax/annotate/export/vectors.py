@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from rsisrefiner_jax.annotate import geometry, ground
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.crs import system
 
 OWN = ("id", "class", "class_id", "area_px", "area_m2", "clicks")
 TAKEN = {*OWN, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by the formats
@@ -116,7 +117,9 @@ def _write(job: Job, file: Path, driver: str, short: int = 0, **options: Any) ->
         data.append(column)
         masks.append(mask)
     try:
-        if info.crs is None:
+        if info.crs is not None:
+            system(info.crs)  # it may name a file, in a project that somebody sent
+        else:
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         raw.write(
             str(file),

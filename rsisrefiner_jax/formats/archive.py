@@ -4,12 +4,13 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from rsisrefiner_jax.annotate.safety import IMPORT_LIMIT, MEBIBYTE, safe_name
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.names import safe_name
 
 KINDS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".txt", ".yaml")
 MOST = 1000  # entries
-UNPACKED_LIMIT = 2 * IMPORT_LIMIT
+MEBIBYTE = 1 << 20
+UNPACKED_LIMIT = 512 * MEBIBYTE
 
 
 def unpack(file: Path, folder: Path) -> list[Path]:

@@ -1,0 +1,143 @@
+"""The one place where rasterio opens a file to read.
+
+Besides its own pixels a raster may have others: overviews, masks, and the data files of an Erdas
+Imagine file (.img). GDAL finds them by their names (scene.tif.ovr) or by what the raster or its
+.aux.xml says, and there any file or address may be named. So before a pixel is read all of them
+are looked at: they must be plain files of the raster's own folder.
+"""
+
+import contextlib
+import functools
+import os
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.kinds import drivers_for, kind_of
+from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.offline import rasters_offline
+
+PIXELS = (".ovr", ".OVR", ".msk", ".MSK")  # added to the whole name: overviews and masks
+OVERVIEWS = "OVERVIEW_FILE"  # item of the metadata domain "OVERVIEWS"
+_BESIDE = ":::BASE:::"  # how GDAL says that the name that follows is relative to the raster
+
+
+def opened(path: str) -> Any:
+    """A raster, opened by rasterio with the driver of its content; see `kinds.drivers_for`.
+
+    Raises:
+        UserError: rasterio is missing, or the file is missing, no raster, or refers to files
+            outside its folder.
+    """
+    rasterio = rasterio_if_any()
+    if rasterio is None:
+        raise UserError(
+            f"{path}: reading this file needs rasterio; install rasterio with pip install -e .[geo]"
+        )
+    require(os.path.isfile(path), f"{path}: no such raster file")
+    whole = os.path.abspath(path)  # a name such as "zip:x" would be an address
+    drivers = drivers_for(path)
+    _check_beside(whole)
+    with reading(path):
+        file = _first(rasterio, whole, drivers)
+        try:
+            if drivers != ("VRT",):  # a list of files, that a person names on purpose
+                _check_named(whole, file)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """GDAL without network, and its errors as UserError; every access to a file stands in one."""
+    from rasterio.errors import RasterioError
+
+    try:
+        with rasters_offline():
+            yield
+    except RasterioError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read as a raster ({reason})") from error
+
+
+@functools.cache
+def rasterio_if_any() -> ModuleType | None:
+    """rasterio, where it is installed."""
+    try:
+        import rasterio
+    except ImportError:
+        return None
+    # A plain TIFF is no reason for a warning.
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    return rasterio
+
+
+def _first(rasterio: ModuleType, path: str, drivers: tuple[str, ...]) -> Any:
+    for driver in drivers[:-1]:
+        with contextlib.suppress(rasterio.errors.RasterioIOError):
+            return rasterio.open(path, driver=driver)
+    return rasterio.open(path, driver=drivers[-1])
+
+
+def _check_beside(raster: str) -> None:
+    """The files that GDAL finds by their names: each is a raster of its own, checked likewise."""
+    for ending in PIXELS:
+        beside = raster + ending
+        if not os.path.lexists(beside):
+            continue
+        _require_here(raster, beside)
+        require(
+            kind_of(beside) == "GTiff",
+            f"{_name(beside)}: {_name(raster)} has it beside it, but it is no TIFF; delete it or "
+            "make it again with gdaladdo",
+        )
+        opened(beside).close()
+    stem = os.path.splitext(raster)[0]
+    for beside in (f"{name}.{ending}" for name in (stem, raster) for ending in ("aux", "AUX")):
+        if os.path.lexists(beside) and beside != raster:
+            _require_here(raster, beside)
+
+
+def _check_named(raster: str, file: Any) -> None:
+    """The files that a raster or its .aux.xml names, before GDAL opens one of them."""
+    named = file.tags(ns="OVERVIEWS").get(OVERVIEWS)
+    if named is not None:
+        beside = named.removeprefix(_BESIDE)
+        _require_local(raster, named, named != beside and not _has_folder(beside))
+        _require_here(raster, os.path.join(os.path.dirname(raster), beside))
+    for band in file.indexes:  # opens what an Erdas Imagine file depends on, so that it is listed
+        file.overviews(band)
+    for used in file.files:  # the last word: what GDAL itself says that it reads
+        _require_here(raster, used)
+
+
+def _require_here(raster: str, used: str) -> None:
+    """Raises UserError: a file lies elsewhere than the raster, or is a link to elsewhere."""
+    folders = {os.path.dirname(raster), os.path.dirname(os.path.realpath(raster))}
+    folders |= {os.path.realpath(folder) for folder in folders}
+    there = os.path.realpath(used)
+    _require_local(raster, used, os.path.dirname(there) in folders)
+    require(
+        not os.path.exists(there) or os.path.isfile(there),
+        f"{_name(used)}: beside {_name(raster)}, but no plain file; delete it",
+    )
+
+
+def _require_local(raster: str, used: str, is_local: bool) -> None:
+    require(
+        is_local,
+        f"{_name(raster)}: it or a file beside it refers to {_name(used)}, which lies outside its "
+        "folder; copy the raster to a plain GeoTIFF with gdal_translate",
+    )
+
+
+def _has_folder(name: str) -> bool:
+    return "/" in name or "\\" in name or name in ("", ".", "..")
+
+
+def _name(path: str) -> str:
+    return printable(os.path.basename(path))
