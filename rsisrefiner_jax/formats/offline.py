@@ -24,8 +24,9 @@ _vectors = threading.Lock()
 def rasters_offline() -> Iterator[None]:
     """For rasterio, in this thread. Whoever uses rasterio besides keeps the network."""
     import rasterio
+    from rasterio.session import DummySession
 
-    with rasterio.Env(**_RASTERS):
+    with rasterio.Env(DummySession(), **_RASTERS):
         yield
 
 

@@ -20,6 +20,7 @@ from rsisrefiner_jax.formats.names import printable
 from rsisrefiner_jax.formats.offline import rasters_offline
 
 PIXELS = (".ovr", ".OVR", ".msk", ".MSK")  # added to the whole name: overviews and masks
+NOTES = (".aux.xml", ".aux", ".AUX")  # added to the name with and without its own ending
 OVERVIEWS = "OVERVIEW_FILE"  # item of the metadata domain "OVERVIEWS"
 _BESIDE = ":::BASE:::"  # how GDAL says that the name that follows is relative to the raster
 
@@ -96,10 +97,10 @@ def _check_beside(raster: str) -> None:
             "make it again with gdaladdo",
         )
         opened(beside).close()
-    stem = os.path.splitext(raster)[0]
-    for beside in (f"{name}.{ending}" for name in (stem, raster) for ending in ("aux", "AUX")):
-        if os.path.lexists(beside) and beside != raster:
-            _require_here(raster, beside)
+    for name in (raster, os.path.splitext(raster)[0]):
+        for ending in NOTES:
+            if os.path.lexists(name + ending) and name + ending != raster:
+                _require_here(raster, name + ending)
 
 
 def _check_named(raster: str, file: Any) -> None:
