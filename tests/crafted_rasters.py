@@ -63,6 +63,26 @@ def _tagged(name: str) -> Maker:
     return make
 
 
+def _list_beside(own: Path, there: Elsewhere) -> Path:
+    """The tag names a file of its own folder, which is a list of files."""
+    written(own / "list.tif", vrt(there.tif, SIDE // 2))
+    file = raster(own, "names_a_list.tif")
+    with rasterio.open(file, "r+") as opened:
+        opened.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=":::BASE:::list.tif")
+    return file
+
+
+def _itself(own: Path, there: Elsewhere) -> Path:
+    file = raster(own, "itself.tif")
+    with rasterio.open(file, "r+") as opened:
+        opened.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=":::BASE:::itself.tif")
+    return file
+
+
+RASTERS["tag: a list beside it"] = _list_beside
+RASTERS["tag: itself"] = _itself
+
+
 def _side_text(driver: str, suffix: str, name: str) -> Maker:
     def make(own: Path, there: Elsewhere) -> Path:
         file = saved_as(own, driver, f"pam_{name.replace(' ', '_')}.{suffix}")

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("fastapi")
 import pyogrio
 import rasterio
+import rasterio.env
 from rasterio.crs import CRS
 
 from rsisrefiner_jax.data.geo import GeoSource
@@ -154,6 +155,33 @@ def test_files_of_imagine_may_be_split(client, data):
     assert (data / "split.ige").is_file()
     id = client.post("/api/images", json={"path": "data/split.img"}).json()["id"]
     shows_only_its_own(client, id)
+
+
+def test_bare_pixels_with_a_header_are_for_training(client, data):
+    crafted_rasters.saved_as(data, "ENVI", "bare.img")
+    assert (read_window(str(data / "bare.img"), (0, 0, 9, 9))[0] == OWN).all()
+    reply = client.post("/api/images", json={"path": "data/bare.img"})
+    assert "broken or no image" in reply.json()["detail"]
+    (data / "notes.txt").write_text("hello")
+    with pytest.raises(UserError, match=r"notes\.txt: cannot be read as a raster"):
+        open_raster(str(data / "notes.txt"))
+
+
+def test_an_attribute_may_be_called_crs(client):
+    feature = crafted_vectors.FEATURE | {"properties": {"crs": "EPSG:4326", "CRS": {"code": 1}}}
+    text = json.dumps({"type": "FeatureCollection", "crs": None, "features": [feature]})
+    files = {"file": ("v.geojson", text.encode())}
+    assert client.post("/api/images/1/import", files=files).status_code == 200
+
+
+def test_the_network_stays_for_others(client):
+    """Reading here turns it off for as long as a file is read only."""
+    client.get("/api/images/1/tiles/0/0/0.png")
+    files = {"file": ("v.geojson", json.dumps(crafted_vectors.COLLECTION).encode())}
+    client.post("/api/images/1/import", files=files)
+    with rasterio.Env():
+        assert "GDAL_HTTP_PROXY" not in rasterio.env.getenv()
+    assert pyogrio.get_gdal_config_option("GDAL_HTTP_PROXY") is None
 
 
 def test_a_vrt_is_for_the_person_who_names_it(data, there):

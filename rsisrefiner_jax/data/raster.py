@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import os
 import warnings
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
@@ -23,7 +24,8 @@ from PIL import Image  # comes with matplotlib
 from rsisrefiner_jax.data.pixels import decode
 from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats.rasters import opened, rasterio_if_any, reading
+from rsisrefiner_jax.formats import rasters
+from rsisrefiner_jax.formats.rasters import reading
 
 COLOURS = ("red", "green", "blue")
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
@@ -139,7 +141,7 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 
 
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    if path.lower().endswith(OPENCV) or rasterio_if_any() is None:
+    if path.lower().endswith(OPENCV) or _rasterio() is None:
         pixels, valid = _decoded(path, recipe)
         limits = None
         if recipe.stretches(pixels.dtype):
@@ -269,3 +271,22 @@ def _require_inside(path: str, window: Window, height: int, width: int) -> None:
         f"{path}: a window of {rows} x {columns} pixels at y={y}, x={x} is not inside the "
         f"raster's {height} x {width} (height x width)",
     )
+
+
+def opened(path: str) -> Any:
+    """The file, opened by rasterio; as `formats.rasters.opened`, and rasterio may be missing."""
+    if _rasterio() is None:
+        raise UserError(f"{path}: reading this file needs rasterio; {_INSTALL}")
+    return rasters.opened(path)
+
+
+@functools.cache
+def _rasterio() -> ModuleType | None:
+    """rasterio, where it is installed."""
+    try:
+        import rasterio
+    except ImportError:
+        return None
+    # A plain TIFF is no reason for a warning.
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    return rasterio

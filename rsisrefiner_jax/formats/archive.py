@@ -16,6 +16,8 @@ UNPACKED_LIMIT = 512 * MEBIBYTE
 def unpack(file: Path, folder: Path) -> list[Path]:
     """The files of known kinds, written into `folder` without their own folders.
 
+    A link in a zip becomes a file that holds the link's text; zips in it stay packed.
+
     Raises:
         UserError: no zip, or one that unpacks to too much.
     """

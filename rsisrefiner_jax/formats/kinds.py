@@ -37,7 +37,7 @@ SIGNATURES = {
     b"NITF": "NITF",
 }
 _HEADED = ("ENVI", "EHdr")  # bare pixels with a text header beside them: no signature
-BROKEN = "cannot be read as a raster: it is broken or no image"
+BROKEN = "cannot be read as a raster (it is broken or no image)"
 _READ = {*DRIVERS.values(), "GIF", "NITF"}
 
 

@@ -7,11 +7,8 @@ are looked at: they must be plain files of the raster's own folder.
 """
 
 import contextlib
-import functools
 import os
-import warnings
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 from rsisrefiner_jax.errors import UserError, require
@@ -29,23 +26,22 @@ def opened(path: str) -> Any:
     """A raster, opened by rasterio with the driver of its content; see `kinds.drivers_for`.
 
     Raises:
-        UserError: rasterio is missing, or the file is missing, no raster, or refers to files
-            outside its folder.
+        UserError: the file is missing, no raster, or refers to files outside its folder.
     """
-    rasterio = rasterio_if_any()
-    if rasterio is None:
-        raise UserError(
-            f"{path}: reading this file needs rasterio; install rasterio with pip install -e .[geo]"
-        )
+    return _opened(path, is_main=True)
+
+
+def _opened(path: str, is_main: bool) -> Any:
+    """is_main: no overview or mask of another raster; those have nothing more beside them."""
     require(os.path.isfile(path), f"{path}: no such raster file")
     whole = os.path.abspath(path)  # a name such as "zip:x" would be an address
     drivers = drivers_for(path)
     _check_beside(whole)
     with reading(path):
-        file = _first(rasterio, whole, drivers)
+        file = _first(whole, drivers)
         try:
             if drivers != ("VRT",):  # a list of files, that a person names on purpose
-                _check_named(whole, file)
+                _check_named(whole, file, is_main)
         except BaseException:
             file.close()
             raise
@@ -65,19 +61,9 @@ def reading(path: str) -> Iterator[None]:
         raise UserError(f"{path}: cannot be read as a raster ({reason})") from error
 
 
-@functools.cache
-def rasterio_if_any() -> ModuleType | None:
-    """rasterio, where it is installed."""
-    try:
-        import rasterio
-    except ImportError:
-        return None
-    # A plain TIFF is no reason for a warning.
-    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
-    return rasterio
+def _first(path: str, drivers: tuple[str, ...]) -> Any:
+    import rasterio
 
-
-def _first(rasterio: ModuleType, path: str, drivers: tuple[str, ...]) -> Any:
     for driver in drivers[:-1]:
         with contextlib.suppress(rasterio.errors.RasterioIOError):
             return rasterio.open(path, driver=driver)
@@ -85,35 +71,41 @@ def _first(rasterio: ModuleType, path: str, drivers: tuple[str, ...]) -> Any:
 
 
 def _check_beside(raster: str) -> None:
-    """The files that GDAL finds by their names: each is a raster of its own, checked likewise."""
+    """The files that GDAL finds by their names."""
     for ending in PIXELS:
-        beside = raster + ending
-        if not os.path.lexists(beside):
-            continue
-        _require_here(raster, beside)
-        require(
-            kind_of(beside) == "GTiff",
-            f"{_name(beside)}: {_name(raster)} has it beside it, but it is no TIFF; delete it or "
-            "make it again with gdaladdo",
-        )
-        opened(beside).close()
+        if os.path.lexists(raster + ending):
+            _check_pixels(raster, raster + ending, ("GTiff",))
     for name in (raster, os.path.splitext(raster)[0]):
         for ending in NOTES:
             if os.path.lexists(name + ending) and name + ending != raster:
                 _require_here(raster, name + ending)
 
 
-def _check_named(raster: str, file: Any) -> None:
+def _check_named(raster: str, file: Any, is_main: bool) -> None:
     """The files that a raster or its .aux.xml names, before GDAL opens one of them."""
     named = file.tags(ns="OVERVIEWS").get(OVERVIEWS)
     if named is not None:
-        beside = named.removeprefix(_BESIDE)
-        _require_local(raster, named, named != beside and not _has_folder(beside))
-        _require_here(raster, os.path.join(os.path.dirname(raster), beside))
-    for band in file.indexes:  # opens what an Erdas Imagine file depends on, so that it is listed
-        file.overviews(band)
+        name = named.removeprefix(_BESIDE)
+        _require_local(raster, named, is_main and name != named and not _has_folder(name))
+        beside = os.path.join(os.path.dirname(raster), name)
+        if os.path.lexists(beside):
+            _check_pixels(raster, beside, ("GTiff", "HFA"))
+    if file.driver == "HFA":  # opens what it depends on, so that it is listed
+        for band in file.indexes:
+            file.overviews(band)
     for used in file.files:  # the last word: what GDAL itself says that it reads
         _require_here(raster, used)
+
+
+def _check_pixels(raster: str, beside: str, kinds: tuple[str, ...]) -> None:
+    """Overviews or a mask: a raster of its own, checked likewise."""
+    _require_here(raster, beside)
+    require(
+        kind_of(beside) in kinds,
+        f"{_name(beside)}: {_name(raster)} has it beside it, but it is no TIFF; delete it or make "
+        "it again with gdaladdo",
+    )
+    _opened(beside, is_main=False).close()
 
 
 def _require_here(raster: str, used: str) -> None:

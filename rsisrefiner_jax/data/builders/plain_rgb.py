@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from PIL import Image
 
+from rsisrefiner_jax.data.raster import opened
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.formats.rasters import opened
 
 _PNG_BIT_DEPTH = 24  # its place in a PNG file
 _STRIP = 256  # rows
