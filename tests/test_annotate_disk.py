@@ -62,3 +62,13 @@ def test_a_project_keeps_its_id(tmp_path):
     project = Project(tmp_path / "moved", Roots([tmp_path]))
     assert project.id == ids[0]
     project.close()
+
+
+def test_links_in_the_cache_of_a_project_that_was_sent_go(tmp_path):
+    secret = annotating.raster(tmp_path, "secret.tif")
+    Project(tmp_path / "sent", Roots([tmp_path])).close()
+    (tmp_path / "sent" / "cache" / "0123.tif").symlink_to(secret)
+    project = Project(tmp_path / "sent", Roots([tmp_path]))
+    assert list(project.cache.iterdir()) == []
+    assert secret.exists()
+    project.close()

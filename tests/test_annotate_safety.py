@@ -185,7 +185,7 @@ def test_imports_that_are_none(client, monkeypatch):
         ("x.pkl", floats.getvalue(), "not a file that objects are read from"),
     ]:
         refused(upload(client, name, content, "/api/images/1/import"), words)
-    from rsisrefiner_jax.annotate.importing import archive
+    from rsisrefiner_jax.formats import archive
 
     monkeypatch.setattr(archive, "UNPACKED_LIMIT", 1 << 20)
     bomb = zipped(a_dot_shp=bytes(5 << 20))

@@ -13,7 +13,7 @@ PACKAGE = "rsisrefiner_jax"
 LAYERS = [
     ["errors"],
     ["protocol"],
-    ["config"],
+    ["config", "formats"],
     ["data", "ops"],
     ["clicks", "losses", "weights"],
     ["models", "evaluation"],
@@ -69,7 +69,7 @@ def test_imports_point_downwards(path):
             assert RANK[other] < RANK[own], f"{relative} imports {name}"
 
 
-@pytest.mark.parametrize("part", ["data", "config.py", "protocol.py", "errors.py"])
+@pytest.mark.parametrize("part", ["data", "formats", "config.py", "protocol.py", "errors.py"])
 def test_host_code_does_not_import_jax(part):
     path = ROOT / PACKAGE / part
     for file in path.rglob("*.py") if path.is_dir() else [path]:

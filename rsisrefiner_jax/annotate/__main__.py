@@ -15,8 +15,6 @@ from rsisrefiner_jax.annotate.safety import UPLOAD_QUOTA
 from rsisrefiner_jax.errors import require, run_main
 
 PACKAGED = Path(__file__).parent / "model"
-# GDAL drivers whose files name other files or addresses to read.
-POINTERS = ("VRT", "OGR_VRT", "GTI", "DERIVED", "WMS", "WMTS", "WCS", "HTTP", "MRF", "PLMOSAIC")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -43,7 +41,6 @@ def main(arguments: list[str] | None = None) -> None:
     # GDAL reads them when it is first used.
     os.environ.setdefault("GDAL_CACHEMAX", "192")
     os.environ.setdefault("GDAL_NUM_THREADS", "ALL_CPUS")  # a large window is soon unpacked
-    os.environ.setdefault("GDAL_SKIP", ",".join(POINTERS))
     # It remarks on those it has not got, and on files that it reads all the same.
     logging.getLogger("rasterio._env").setLevel(logging.ERROR)
     from rsisrefiner_jax.annotate import stopping

@@ -98,6 +98,9 @@ def remove_leftovers(folder: Path) -> None:
                 shutil.rmtree(rest, ignore_errors=True)
             else:
                 rest.unlink(missing_ok=True)
+    for made in folder.glob("cache/*"):
+        if made.is_symlink():  # a project that somebody sent: what is made here is never one
+            made.unlink()
     for upload in folder.glob("uploads/*"):
         with contextlib.suppress(OSError):  # it is not empty, or a file
             upload.rmdir()

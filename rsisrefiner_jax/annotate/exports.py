@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from rsisrefiner_jax.errors import UserError
 
 AT_ONCE = 2  # running; others wait
 MOST = 10  # that exist; the oldest finished ones go first
+PATIENCE = 4.0  # seconds that closing waits for those that run
 KEPT = 3600.0  # seconds that a finished one is kept
 FOLDERS = "export-"  # begins the names of the folders that files are written in (`disk.LEFTOVERS`)
 
@@ -44,6 +45,7 @@ class Exports:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="export")
         self._lock = threading.Lock()
         self._exports: dict[str, Export] = {}
+        self._futures: set[Future] = set()
 
     def job(self, image_id: int, simplify: float = 0, rectangles: bool = False) -> Job:
         """The objects of an image as they are now. Raises Missing."""
@@ -87,7 +89,9 @@ class Exports:
             if len(self._exports) >= MOST:
                 raise Conflict(f"{MOST} exports are being written; wait for one or cancel it")
             self._exports[one.id] = one
-        self._threads.submit(self._run, one, job, format)
+        with self._lock:
+            self._futures = {future for future in self._futures if not future.done()}
+            self._futures.add(self._threads.submit(self._run, one, job, format))
         return one
 
     def get(self, id: str) -> Export:
@@ -113,7 +117,8 @@ class Exports:
             everything = list(self._exports.values())
         for one in everything:
             one.progress.cancel()
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        wait(self._futures, timeout=PATIENCE)
         with self._lock:
             for one in everything:
                 self._drop(one)

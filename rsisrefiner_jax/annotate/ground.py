@@ -9,6 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.crs import system
 
 WGS84 = "EPSG:4326"
 TOLERANCE = 0.02  # pixels by which a straight edge may bend in another system
@@ -36,19 +37,13 @@ def convert(source: str, target: str, xy: np.ndarray) -> np.ndarray:
     """Points [n, 2] from one system to another, x to the east in both; NaN where that fails.
 
     Raises:
-        UserError: one of the systems is unknown.
+        UserError: one of the systems is unknown, or defined by a file.
     """
     from rasterio._err import CPLE_BaseError
-    from rasterio.crs import CRS
-    from rasterio.errors import CRSError, RasterioError
+    from rasterio.errors import RasterioError
     from rasterio.warp import transform
 
-    systems = []
-    for name in (source, target):
-        try:
-            systems.append(CRS.from_user_input(name))
-        except (CRSError, ValueError, TypeError) as error:
-            raise UserError(f"{name[:80]}: no known coordinate reference system") from error
+    systems = [system(name) for name in (source, target)]
     if not len(xy):
         return xy
     try:

@@ -16,13 +16,13 @@ from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.kinds import BROKEN
 
 _opening = threading.Lock()
 
 
 @functools.lru_cache(maxsize=256)
 def _checked(path: str, _modified: int, _size: int) -> Raster:
-    import rasterio
     from rasterio.enums import Interleaving
     from rasterio.errors import RasterioError
 
@@ -32,19 +32,25 @@ def _checked(path: str, _modified: int, _size: int) -> Raster:
     require(suffix in safety.DRIVERS, f"{name}: not a raster file; those known are {known}")
     driver = safety.DRIVERS[suffix]
     kind = safety.kind_of(Path(path))
+    broken = f"{name}: {BROKEN}"
+    require(kind is not None, broken)
     require(
-        kind in (None, driver),
+        kind == driver,
         f"{name}: this is a {kind} file, not the {driver} that {suffix} says; rename it",
     )
     try:
-        with rasterio.open(path, driver=driver) as file:
+        with files.opened(path) as file:
             dtype = file.dtypes[0]
             height, width = file.shape
             block = max(h * w for h, w in file.block_shapes) * np.dtype(_plain(dtype)).itemsize
             if file.interleaving == Interleaving.pixel:
                 block *= file.count
     except (RasterioError, ValueError, TypeError) as error:
-        raise UserError(f"{name}: cannot be read as a raster: it is broken or no image") from error
+        raise UserError(broken) from error
+    except UserError as error:
+        if isinstance(error.__cause__, RasterioError):
+            raise UserError(broken) from error
+        raise
     require(
         max(height, width) <= safety.SIDE_LIMIT and height * width <= safety.PIXEL_LIMIT,
         f"{name}: {width} x {height} pixels are more than this server opens",

@@ -5,6 +5,10 @@ import re
 from pathlib import Path
 
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.kinds import DRIVERS, kind_of
+from rsisrefiner_jax.formats.names import printable, safe_name
+
+__all__ = ["DRIVERS", "Roots", "kind_of", "printable", "safe_name"]
 
 MEBIBYTE = 1 << 20
 UPLOAD_LIMIT = 2048 * MEBIBYTE  # a raster
@@ -18,35 +22,6 @@ SIDE_LIMIT = 1_000_000  # pixels
 PIXEL_LIMIT = 200_000_000_000
 BLOCK_LIMIT = 256 * MEBIBYTE  # what GDAL has to unpack for a single pixel
 WHOLE_LIMIT = 500_000_000  # pixels of a file that can only be unpacked as a whole (PNG, JPEG)
-
-# Extension -> the GDAL drivers that may open it. A VRT is no picture but a list of other files
-# (and of programs), so neither it nor anything else that points elsewhere is here.
-DRIVERS = {
-    ".tif": "GTiff",
-    ".tiff": "GTiff",
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jp2": "JP2OpenJPEG",
-    ".bmp": "BMP",
-    ".webp": "WEBP",
-    ".img": "HFA",
-}
-SIGNATURES = {
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "GTiff",
-    b"MM\0*": "GTiff",
-    b"II+\0": "GTiff",
-    b"MM\0+": "GTiff",
-    b"BM": "BMP",
-    b"RIFF": "WEBP",
-    b"EHFA_HEADER_TAG": "HFA",
-    b"\0\0\0\x0cjP  ": "JP2OpenJPEG",
-    b"%PDF": "PDF",
-    b"PK\x03\x04": "zip",
-    b"GIF8": "GIF",
-}
 
 
 class Roots:
@@ -111,24 +86,3 @@ class Roots:
             elif Path(entry.name).suffix.lower() in DRIVERS:
                 files.append(f"{under.strip('/')}/{entry.name}")
         return folders, files
-
-
-def kind_of(file: Path) -> str | None:
-    """What a file's first bytes say it is, where they are known."""
-    with open(file, "rb") as content:
-        head = content.read(16)
-    return next((kind for start, kind in SIGNATURES.items() if head.startswith(start)), None)
-
-
-def safe_name(name: str) -> str:
-    """A client's file name as one plain file name with its extension."""
-    last = re.split(r"[/\\]", name)[-1]
-    plain = re.sub(r"[^\w.-]+", "_", last, flags=re.ASCII).lstrip(".")
-    stem, suffix = os.path.splitext(plain)
-    return (stem[:80] or "file") + suffix[:12]
-
-
-def printable(text: str) -> str:
-    """A client's text as it may stand in a message."""
-    short = text if len(text) <= 120 else text[:117] + "..."
-    return "".join(c if c.isprintable() else "?" for c in short)

@@ -10,12 +10,10 @@ The percentiles of a stretch are taken once a process from the whole file, thinn
 where it has them. Nothing stays open between calls, so any thread or process may read.
 """
 
-import contextlib
 import dataclasses
 import functools
 import os
 import warnings
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -26,6 +24,8 @@ from PIL import Image  # comes with matplotlib
 from rsisrefiner_jax.data.pixels import decode
 from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats import rasters
+from rsisrefiner_jax.formats.rasters import reading
 
 COLOURS = ("red", "green", "blue")
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
@@ -274,26 +274,10 @@ def _require_inside(path: str, window: Window, height: int, width: int) -> None:
 
 
 def opened(path: str) -> Any:
-    """The file, opened by rasterio. Raises UserError: it is missing, or no raster."""
-    rasterio = _rasterio()
-    if rasterio is None:
+    """The file, opened by rasterio; as `formats.rasters.opened`, and rasterio may be missing."""
+    if _rasterio() is None:
         raise UserError(f"{path}: reading this file needs rasterio; {_INSTALL}")
-    require(os.path.isfile(path), f"{path}: no such raster file")
-    with reading(path):
-        return rasterio.open(path)
-
-
-@contextlib.contextmanager
-def reading(path: str) -> Iterator[None]:
-    """GDAL's errors as UserError."""
-    from rasterio._err import CPLE_BaseError
-    from rasterio.errors import RasterioError
-
-    try:
-        yield
-    except (RasterioError, CPLE_BaseError) as error:  # masks raise the latter
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read as a raster ({reason})") from error
+    return rasters.opened(path)
 
 
 @functools.cache

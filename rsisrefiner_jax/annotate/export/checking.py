@@ -27,11 +27,17 @@ def writing(folder: Path, name: str) -> Iterator[None]:
         NoSpace: the disk is full, which GDAL's own errors often do not say.
         UserError: GDAL gives another reason.
     """
-    from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
+    from pyogrio.errors import (
+        DataLayerError,
+        DataSourceError,
+        FeatureError,
+        FieldError,
+        GeometryError,
+    )
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
-    vectors = DataSourceError, DataLayerError, FieldError, GeometryError
+    vectors = DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError
     try:
         with disk.room_for(name):
             yield

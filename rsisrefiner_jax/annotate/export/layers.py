@@ -9,6 +9,7 @@ import shapely
 
 from rsisrefiner_jax.annotate.export.progress import Progress
 from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.formats.crs import system
 
 ROWS = 512
 
@@ -76,7 +77,7 @@ def profile(info: Any, dtype: str, count: int) -> dict[str, Any]:
         "height": info.height,
         "count": count,
         "dtype": dtype,
-        "crs": info.crs,
+        "crs": system(info.crs) if info.crs else None,
         "transform": Affine(*info.transform) if info.transform else Affine.identity(),
         "tiled": True,
         "blockxsize": 256,

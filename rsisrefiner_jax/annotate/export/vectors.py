@@ -15,6 +15,7 @@ from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import measure
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.crs import system
 
 OWN = ("id", "class", "class_id", "area_px", "area_m2", "clicks")
 TOGETHER = 100  # objects that are measured and placed at a time, which is quicker than singly
@@ -124,7 +125,9 @@ def _write(job: Job, file: Path, driver: str, short: int = 0, **options: Any) ->
         data.append(column)
         masks.append(mask)
     try:
-        if info.crs is None:
+        if info.crs is not None:
+            system(info.crs)  # it may name a file, in a project that somebody sent
+        else:
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
         raw.write(
             str(file),

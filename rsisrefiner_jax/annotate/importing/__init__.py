@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from rsisrefiner_jax.annotate import safety
-from rsisrefiner_jax.annotate.importing import archive, coco, masks, vectors, yolo
+from rsisrefiner_jax.annotate.importing import coco, masks, vectors, yolo
 from rsisrefiner_jax.annotate.importing.found import Reading, Target
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats import archive
 
 KINDS = "GeoPackage, GeoJSON, Shapefile (zip), COCO (json), PNG or GeoTIFF masks, YOLO (txt, zip)"
 

@@ -10,8 +10,8 @@ import shapely
 from rsisrefiner_jax.annotate import ground
 from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.vectors import source
 
-HEADS = {".gpkg": (b"SQLite format 3\0",), ".shp": (b"\0\0\x27\x0a",)}
 CATEGORY_FIELDS = ("class", "category", "label", "name")
 OURS = {"id", "class", "class_id", "area_px", "area_m2", "clicks"}
 
@@ -34,18 +34,12 @@ def read(file: Path, target: Target) -> Reading:
     from pyogrio import raw
     from pyogrio.errors import DataLayerError, DataSourceError
 
-    with open(file, "rb") as content:
-        head = content.read(64)
-    starts = HEADS.get(file.suffix.lower(), (b"{",))
-    require(
-        head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(starts) or head.startswith(starts),
-        f"{file.name}: not the kind of file that its name says, or broken",
-    )
     try:
-        layer = _layer(file)
-        meta, fids, shapes, columns = raw.read(
-            str(file), layer=layer, force_2d=True, return_fids=True, max_features=OBJECT_LIMIT + 1
-        )
+        with source(file) as given:
+            layer = _layer(file.name, given)
+            meta, fids, shapes, columns = raw.read(
+                given, layer=layer, force_2d=True, return_fids=True, max_features=OBJECT_LIMIT + 1
+            )
     except (DataLayerError, DataSourceError, ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{file.name}: cannot be read as a vector file ({error})") from error
     require(
@@ -91,18 +85,18 @@ def _objects(
     return reading
 
 
-def _layer(file: Path) -> str:
+def _layer(shown: str, given: str) -> str:
     from pyogrio import list_layers
 
     layers = [
         str(name)
-        for name, kind in list_layers(str(file))
+        for name, kind in list_layers(given)
         if kind and any(word in kind for word in ("Polygon", "Surface", "Unknown", "Collection"))
     ]
-    require(bool(layers), f"{file.name}: no layer of polygons in this file")
+    require(bool(layers), f"{shown}: no layer of polygons in this file")
     require(
         len(layers) == 1,
-        f"{file.name}: several layers of polygons ({', '.join(layers)[:200]}); keep one of them",
+        f"{shown}: several layers of polygons ({', '.join(layers)[:200]}); keep one of them",
     )
     return layers[0]
 

@@ -1,12 +1,12 @@
 """8-bit RGB files, PNG and JPEG: they may be kept as they are, and a PNG can be read by rows."""
 
 import importlib.util
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from PIL import Image
 
+from rsisrefiner_jax.data.raster import opened
 from rsisrefiner_jax.errors import UserError
 
 _PNG_BIT_DEPTH = 24  # its place in a PNG file
@@ -51,13 +51,10 @@ def _plain_rgb(path: str) -> str:
 
 def _streamed(path: str) -> Iterator[np.ndarray]:
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            file = rasterio.open(path)
-        with rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE), file:
+        with opened(path) as file, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
             for y in range(0, file.height, _STRIP):
                 window = (y, min(y + _STRIP, file.height)), (0, file.width)
                 yield from np.moveaxis(file.read((1, 2, 3), window=window), 0, -1)

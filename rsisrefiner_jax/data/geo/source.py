@@ -26,8 +26,9 @@ class GeoSource:
     lie in different layers. Pixels without data are ignored.
 
     Args:
-        raster: GeoTIFF or any other georeferenced file that GDAL reads.
-        vectors: polygons in any coordinate reference system: GeoPackage, GeoJSON, Shapefile ...
+        raster: GeoTIFF or another georeferenced file, see `formats.kinds.drivers_for`.
+        vectors: polygons in any coordinate reference system: GeoPackage, GeoJSON, Shapefile,
+            FlatGeobuf.
         recipe: how raster values become RGB.
         class_field: the attribute that names the class, see `read_polygons`.
 

@@ -1,16 +1,19 @@
-"""Polygons of a vector file (GeoPackage, GeoJSON, Shapefile ...) in the pixels of a raster."""
+"""Polygons of a vector file in the pixels of a raster."""
 
 import dataclasses
 import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.crs import system
+from rsisrefiner_jax.formats.vectors import source
 
 # Taken for the class, in this order. Not "name", which names a single place.
 CLASS_FIELDS = ("class", "class_name", "category", "label")
@@ -47,8 +50,8 @@ def read_polygons(vectors: str, raster: Raster, class_field: str | None = None) 
     Points and lines are left out.
 
     Args:
-        vectors: the file, in any format that GDAL reads, or FILE|layername=NAME for one of several
-            layers of polygons.
+        vectors: a GeoPackage, GeoJSON, Shapefile or FlatGeobuf, or FILE|layername=NAME for one of
+            several layers of polygons.
         class_field: the attribute that names the class; by default the first of `CLASS_FIELDS`,
             in capitals or not, that is filled anywhere, else there is no class.
 
@@ -89,32 +92,33 @@ def _read_features(
         ) from error
 
     path, _, layer = vectors.partition(_LAYER)
-    require(os.path.exists(path), f"{path}: no such vector file")
+    require(os.path.isfile(path), f"{path}: no such vector file")
     try:
-        layer = layer or _polygon_layer(path)
-        info = read_info(path, layer=layer)
-        first = raw.read(
-            path,
-            layer=layer,
-            columns=[],
-            read_geometry=False,
-            max_features=1,
-            return_fids=True,
-        )[1]
-        _require_comparable(path, info["crs"], raster)
-        fields = list(info["fields"])
-        require(
-            class_field is None or class_field in fields,
-            f"{path}: class={class_field}: no such attribute; there are {', '.join(fields)}",
-        )
-        meta, ids, shapes, values = raw.read(
-            path,
-            layer=layer,
-            columns=[n for n in fields if n == class_field or n.lower() in CLASS_FIELDS],
-            bbox=_extent(raster, info["crs"]),
-            force_2d=True,
-            return_fids=True,
-        )
+        with source(Path(path)) as given:
+            layer = layer or _polygon_layer(path, given)
+            info = read_info(given, layer=layer)
+            first = raw.read(
+                given,
+                layer=layer,
+                columns=[],
+                read_geometry=False,
+                max_features=1,
+                return_fids=True,
+            )[1]
+            _require_comparable(path, info["crs"], raster)
+            fields = list(info["fields"])
+            require(
+                class_field is None or class_field in fields,
+                f"{path}: class={class_field}: no such attribute; there are {', '.join(fields)}",
+            )
+            meta, ids, shapes, values = raw.read(
+                given,
+                layer=layer,
+                columns=[n for n in fields if n == class_field or n.lower() in CLASS_FIELDS],
+                bbox=_extent(raster, info["crs"]),
+                force_2d=True,
+                return_fids=True,
+            )
         # GDAL makes GeoJSON of well-known binary, straight lines of curves: no parser of our own.
         text = io.BytesIO()
         raw.write(
@@ -170,20 +174,22 @@ def _on_pixels(points: np.ndarray, vectors: str, crs: str | None, raster: Raster
     return (points - offset) @ np.linalg.inv(matrix).T
 
 
-def _converted(function: Callable[..., Any], *arguments: Any) -> Any:
+def _converted(
+    function: Callable[..., Any], one: str | None, other: str | None, *numbers: Any
+) -> Any:
     """What a function of rasterio.warp returns; None where GDAL cannot convert."""
     try:
-        return function(*arguments)
+        return function(system(one or ""), system(other or ""), *numbers)
     except Exception:  # rasterio has no public name for what GDAL raises
         return None
 
 
-def _polygon_layer(path: str) -> str:
+def _polygon_layer(path: str, given: str) -> str:
     from pyogrio import list_layers
 
     layers = [
         str(name)
-        for name, kind in list_layers(path)
+        for name, kind in list_layers(given)
         if kind and any(word in kind for word in ("Polygon", "Surface", "Unknown", "Collection"))
     ]
     require(bool(layers), f"{path}: no layer of polygons in this file")

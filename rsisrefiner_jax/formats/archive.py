@@ -4,16 +4,19 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from rsisrefiner_jax.annotate.safety import IMPORT_LIMIT, MEBIBYTE, safe_name
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.names import safe_name
 
 KINDS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".txt", ".yaml")
 MOST = 1000  # entries
-UNPACKED_LIMIT = 2 * IMPORT_LIMIT
+MEBIBYTE = 1 << 20
+UNPACKED_LIMIT = 512 * MEBIBYTE
 
 
 def unpack(file: Path, folder: Path) -> list[Path]:
     """The files of known kinds, written into `folder` without their own folders.
+
+    A link in a zip becomes a file that holds the link's text; zips in it stay packed.
 
     Raises:
         UserError: no zip, or one that unpacks to too much.
