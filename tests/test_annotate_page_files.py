@@ -55,8 +55,9 @@ def test_a_changed_and_a_broken_file(tmp_path):
             write(scene, 3)  # noticed without a click
             banner.get_by_text("its pixels are others").wait_for()
 
-            desk.page.evaluate("sessionStorage.setItem('image', '2')")
-            desk.page.reload()
+            desk.part("images").click()
+            desk.part("project-images").get_by_text("b.tif").click()
+            desk.part("project-images").wait_for(state="detached")
             desk.loaded()
             desk.page.get_by_text("blocks cannot be read").wait_for()
             refusals = [c for c in desk.complaints if "409" not in c]
