@@ -25,6 +25,14 @@ from tests import annotating
 SESSION = b'{"image_id": 1}'
 
 
+@pytest.fixture(autouse=True)
+def not_under_nohup():
+    """Tests, and what they start, heed SIGHUP even where they themselves are to outlive it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 class Server:
     """The command line on a raster, with no model. token: of the address that it prints."""
 
