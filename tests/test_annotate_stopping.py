@@ -26,11 +26,13 @@ SESSION = b'{"image_id": 1}'
 
 
 @pytest.fixture(autouse=True)
-def not_under_nohup():
-    """Tests, and what they start, heed SIGHUP even where they themselves are to outlive it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def heeded():
+    """Tests, and what they start, heed signals that nohup or a shell in the background ignores."""
+    usual = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Server:
