@@ -8,9 +8,8 @@ the same settings, it goes on where it stopped.
 
 import argparse
 import dataclasses
-import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,41 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    # A wrong name is said at once, before anything slow.
-    chosen = choose_protocol(arguments.protocol or "paper", arguments.set)
+    check(arguments)  # what is wrong is said at once, before anything slow
+
+    import jax
+
+    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.evaluation.report import Gallery, markdown, write_report
+    from rsisrefiner_jax.evaluation.results import ResultLog, read_datasets, summarize
+
+    parallel.initialize()
+    rank, count = jax.process_index(), jax.process_count()
+    setup = prepare(arguments)
+    log = ResultLog(arguments.out, setup.settings(), rank, count)
+    earlier = read_datasets(arguments.out)
+    datasets, galleries, everything = {}, {}, []
+    for name, source in setup.sources.items():
+        gallery = Gallery(arguments.out / "gallery", name, setup.protocol)
+        runs = click(setup, name, source, log, gallery)
+        everything += [result for run in runs for result in run.results]
+        gallery.complete(runs[0].results)
+        datasets[name] = summarize(runs, setup.protocol)
+        if datasets[name]["seconds_per_click"] is None:  # all of it was there
+            datasets[name] |= timing_of(earlier.get(name, {}))
+        galleries[name] = gallery
+    if rank != 0:
+        return
+    log.finish(everything)
+    results = setup.results() | {"datasets": datasets}
+    write_report(arguments.out, results, galleries)
+    print(markdown(results))
+    print(f"Report: {arguments.out / 'report.html'}")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raises UserError: something on the command line cannot be meant."""
+    choose_protocol(arguments.protocol or "paper", arguments.set)
     require(
         arguments.limit is None or arguments.limit > 0,
         f"--limit {arguments.limit}: at least one object is needed",
@@ -51,104 +83,118 @@ def main() -> None:
         f"--out {arguments.out}: is a file; name a directory",
     )
 
-    # Slow to import.
-    import jax
 
-    from rsisrefiner_jax import parallel
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What is evaluated: a loaded checkpoint on data sets, under a protocol."""
+
+    checkpoint: str
+    loaded: Any
+    protocol: Protocol
+    specs: Sequence[str]
+    recipe: Any
+    sources: Mapping[str, Any]
+    limit: int | None
+
+    def settings(self) -> dict[str, Any]:
+        """What results belong to: those of other settings do not mix with them."""
+        return {
+            "weights": fingerprint(self.loaded.variables),
+            "model": dataclasses.asdict(self.loaded.config.model),
+            "protocol": self.protocol.to_json(),
+            "data": list(self.specs),
+            "recipe": dataclasses.asdict(self.recipe),
+            "limit": self.limit,
+            "seeds": self.loaded.config.eval.seeds,
+        }
+
+    def results(self) -> dict[str, Any]:
+        """results.json without its data sets."""
+        from rsisrefiner_jax.evaluation.environment import environment
+
+        config, counts = self.loaded.config, self.loaded.parameters
+        return {
+            "protocol": self.protocol.to_json(),
+            "model": {
+                "kind": "rsisrefiner",
+                "parameters": sum(counts[k] for k in ("frozen", "trainable", "unused")),
+                "trainable": counts["trainable"],
+            },
+            "checkpoint": self.checkpoint,
+            "environment": environment(config.model.dtype),
+        }
+
+
+def prepare(arguments: argparse.Namespace) -> Setup:
+    """Loads the checkpoint and opens the data. Raises UserError."""
+    from rsisrefiner_jax.checkpoint.loading import load_model
     from rsisrefiner_jax.data.spec import open_source
     from rsisrefiner_jax.data.stretch import Recipe
-    from rsisrefiner_jax.evaluation.evaluate import evaluate
-    from rsisrefiner_jax.evaluation.processes import gather
-    from rsisrefiner_jax.evaluation.report import Gallery, markdown, write_report
-    from rsisrefiner_jax.evaluation.results import ResultLog, summarize
-    from rsisrefiner_jax.inference import load_model
 
-    parallel.initialize()
-    rank, count = jax.process_index(), jax.process_count()
     loaded = load_model(arguments.checkpoint, arguments.set)
-    config = loaded.config
-    if not arguments.protocol:
-        chosen = config.protocol
-    chosen.check(config.model.image_size)
+    config, protocol = loaded.config, loaded.config.protocol
+    if arguments.protocol:
+        protocol = choose_protocol(arguments.protocol, arguments.set)
+    protocol.check(config.model.image_size)
     require(
-        config.eval.seeds == 1 or chosen.click_strategy != "centre",
+        config.eval.seeds == 1 or protocol.click_strategy != "centre",
         f"eval.seeds={config.eval.seeds}: the centre click draws nothing at random; "
         "set protocol.click_strategy to random, jitter or human",
     )
     specs = arguments.data or config.data.eval
-    limit = config.eval.limit if arguments.limit is None else arguments.limit
     recipe = Recipe.of(config.data)
     opened = [open_source(spec, recipe) for spec in specs]
-    sources = dict(zip(names(specs), opened, strict=True))
-
-    log = ResultLog(
-        arguments.out,
-        {
-            "weights": fingerprint(loaded.variables),
-            "model": dataclasses.asdict(config.model),
-            "protocol": dataclasses.asdict(chosen),
-            "data": list(specs),
-            "recipe": dataclasses.asdict(recipe),
-            "limit": limit,
-            "seeds": config.eval.seeds,
-        },
-        rank,
-        count,
+    return Setup(
+        checkpoint=str(arguments.checkpoint),
+        loaded=loaded,
+        protocol=protocol,
+        specs=specs,
+        recipe=recipe,
+        sources=dict(zip(names(specs), opened, strict=True)),
+        limit=config.eval.limit if arguments.limit is None else arguments.limit,
     )
-    earlier = read_datasets(arguments.out / "results.json")
-    datasets: dict[str, Any] = {}
-    galleries = {}
-    everything = []
-    for name, source in sources.items():
-        gallery = Gallery(arguments.out / "gallery", name, chosen)
 
-        def keep(index, result, scene, target, trace, gallery=gallery):
-            log.append(result)
-            if rank == 0 and result.seed == 0:
-                gallery.add(index, result, scene, target, trace)
 
-        runs = []
-        for seed in range(config.eval.seeds):
-            own = evaluate(
-                loaded.network,
-                loaded.variables,
-                source,
-                chosen,
-                dataset=name,
-                batch_size=config.eval.batch_size,
-                rows=config.eval.rows,
-                rank=rank,
-                count=count,
-                seed=seed,
-                limit=limit,
-                finished=log.of(name, seed),
-                on_object=keep,
-                progress=rank == 0,
-            )
-            runs.append(gather(own, partial(log.of, name, seed)))
-        everything += [result for run in runs for result in run.results]
-        gallery.complete(runs[0].results)
-        datasets[name] = summarize(runs, chosen)
-        if datasets[name]["seconds_per_click"] is None and name in earlier:
-            timing = ("seconds_per_click", "objects_per_second", "passes_made", "passes_needed")
-            datasets[name] |= {key: earlier[name].get(key) for key in timing}
-        galleries[name] = gallery
-    if rank != 0:
-        return
-    log.finish(everything)
-    results = {
-        "protocol": dataclasses.asdict(chosen),
-        "model": {
-            "kind": "rsisrefiner",
-            "parameters": sum(loaded.parameters[k] for k in ("frozen", "trainable", "unused")),
-            "trainable": loaded.parameters["trainable"],
-        },
-        "checkpoint": str(arguments.checkpoint),
-        "datasets": datasets,
-    }
-    write_report(arguments.out, results, galleries)
-    print(markdown(results))
-    print(f"Report: {arguments.out / 'report.html'}")
+def click(setup: Setup, name: str, source: Any, log: Any, gallery: Any) -> list[Any]:
+    """Clicks every object of a data set, once for each seed; results go to `log` as they come."""
+    import jax
+
+    from rsisrefiner_jax.evaluation.evaluate import evaluate
+    from rsisrefiner_jax.evaluation.processes import gather
+
+    rank, settings = jax.process_index(), setup.loaded.config.eval
+
+    def keep(index: int, result: Any, scene: Any, target: Any, trace: Any) -> None:
+        log.append(result)
+        if rank == 0 and result.seed == 0:
+            gallery.add(index, result, scene, target, trace)
+
+    runs = []
+    for seed in range(settings.seeds):
+        own = evaluate(
+            setup.loaded.model,
+            setup.loaded.variables,
+            source,
+            setup.protocol,
+            dataset=name,
+            batch_size=settings.batch_size,
+            rows=settings.rows,
+            rank=rank,
+            count=jax.process_count(),
+            seed=seed,
+            limit=setup.limit,
+            finished=log.of(name, seed),
+            on_object=keep,
+            progress=rank == 0,
+        )
+        runs.append(gather(own, partial(log.of, name, seed)))
+    return runs
+
+
+def timing_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier results.json says of the time that a data set took."""
+    keys = ("seconds_per_click", "objects_per_second", "answers_made", "answers_needed")
+    return {key: entry.get(key) for key in keys}
 
 
 def choose_protocol(name: str, overrides: Sequence[str]) -> Protocol:
@@ -188,11 +234,6 @@ def fingerprint(variables: Any) -> str:
     for weights in jax.tree.leaves(variables):
         checksum = zlib.crc32(np.ascontiguousarray(weights).tobytes(), checksum)
     return f"crc32:{checksum:08x}"
-
-
-def read_datasets(path: Path) -> dict[str, Any]:
-    """The data sets of an earlier results.json in the same place, or nothing."""
-    return json.loads(path.read_text())["datasets"] if path.exists() else {}
 
 
 if __name__ == "__main__":

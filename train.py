@@ -1,7 +1,8 @@
 """Trains RS-ISRefiner: python train.py --config configs/base.py [--workdir DIR] [--set a.b=value].
 
-Run again with the same work directory, it goes on exactly where the last checkpoint was. Ctrl-C
-saves one and leaves.
+A run starts in one of three ways: from the newest checkpoint of its work directory, if there is
+one (exactly where that was saved); from the weights of any checkpoint that train.init_from names;
+from random weights beside a converted backbone. Ctrl-C saves a checkpoint and leaves.
 """
 
 import argparse
@@ -10,26 +11,75 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rsisrefiner_jax import config as config_module
+from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.errors import UserError, run_main
+
+if TYPE_CHECKING:
+    from rsisrefiner_jax.checkpoint.runs import CheckpointWriter
+    from rsisrefiner_jax.parallel import DataParallel
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = parse_arguments()
+    config = read_config(arguments)
+    workdir = Path(arguments.workdir or Path("runs") / config.name)
+    sources = open_data(config)
+    make_workdir(workdir)
+
+    import jax
+
+    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.checkpoint.runs import CheckpointWriter
+    from rsisrefiner_jax.data.pipeline import training_iterator
+
+    parallel.initialize()
+    devices = parallel.DataParallel(config.parallel.backend, config.train.batch_size)
+    batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
+    writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
+    run = start(config, workdir, devices, batches, writer)
+    done, minutes = train(config, workdir, devices, batches, writer, run)
+    if done < config.train.steps:
+        print(f"step {done} is saved; the same command goes on from there")
+        raise KeyboardInterrupt
+    if jax.process_index() == 0:
+        print(f"{done} steps done, {minutes:.1f} minutes in this run; next: ", end="")
+        print(f"python eval.py --checkpoint {workdir} --out {workdir / 'eval'}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", required=True, help="Python file that defines `config`")
     parser.add_argument("--workdir", help="default: runs/<config name>")
+    parser.add_argument("--data", nargs="+", metavar="SPEC", help="default: data.train")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
-    args = parser.parse_args()
-    config = config_module.load(args.config, args.set)
-    workdir = Path(args.workdir or Path("runs") / config.name)
+    return parser.parse_args()
 
-    # What this run needs: say all that is missing at once, before anything slow.
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The configuration that the command line comes to. Raises UserError."""
+    overrides = list(arguments.set)
+    if arguments.data:
+        overrides.append(f"data.train={arguments.data!r}")
+    return config_module.load(arguments.config, overrides)
+
+
+def open_data(config: Config) -> list[Any]:
+    """The data sets; all that is missing for this run is said at once, before anything slow.
+
+    Raises:
+        UserError: what is missing, a line each.
+    """
     from rsisrefiner_jax.data.spec import open_source
     from rsisrefiner_jax.data.stretch import Recipe
-    from rsisrefiner_jax.pretrained import backbone_problem, first_variables
+    from rsisrefiner_jax.models.pretrained import backbone_problem
 
-    problems = [backbone_problem(config.model)]
+    problems = [None if config.train.init_from else backbone_problem(config.model)]
     recipe, sources = Recipe.of(config.data), []
     for spec in config.data.train:
         try:
@@ -38,77 +88,88 @@ def main() -> None:
             problems.append(str(error))
     if any(problems):
         raise UserError("\nerror: ".join(p for p in problems if p))
-    make_workdir(workdir)
+    return sources
 
+
+class Run(NamedTuple):
+    """Where a run stands. The frozen tree is apart: no step differentiates or changes it."""
+
+    state: Any
+    frozen: Any
+    step: int
+
+
+def start(
+    config: Config, workdir: Path, devices: "DataParallel", batches: Any, writer: "CheckpointWriter"
+) -> Run:
+    """The first state of a run, or that of its newest checkpoint."""
     import jax
-    import numpy as np
-    from tqdm import tqdm
 
-    from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.checkpoint import CheckpointWriter, save_weights
-    from rsisrefiner_jax.data.pipeline import training_iterator
-    from rsisrefiner_jax.log import MetricsLog
-    from rsisrefiner_jax.parameters import describe, parameter_counts
-    from rsisrefiner_jax.previews import prediction_sheet
-    from rsisrefiner_jax.training import ClickStep, init_state
+    from rsisrefiner_jax.checkpoint.runs import first_weights, save_weights
+    from rsisrefiner_jax.models.parameters import describe, parameter_counts
+    from rsisrefiner_jax.training.step import init_state
     from rsisrefiner_jax.weights import split
 
-    # Devices and data.
-    parallel.initialize()
-    devices = parallel.DataParallel(config.parallel.backend, config.train.batch_size)
-    is_main = jax.process_index() == 0
-    batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
-
-    # Weights: two trees, and only the trainable one is ever differentiated or updated.
-    variables, meta = first_variables(config.model, jax.random.key(config.seed))
+    variables, meta = first_weights(config)
     frozen, trainable = split(variables["params"], config.model.frozen)
-    counts = parameter_counts(config.model, variables["params"], int(meta.get("unused", 0)))
-
-    # State: fresh, or the newest checkpoint of this work directory.
     state = devices.replicate(init_state(config, trainable, variables["batch_stats"]))
-    writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
     writer.save_frozen(frozen, meta)
     resumed = writer.latest_step() is not None
     if resumed:
         state = writer.restore(state, batches)
-    elif config.train.save_untrained and is_main:
+    elif config.train.save_untrained and jax.process_index() == 0:
         untrained = workdir / "untrained"
         if not untrained.exists():
             save_weights(untrained, config, variables["params"], variables["batch_stats"], meta)
-    frozen = devices.replicate(frozen)
-    first, last = int(state.step), config.train.steps
-    if is_main:
+    step = int(state.step)
+    if jax.process_index() == 0:
         (workdir / "config.json").write_text(config_module.to_json(config) + "\n")
-        (workdir / "previews").mkdir(exist_ok=True)
+        counts = parameter_counts(config.model, variables["params"], int(meta.get("unused", 0)))
+        origin = "its last checkpoint" if resumed else config.train.init_from or "scratch"
         print(f"{config.name}: {config.note}" if config.note else config.name)
         print(describe(counts))
-        print(f"{len(devices.devices)} x {devices.devices[0].device_kind}, {workdir}, ", end="")
-        print(f"{'resuming at' if resumed else 'from'} step {first} of {last}")
+        print(f"{len(devices.devices)} x {devices.devices[0].device_kind}, {workdir}: ", end="")
+        print(f"{'resuming at' if resumed else 'from'} step {step} of {config.train.steps}", end="")
+        print(f", weights of {origin}")
+    return Run(state, devices.replicate(frozen), step)
 
-    # The loop. Metrics are fetched only at log steps, so that the device never waits for them.
+
+def train(
+    config: Config,
+    workdir: Path,
+    devices: "DataParallel",
+    batches: Any,
+    writer: "CheckpointWriter",
+    run: Run,
+) -> tuple[int, float]:
+    """The loop. Returns the last step that is saved, and the minutes that it took."""
+    import jax
+    from tqdm import tqdm
+
+    from rsisrefiner_jax.training.log import MetricsLog
+    from rsisrefiner_jax.training.previews import write_preview
+    from rsisrefiner_jax.training.step import ClickStep
+
+    settings, state = config.train, run.state
+    is_main = jax.process_index() == 0
     train_step = ClickStep(config, devices)
-    log = MetricsLog(workdir, first) if is_main else None
-    progress = tqdm(total=last, initial=first, unit="step", disable=not is_main)
-    started, saved = time.time(), first
+    log = MetricsLog(workdir, run.step, settings.batch_size) if is_main else None
+    progress = tqdm(total=settings.steps, initial=run.step, unit="step", disable=not is_main)
+    started, saved = time.time(), run.step
     interrupt = Interrupt()
     if jax.process_count() == 1:  # several processes would not stop at the same step
         signal.signal(signal.SIGINT, interrupt)
-    for step in range(first + 1, last + 1):
+    for step in range(run.step + 1, settings.steps + 1):
         batch = next(batches)
-        state, metrics, shown = train_step(state, frozen, devices.shard(batch), step - 1)
+        state, metrics, shown = train_step(state, run.frozen, devices.shard(batch), step - 1)
         progress.update()
-        if log and (step % config.train.log_every == 0 or step == last):
-            values = {name: float(value) for name, value in metrics.items()}
-            rate = (step - first) * config.train.batch_size / (time.time() - started)
-            log.write(step, values | {"samples_per_second": round(rate, 3)})
-            progress.set_postfix(
-                loss=f"{values['loss']:.4f}", iou=f"{values['iou']:.3f}", samples_s=f"{rate:.1f}"
-            )
-        if is_main and (step % config.train.preview_every == 0 or step == last):
-            shown = jax.tree.map(np.asarray, shown)
-            prediction_sheet(batch, shown, workdir / "previews" / f"{step:07d}.png")
-        stop = step == last or interrupt.requested
-        if step % config.train.checkpoint_every == 0 or stop:
+        stop = step == settings.steps or interrupt.requested
+        # Fetched only at log steps, so that the device never waits for them.
+        if log and (step % settings.log_every == 0 or step == settings.steps):
+            progress.set_postfix(log.write_step(step, metrics))
+        if is_main and (step % settings.preview_every == 0 or step == settings.steps):
+            write_preview(workdir, step, batch, shown)
+        if step % settings.checkpoint_every == 0 or stop:
             writer.save(state, config, batches)
             saved = step
         if stop:
@@ -117,13 +178,7 @@ def main() -> None:
         writer.save(state, config, batches)
     progress.close()
     writer.close()
-    if saved < last:
-        print(f"step {saved} is saved; the same command goes on from there")
-        raise KeyboardInterrupt
-    if is_main:
-        minutes = (time.time() - started) / 60
-        print(f"{saved} steps done, {minutes:.1f} minutes in this run; next: ", end="")
-        print(f"python eval.py --checkpoint {workdir} --out {workdir / 'eval'}")
+    return saved, (time.time() - started) / 60
 
 
 def make_workdir(workdir: Path) -> None:

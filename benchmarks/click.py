@@ -17,12 +17,13 @@ import numpy as np
 from benchmarks.flops import flops
 from benchmarks.measure import Times, arguments, machine, peak_memory, report, timed
 from benchmarks.network import pass_input, timed_model
+from rsisrefiner_jax.checkpoint.loading import LoadedModel
 from rsisrefiner_jax.errors import run_main
-from rsisrefiner_jax.evaluation import click_loop, click_strategy
-from rsisrefiner_jax.evaluation.click_loop import Loop, Objects
-from rsisrefiner_jax.inference import LoadedModel
-from rsisrefiner_jax.models.fusion import early_fusion
-from rsisrefiner_jax.models.refiner import apply
+from rsisrefiner_jax.interaction import annotator, metrics
+from rsisrefiner_jax.interaction import loop as click_loop
+from rsisrefiner_jax.interaction.clicks import count
+from rsisrefiner_jax.interaction.loop import Loop, Objects
+from rsisrefiner_jax.models.refiner.fusion import early_fusion
 
 
 def main() -> None:
@@ -34,7 +35,7 @@ def main() -> None:
     model = timed_model(args)
     about = machine(model.config.model.dtype)
     limit = about["matmul_gflop_s"] * 1e9
-    loop = Loop(model.network, model.config.protocol, 1)
+    loop = Loop(model.model, model.config.protocol, 1)
 
     rows: list[dict[str, Any]] = []
     for batch in args.batch:
@@ -50,15 +51,14 @@ def passes(
     model: LoadedModel, loop: Loop, batch: int, repeat: int, limit: float
 ) -> list[dict[str, Any]]:
     """Whole passes, the picture's share, and passes on cached features."""
-    network, variables = loop.network, model.variables
+    network, variables = loop.model, model.variables
     image, given = pass_input(loop, batch)
-    draft = jnp.zeros(batch, bool)
 
     def features(variables: Any, image: Any) -> Any:
-        return click_loop.features_of(network, variables, image)
+        return click_loop.encode(network, variables, image)
 
     def cached(variables: Any, features: Any, given: Any) -> Any:
-        return click_loop.logits_of(network, variables, features, given, draft)
+        return click_loop.predict(network, variables, features, given)
 
     def whole(variables: Any, image: Any, given: Any) -> Any:
         return cached(variables, features(variables, image), given)
@@ -98,7 +98,7 @@ def parts(
     prev_mask, clicks = given
 
     def run(method: Any, *inputs: Any) -> Any:
-        return apply(config, variables, *inputs, method=method)
+        return loop.model.apply(variables, *inputs, method=method)
 
     rows: list[dict[str, Any]] = []
 
@@ -120,29 +120,29 @@ def parts(
 
     side = config.image_size // config.patch_size
     aux = jnp.stack([prev_mask] * 4, -1)
-    tokens = part("patch embedding, picture", lambda r, x: r.network.backbone.embed(x), image)
-    coords = part("patch embedding, clicks", lambda r, x: r.network.patch_embed_coords(x), aux)
-    vit = part("ViT blocks", lambda r, *x: r.network.backbone(*x), tokens, coords)
+    tokens = part("patch embedding, picture", lambda r, x: r.backbone.embed(x), image)
+    coords = part("patch embedding, clicks", lambda r, x: r.patch_embed_coords(x), aux)
+    vit = part("ViT blocks", lambda r, *x: r.backbone(*x), tokens, coords)
     f_vit = vit[2].reshape(len(aux), side, side, -1)
-    extracted = part("image feature extractor", lambda r, x: r.network.extractor(x, False), image)
-    projected = part("fusion: projections", lambda r, x: r.network.fusion.project(x), extracted)
+    extracted = part("image feature extractor", lambda r, x: r.extractor(x, False), image)
+    projected = part("fusion: projections", lambda r, x: r.fusion.project(x), extracted)
     early = part(
         "early fusion",
-        lambda r, a, b: early_fusion(a, b, config.early_fusion, r.network.gate),
+        lambda r, a, b: early_fusion(a, b, config.early_fusion, r.gate),
         *vit[:2],
     )
-    f_hq = part("fusion: the rest", lambda r, *x: r.network.fusion(*x, False), early, projected)
-    f_mask = part("previous-mask encoder", lambda r, x: r.network.prev_mask(x, False), aux)
-    levels = part("SimpleFPN", lambda r, x: r.network.neck(x), f_vit)
-    f_multi = part("multi-scale fusion", lambda r, x: r.network.multi_scale(x), levels)
+    f_hq = part("fusion: the rest", lambda r, *x: r.fusion(*x, False), early, projected)
+    f_mask = part("previous-mask encoder", lambda r, x: r.prev_mask(x, False), aux)
+    levels = part("SimpleFPN", lambda r, x: r.neck(x), f_vit)
+    f_multi = part("multi-scale fusion", lambda r, x: r.multi_scale(x), levels)
     part(
         "decoder",
-        lambda r, *x: r.network.decoder(*x, loop.copies),
+        lambda r, *x: r.decoder(*x, loop.copies),
         f_mask,
         f_vit,
         f_hq + f_multi,
     )
-    part("modulation", lambda r, *x: r.modulate(*x, group=loop.copies), prev_mask, clicks)
+    part("modulation", lambda r, *x: r.modulated(*x, False, loop.copies), prev_mask, clicks)
     return sorted(rows, key=lambda row: -row["ms"].median)
 
 
@@ -163,10 +163,14 @@ def around(loop: Loop, args: Any, cached: Times, batch: int) -> list[dict[str, A
         return each(one)
 
     mask = view.probs > protocol.pred_thr
-    logits = jnp.zeros((args.objects, loop.copies, *[loop.network.image_size] * 2))
-    given = click_loop.prepare(view, loop)
-    choose = partial(click_strategy.next_click, protocol=protocol)
-    aim = partial(click_loop.aim, protocol=protocol)
+    logits = jnp.zeros((args.objects, loop.copies, *[loop.model.image_size] * 2))
+    given = click_loop.model_input(view, loop)
+
+    def choose(target: Any, mask: Any, clicks: Any, keys: Any) -> Any:
+        errors = annotator.errors(target, mask)
+        return annotator.next_click(*errors, clicks, count(clicks), keys, loop.click_rule)
+
+    add_click = partial(click_loop.add_click, protocol=protocol)
     yx = jnp.full((args.objects, 2), 100.0)
     label = jnp.ones(args.objects, jnp.int32)
     modulate = partial(_modulate, loop)
@@ -175,18 +179,21 @@ def around(loop: Loop, args: Any, cached: Times, batch: int) -> list[dict[str, A
             rows_of_one(choose),
             (objects.target, mask, view.clicks, keys),
         ),
-        "crop box": (rows_of_one(aim), (view, yx, label, objects.size)),
+        "crop box": (rows_of_one(add_click), (view, yx, label, objects.size)),
         "crop of the picture (when the box moves)": (
-            rows_of_one(lambda i, r: click_loop.pixels(i, r, loop)),
+            rows_of_one(lambda i, r: click_loop.crop_image(i, r, loop)),
             (objects.image, view.roi),
         ),
-        "crop of the previous mask": (rows_of_one(lambda v: click_loop.prepare(v, loop)), (view,)),
+        "crop of the previous mask": (
+            rows_of_one(lambda v: click_loop.model_input(v, loop)),
+            (view,),
+        ),
         "modulation": (each(modulate), (given,)),
         "flip average, paste back": (
-            rows_of_one(lambda v, x: click_loop.finish(v, x, loop)),
+            rows_of_one(lambda v, x: click_loop.paste_answer(v, x, loop)),
             (view, logits),
         ),
-        "IoU": (rows_of_one(click_loop.masks_iou), (objects.target, mask)),
+        "IoU": (rows_of_one(metrics.iou), (objects.target, mask)),
     }
     network = cached.median / batch * args.objects
     rows: list[dict[str, Any]] = [{"part": "network (cached)", "ms": network * 1e3, "share": 1.0}]
@@ -198,9 +205,9 @@ def around(loop: Loop, args: Any, cached: Times, batch: int) -> list[dict[str, A
     return [*rows, {"part": "all around it", "ms": total * 1e3, "share": total / network}]
 
 
-def _modulate(loop: Loop, given: click_loop.Input) -> jax.Array:
-    config = loop.network.config  # type: ignore[attr-defined]
-    return apply(config, {}, *given, method="modulate", group=loop.copies)
+def _modulate(loop: Loop, given: click_loop.ModelInput) -> jax.Array:
+    modulated: Any = loop.model.apply({}, *given, False, loop.copies, method="modulated")
+    return modulated
 
 
 def objects_in_flight(loop: Loop, count: int, shape: tuple[int, int]) -> tuple[Objects, Any]:
@@ -216,7 +223,7 @@ def objects_in_flight(loop: Loop, count: int, shape: tuple[int, int]) -> tuple[O
         target[i] = ((y - cy) / a) ** 2 + ((x - cx) / b) ** 2 < 1
         far = ((y - cy) / a) ** 2 + ((x - cx - b / 2) / b) ** 2
         probs[i] = np.clip(1 - far / 2, 0, 1)
-    view = click_loop.new_view(count, shape, loop.protocol.max_clicks)._replace(
+    view = click_loop.no_clicks(count, shape, loop.protocol.max_clicks)._replace(
         probs=jnp.asarray(probs)
     )
     size = jnp.tile(jnp.array(shape, jnp.int32), (count, 1))
@@ -224,7 +231,7 @@ def objects_in_flight(loop: Loop, count: int, shape: tuple[int, int]) -> tuple[O
     objects = Objects(image, jnp.asarray(target), size, jnp.zeros(count, jnp.uint32))
     for _ in range(3):
         yx = jnp.asarray(rng.uniform(0.3, 0.7, (count, 2)) * [h, w], jnp.float32)
-        view, _ = click_loop.aim(view, yx, jnp.ones(count, jnp.int32), size, loop.protocol)
+        view, _ = click_loop.add_click(view, yx, jnp.ones(count, jnp.int32), size, loop.protocol)
     return objects, view
 
 

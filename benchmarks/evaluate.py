@@ -12,24 +12,24 @@ those of the sequential loop of the same type and protocol.
 import dataclasses
 import itertools
 import time
+from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.flops import flops
 from benchmarks.measure import arguments, machine, peak_memory, report
 from benchmarks.network import pass_input, timed_model
+from rsisrefiner_jax.checkpoint.loading import LoadedModel
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import run_main
-from rsisrefiner_jax.evaluation import click_loop
-from rsisrefiner_jax.evaluation.click_loop import Loop
 from rsisrefiner_jax.evaluation.evaluate import evaluate
 from rsisrefiner_jax.evaluation.plan import plan, read_items
-from rsisrefiner_jax.evaluation.session import ClickSession, Programs
-from rsisrefiner_jax.evaluation.simulate import Trace, simulate
-from rsisrefiner_jax.inference import LoadedModel
+from rsisrefiner_jax.interaction import loop as click_loop
+from rsisrefiner_jax.interaction.loop import Loop
+from rsisrefiner_jax.interaction.session import ClickSession, Programs
+from rsisrefiner_jax.interaction.simulate import Trace, simulate
 from rsisrefiner_jax.protocol import preset
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         per_pass = pass_flops(model)
         for row in rows:
             row["of the limit"] = (
-                row["passes"] * per_pass / row["seconds"] / (about["matmul_gflop_s"] * 1e9)
+                row["answers"] * per_pass / row["seconds"] / (about["matmul_gflop_s"] * 1e9)
             )
             row["speed-up"] = row["objects/s"] / rows[0]["objects/s"]
             compare(row, rows[0]["traces"])
@@ -68,7 +68,7 @@ def with_protocol(model: LoadedModel, name: str) -> LoadedModel:
     protocol = preset(name)
     if protocol.zoom_size:
         protocol = dataclasses.replace(
-            protocol, zoom_size=min(protocol.zoom_size, model.network.image_size)
+            protocol, zoom_size=min(protocol.zoom_size, model.model.image_size)
         )
     return dataclasses.replace(model, config=dataclasses.replace(model.config, protocol=protocol))
 
@@ -85,7 +85,7 @@ def compare(row: dict[str, Any], sequential: list[Trace]) -> None:
 def sequential(model: LoadedModel, data: str, limit: int) -> dict[str, Any]:
     """One object after the other, the annotator on the host."""
     protocol = model.config.protocol
-    programs = Programs(model.network, model.variables, protocol)
+    programs = Programs(model.model, model.variables, protocol)
     source = open_source(data, Recipe.of(model.config.data))
     entries, _ = plan(source, protocol, limit, progress=False)
     items = list(read_items(source, entries, 0))
@@ -95,14 +95,16 @@ def sequential(model: LoadedModel, data: str, limit: int) -> dict[str, Any]:
         simulate(ClickSession(programs, item.image), item.target, short)
     start = time.perf_counter()
     traces = [simulate(ClickSession(programs, i.image, False), i.target, protocol) for i in items]
-    return _row("sequential", 1, time.perf_counter() - start, traces, _passes(traces, model))
+    return _row(
+        "sequential", 1, time.perf_counter() - start, traces, sum(len(t.clicks) for t in traces)
+    )
 
 
 def batched(model: LoadedModel, data: str, limit: int, batch: int) -> dict[str, Any]:
     """The compiled loop."""
     traces: dict[int, Trace] = {}
     run = evaluate(
-        model.network,
+        model.model,
         model.variables,
         open_source(data, Recipe.of(model.config.data)),
         model.config.protocol,
@@ -113,10 +115,12 @@ def batched(model: LoadedModel, data: str, limit: int, batch: int) -> dict[str, 
         progress=False,
     )
     in_order = [traces[index] for index in sorted(traces)]
-    return _row("batched", batch, run.seconds, in_order, run.passes_made)
+    return _row("batched", batch, run.seconds, in_order, run.answers_made)
 
 
-def _row(name: str, batch: int, seconds: float, traces: list[Trace], passes: int) -> dict[str, Any]:
+def _row(
+    name: str, batch: int, seconds: float, traces: list[Trace], answers: int
+) -> dict[str, Any]:
     clicks = sum(len(trace.clicks) for trace in traces)
     return {
         "loop": name,
@@ -124,30 +128,20 @@ def _row(name: str, batch: int, seconds: float, traces: list[Trace], passes: int
         "objects/s": len(traces) / seconds,
         "ms/click": seconds / clicks * 1e3,
         "clicks": clicks,
-        "passes": passes,
+        "answers": answers,
         "seconds": seconds,
         "peak GiB": (peak_memory() or 0) / 2**30 or None,
         "traces": traces,
     }
 
 
-def _passes(traces: list[Trace], model: LoadedModel) -> int:
-    """First clicks take two where the network drafts."""
-    return sum(len(trace.clicks) + model.network.drafts for trace in traces)
-
-
 def pass_flops(model: LoadedModel) -> int:
     """Operations of a pass of one object on cached features."""
-    loop = Loop(model.network, model.config.protocol, 1)
+    loop = Loop(model.model, model.config.protocol, 1)
     image, given = pass_input(loop, 1)
-    features = click_loop.features_of(model.network, model.variables, image)
-    draft = jnp.zeros(1, bool)
-    return flops(
-        lambda v, f, g: click_loop.logits_of(model.network, v, f, g, draft),
-        model.variables,
-        features,
-        given,
-    )
+    features = click_loop.encode(model.model, model.variables, image)
+    answer = partial(click_loop.predict, model.model)
+    return flops(answer, model.variables, features, given)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from rsisrefiner_jax import parallel
-from rsisrefiner_jax.clicks import empty
+from rsisrefiner_jax.checkpoint.loading import LoadedModel, load_model
 from rsisrefiner_jax.config import load
-from rsisrefiner_jax.evaluation.click_loop import Input, Loop
-from rsisrefiner_jax.inference import LoadedModel, load_model
-from rsisrefiner_jax.models.refiner import init_variables
+from rsisrefiner_jax.interaction.clicks import empty
+from rsisrefiner_jax.interaction.loop import Loop, ModelInput
+from rsisrefiner_jax.models.registry import init_variables
 
 
 def timed_model(args: argparse.Namespace) -> LoadedModel:
@@ -23,9 +23,9 @@ def timed_model(args: argparse.Namespace) -> LoadedModel:
     return LoadedModel(config, variables, {}, 0)
 
 
-def pass_input(loop: Loop, batch: int) -> tuple[jax.Array, Input]:
+def pass_input(loop: Loop, batch: int) -> tuple[jax.Array, ModelInput]:
     """Pictures [b, f, s, s, 3] and what else a pass takes: random, with three clicks."""
-    s, f = loop.network.image_size, loop.copies
+    s, f = loop.model.image_size, loop.copies
     keys = jax.random.split(jax.random.key(1), 3)
     image = jax.random.uniform(keys[0], (batch, f, s, s, 3))
     clicks = empty(batch * f, loop.protocol.max_clicks)
@@ -35,4 +35,4 @@ def pass_input(loop: Loop, batch: int) -> tuple[jax.Array, Input]:
         label=clicks.label.at[:, :3].set(jnp.array([1, 0, 1])),
     )
     clicks = jax.tree.map(lambda x: x.reshape(batch, f, *x.shape[1:]), clicks)
-    return image, Input(jax.random.uniform(keys[2], (batch, f, s, s)), clicks)
+    return image, ModelInput(jax.random.uniform(keys[2], (batch, f, s, s)), clicks)

@@ -18,8 +18,9 @@ from rsisrefiner_jax import Predictor
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import run_main
-from rsisrefiner_jax.evaluation.clicker import Click, next_click
 from rsisrefiner_jax.evaluation.plan import plan, read_items
+from rsisrefiner_jax.interaction.clicks import Click
+from rsisrefiner_jax.interaction.simulate import next_click
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def click(predictor: Predictor, image: Any, target: Any, count: int) -> list[flo
     mask = target > 1  # nothing yet
     seconds = []
     for _ in range(count):
-        clicks.append(next_click(target, mask, clicks))
+        clicks.append(next_click(target, mask, tuple(clicks)))
         start = time.perf_counter()
         mask = predictor.click(*clicks[-1]) > 0.5
         seconds.append(time.perf_counter() - start)

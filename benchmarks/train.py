@@ -19,7 +19,7 @@ from benchmarks.network import timed_model
 from rsisrefiner_jax import parallel
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.errors import run_main
-from rsisrefiner_jax.training import init_state, make_step
+from rsisrefiner_jax.training.step import init_state, make_step
 from rsisrefiner_jax.weights import split
 
 
@@ -70,8 +70,7 @@ def step(
         "label": label,
         "first_click": np.full((batch, 2), side // 3, np.float32),
     }
-    double = iterations == 1 and config.model.first_pass == "double"
-    compiled = devices.compile(make_step(config, double))
+    compiled = devices.compile(make_step(config, iterations == 1))
     sharded = devices.shard(samples)
 
     def run() -> Any:
@@ -81,7 +80,9 @@ def step(
 
     times = timed(run, repeat)
     drafts = config.model.first_pass == "double"
-    traced = jax.vmap(make_step(config, double), (None, None, 0, None), 0, axis_name=parallel.AXIS)
+    traced = jax.vmap(
+        make_step(config, iterations == 1), (None, None, 0, None), 0, axis_name=parallel.AXIS
+    )
     one = jax.tree.map(lambda x: x[None], samples)
     count = flops(traced, state, frozen, one, jnp.int32(iterations), rounds=iterations - 1 + drafts)
     return times, count

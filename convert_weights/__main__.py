@@ -117,7 +117,7 @@ def write_checkpoint(
     directory: str, config: "Config", result: "Conversion", meta: dict[str, Any]
 ) -> None:
     from convert_weights.convert import nested
-    from rsisrefiner_jax.checkpoint import save_weights
+    from rsisrefiner_jax.checkpoint.runs import save_weights
 
     params, batch_stats = (nested(result.arrays, name) for name in ("params", "batch_stats"))
     save_weights(directory, config, params, batch_stats, meta)
@@ -127,7 +127,7 @@ def read_back(path: str, kind: str) -> "dict[str, np.ndarray]":
     """What was written, as `Conversion.arrays` holds it."""
     from flax.traverse_util import flatten_dict
 
-    from rsisrefiner_jax.checkpoint import load_weights
+    from rsisrefiner_jax.checkpoint.runs import load_weights
     from rsisrefiner_jax.weights import load_npz
 
     if kind != "rsisrefiner":

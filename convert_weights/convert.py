@@ -205,14 +205,17 @@ def origin(source: Source, result: Conversion, record: dict[str, Any]) -> dict[s
 def checkpoint_config(source: Source, result: Conversion, image_size: int) -> Config:
     """The config that a converted RS-ISRefiner checkpoint carries."""
     note = f"converted from {os.path.basename(source.path)} (sha256 {source.sha256[:16]})"
-    return Config(name="converted", note=note, model=model_of(result.sizes, image_size))
+    model = model_of(result.sizes, image_size)
+    # The authors trained on pictures as OpenCV reads them.
+    model = dataclasses.replace(model, channel_order="bgr")
+    return Config(name="converted", note=note, model=model)
 
 
 def _expected(
     kind: str, table: list[rules.Rule], sizes: rules.Sizes, image_size: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     if kind == "rsisrefiner":
-        from rsisrefiner_jax.models.refiner import abstract_variables
+        from rsisrefiner_jax.models.registry import abstract_variables
 
         variables = abstract_variables(model_of(sizes, image_size))
         for path, leaf in flatten_dict(variables["params"], sep="/").items():

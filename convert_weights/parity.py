@@ -15,9 +15,10 @@ from flax import linen as nn
 
 from convert_weights.convert import Conversion, model_of, nested
 from convert_weights.golden_image import image
-from rsisrefiner_jax.clicks import Clicks, disks
-from rsisrefiner_jax.models.neck import SimpleFPN
-from rsisrefiner_jax.models.refiner import IMAGE_MEAN, IMAGE_STD, apply
+from rsisrefiner_jax.interaction.clicks import Clicks, disks
+from rsisrefiner_jax.models.fpn import SimpleFPN
+from rsisrefiner_jax.models.refiner.network import IMAGE_MEAN, IMAGE_STD
+from rsisrefiner_jax.models.registry import make_model
 from rsisrefiner_jax.models.vit import PatchEmbed, ViT
 
 FOLDER = Path(__file__).parent / "goldens"
@@ -37,13 +38,11 @@ def measure_parity(result: Conversion, name: str) -> dict[str, Any]:
 
 def logits(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.ndarray:
     """float32 [56, 56]: every eighth logit after a first click, which takes two passes."""
-    config = model_of(result.sizes, SIDE)
+    model = make_model(model_of(result.sizes, SIDE))
     variables = {part: nested(result.arrays, part) for part in ("params", "batch_stats")}
     picture, clicks = _first_click(golden)
-    prev_mask = np.zeros((1, SIDE, SIDE), np.float32)
-    run = jax.jit(
-        lambda variables: apply(config, variables, picture, prev_mask, clicks, double=True)
-    )
+    prev_mask = jnp.zeros((1, SIDE, SIDE), jnp.float32)
+    run = jax.jit(lambda variables: model.apply(variables, picture, prev_mask, clicks, first=True))
     return np.asarray(run(variables))[0, ::8, ::8]
 
 
@@ -85,8 +84,8 @@ def frozen_features(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.
     return np.stack(sampled)
 
 
-def _first_click(golden: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Clicks]:
+def _first_click(golden: Mapping[str, np.ndarray]) -> tuple[jax.Array, Clicks]:
     """float32 [1, s, s, 3] in 0..1, and one positive click."""
     picture = image(int(golden["image_seed"]), SIDE, SIDE)[None].astype(np.float32) / 255
     yx = golden["click"][None, None].astype(np.float32)
-    return picture, Clicks(jnp.asarray(yx), jnp.ones((1, 1), jnp.int32))
+    return jnp.asarray(picture), Clicks(jnp.asarray(yx), jnp.ones((1, 1), jnp.int32))

@@ -18,6 +18,7 @@ from typing import Any, Literal, Union
 
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.protocol import PRESETS, Protocol
+from rsisrefiner_jax.specs import split_specs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +45,16 @@ class Model:
     f_vit: bool = True
     f_hq: bool = True
     modulation: Literal["improved", "original", "none"] = "improved"
+    # Radius of the modulation in pixels: without an opposite click, and at least (equation 8).
+    r_max: float = 100.0
+    r_min: float = 10.0
     # Clicks.
     click_radius: int = 5
     # double: an empty previous mask is first predicted, then refined (the reference's rule).
     first_pass: Literal["double", "single"] = "double"
     first_pass_gradient: bool = True
     # Weights.
+    channel_order: Literal["rgb", "bgr"] = "rgb"  # of the pictures that the weights know
     backbone_weights: str | None = None  # .npz written by `python -m convert_weights`
     frozen: tuple[str, ...] = ("backbone", "patch_embed_coords", "neck")
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters stay fp32
@@ -67,6 +72,11 @@ class Model:
         require(
             all(1 <= block <= self.depth for block in self.early_blocks),
             f"model.early_blocks={self.early_blocks} lie outside 1..{self.depth} (model.depth)",
+        )
+        require(
+            self.patch_size == 16,
+            f"model.patch_size={self.patch_size}: the extractor and the previous-mask encoder "
+            "work at a 16th of the input, so that patches must have 16 pixels",
         )
         known = ("backbone", "patch_embed_coords", "neck")
         require(
@@ -170,6 +180,8 @@ class Train:
     preview_every: int = 500  # steps
     keep: int = 3  # newest checkpoints
     save_untrained: bool = False  # also the first weights, to compare with
+    # A checkpoint whose weights a new run begins with: converted, exported, or another run's.
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         require(self.epochs >= 0, f"train.epochs={self.epochs} must not be negative")
@@ -260,7 +272,12 @@ def to_json(config: Config) -> str:
 
 def from_json(text: str) -> Config:
     """The configuration in JSON text. Raises UserError when a field is unknown or misfits."""
-    return _build(Config, json.loads(text), "config")
+    values = json.loads(text)
+    # Earlier versions had the order of channels in the protocol.
+    order = values.get("protocol", {}).pop("channel_order", None)
+    if order is not None:
+        values.setdefault("model", {}).setdefault("channel_order", order)
+    return _build(Config, values, "config")
 
 
 def _override(values: Any, kind: Any, path: list[str], text: str, item: str) -> None:
@@ -283,27 +300,13 @@ def _parse(text: str, hint: Any, where: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        value = _bare_list(text) if text[:1] in "[(" else text
+        value = split_specs(text.strip("[]()")) if text[:1] in "[(" else text
     try:
         return _check(value, hint, where)
     except UserError:
         if isinstance(value, str):
             raise
         return _check(text, hint, where)  # a name that happens to be a Python literal
-
-
-def _bare_list(text: str) -> list[str]:
-    """[coco:a,b.json,synthetic] without quotes, as a shell leaves it; a SPEC keeps its commas."""
-    parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
-    items: list[str] = []
-    while parts:
-        kind, colon, _ = parts[0].partition(":")
-        take = 2 if colon and kind in ("coco", "instances", "classes", "geo") else 1
-        while take > 1 and parts[take : take + 1] and parts[take].startswith(("class=", "ignore=")):
-            take += 1
-        items.append(",".join(parts[:take]))
-        del parts[:take]
-    return items
 
 
 def _check(value: Any, hint: Any, where: str) -> Any:

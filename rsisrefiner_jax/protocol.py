@@ -6,7 +6,7 @@ the RITM family differs in more than the network, and a NoC is only comparable u
 
 import dataclasses
 import difflib
-from typing import Literal
+from typing import Any, Literal
 
 from rsisrefiner_jax.errors import UserError, require
 
@@ -21,7 +21,7 @@ class Protocol:
     min_clicks: int = 1
     pred_thr: float = 0.5  # a pixel is object when its probability is strictly greater
     early_stop: float | None = 0.9  # stop an object once its IoU reaches this; None = never
-    # Where the clicks go (`evaluation/click_strategy.py`); all of the field's tables: centre.
+    # Where the clicks go (`interaction/annotator.py`); all of the field's tables: centre.
     click_strategy: Literal["centre", "random", "jitter", "human"] = "centre"
     click_jitter: float = 3.0  # pixels, standard deviation of `jitter` on each axis
     # Zoom-in: where the network looks.
@@ -39,7 +39,6 @@ class Protocol:
     zoom_outside: Literal["keep", "zero"] = "keep"  # probabilities outside the crop
     # Network calls.
     flip: bool = True  # average the logits of the image and its mirror image
-    channel_order: Literal["rgb", "bgr"] = "rgb"
     # Counting.
     noc_targets: tuple[float, ...] = (0.8, 0.85, 0.9)
     # The NoF that tables show. strict: never reached; at_max: NoC == max_clicks (RITM's count).
@@ -47,6 +46,19 @@ class Protocol:
     # Objects.
     id_decode: Literal["exact", "wrapped"] = "exact"  # wrapped: uint8/uint16 overflow as released
     min_area: int = 0  # objects with fewer pixels are left out
+
+    @property
+    def title(self) -> str:
+        """The name; where a setting is not the preset's of that name, followed by what differs."""
+        preset = dataclasses.asdict(PRESETS.get(self.name, Protocol(name=self.name)))
+        changed = {k: v for k, v in dataclasses.asdict(self).items() if v != preset[k]}
+        if not changed:
+            return self.name
+        return f"{self.name} with " + ", ".join(f"{key}={value}" for key, value in changed.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting as results.json holds it; `name` is the title."""
+        return dataclasses.asdict(self) | {"name": self.title}
 
     def check(self, image_size: int) -> None:
         """Raises UserError when settings contradict each other or the network's input side."""
@@ -76,7 +88,6 @@ PRESETS: dict[str, Protocol] = {
     "refiner-as-released": Protocol(
         name="refiner-as-released",
         early_stop=None,
-        channel_order="bgr",
         noc_targets=(0.8, 0.85, 0.9, 0.95, 0.99),
         nof="at_max",
         id_decode="wrapped",

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.data.scene import Scene, SceneObject
-from rsisrefiner_jax.evaluation.click_loop import Loop, Network
 from rsisrefiner_jax.evaluation.evaluate import evaluate
-from rsisrefiner_jax.evaluation.lane import Item, Lane
-from rsisrefiner_jax.evaluation.session import Programs
-from rsisrefiner_jax.evaluation.simulate import Trace
+from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.interaction.clicks import Clicks
+from rsisrefiner_jax.interaction.loop import Loop
+from rsisrefiner_jax.interaction.session import Programs
+from rsisrefiner_jax.interaction.simulate import Trace
+from rsisrefiner_jax.interaction.slots import Item, Slots
 from rsisrefiner_jax.protocol import PRESETS, Protocol
 from tests import plain_session, tiny
 
@@ -25,67 +26,61 @@ PAPER = PRESETS["paper"]
 SHORT = dataclasses.replace(PAPER, max_clicks=6)
 
 
-@dataclasses.dataclass(frozen=True)
-class Disks:
+class Disks(ClickModel):
     """Paints a disk at every click, later clicks over earlier ones, on the previous mask."""
 
     image_size: int = SIZE
-    drafts: bool = False
     radius: float = 6.3
 
-    def features(self, variables, image):
+    def encode_image(self, image):
         return image[..., 0]
 
-    def logits(self, variables, features, prev_mask, clicks, draft, group):
+    def predict(self, features, prev_mask, clicks, *, group=1):
         # No two answers cancel: a blend of them does not lie on a threshold.
         painted = painter(clicks, self.image_size, self.radius)
         kept = jnp.where(prev_mask > 0.47, 8.0, -7.0)
         return jnp.where(painted < 0, kept, jnp.where(painted == 1, 8.0, -7.0))
 
 
-@dataclasses.dataclass(frozen=True)
-class Everything:
+class Everything(ClickModel):
     """Answers "object" everywhere."""
 
     image_size: int = SIZE
-    drafts: bool = False
 
-    def features(self, variables, image):
+    def encode_image(self, image):
         return image[..., 0]
 
-    def logits(self, variables, features, prev_mask, clicks, draft, group):
+    def predict(self, features, prev_mask, clicks, *, group=1):
         return jnp.full_like(features, 5.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Bright:
+class Bright(ClickModel):
     """Answers "object" where the picture is bright."""
 
     image_size: int = SIZE
-    drafts: bool = False
 
-    def features(self, variables, image):
+    def encode_image(self, image):
         return image[..., 0]
 
-    def logits(self, variables, features, prev_mask, clicks, draft, group):
+    def predict(self, features, prev_mask, clicks, *, group=1):
         return jnp.where(features > 0.5, 8.0, -7.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Mixed:
-    """Its answer depends on all that it is given: picture, previous mask, clicks, draft."""
+class Mixed(ClickModel):
+    """Its answer depends on all that it is given; an empty previous mask is first drafted."""
 
     image_size: int = SIZE
-    drafts: bool = True
 
-    def features(self, variables, image):
+    def encode_image(self, image):
         return {"red": image[..., 0], "blue": image[..., 2]}
 
-    def logits(self, variables, features, prev_mask, clicks, draft, group):
+    def predict(self, features, prev_mask, clicks, *, group=1):
         painted = painter(clicks, self.image_size, 7.3)
         clicked = jnp.where(painted < 0, 0.0, jnp.where(painted == 1, 6.0, -6.0))
-        picture = 9 * (features["red"] - 0.513) + 2 * (features["blue"] - 0.471)
-        return picture + 3 * (prev_mask - 0.537) + clicked - jnp.where(draft, 1.7, 0)[:, None, None]
+        picture = 9 * (features["red"] - 0.513) + 2 * (features["blue"] - 0.471) + clicked
+        empty = (prev_mask == 0).all((1, 2), keepdims=True)
+        draft = nn.sigmoid(picture + 3 * (prev_mask - 0.537) - 1.7)
+        return picture + 3 * (jnp.where(empty, draft, prev_mask) - 0.537)
 
 
 def painter(clicks: Clicks, side: int, radius: float):
@@ -101,34 +96,29 @@ def painter(clicks: Clicks, side: int, radius: float):
 
 
 class Plain:
-    """A network as `plain_session` calls it; `calls` holds what it was given."""
+    """A model as `plain_session` calls it; `calls` holds what it was given."""
 
-    def __init__(self, network: Network, variables=None):
-        self._network, self._variables = network, variables
-        self.calls: list[tuple[np.ndarray, np.ndarray, np.ndarray, bool]] = []
+    def __init__(self, model: ClickModel, variables=None):
+        self._model, self._variables = model, variables or {}
+        self.calls: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def __call__(self, x, yx, label, double):
+    def __call__(self, x, yx, label):
         assert (x.dtype, yx.dtype, label.dtype) == (np.float32, np.float32, np.int32)
-        self.calls.append((x, yx, label, double))
-        draft = double and self._network.drafts
-        return np.asarray(_predict(self._network, draft, self._variables, x, yx, label))
+        self.calls.append((x, yx, label))
+        return np.asarray(_predict(self._model, self._variables, x, yx, label))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _predict(network, double, variables, x, yx, label):
-    features, prev_mask, clicks = network.features(variables, x[..., :3]), x[..., 3], None
-    clicks = Clicks(yx, label)
-    for draft in [True, False] if double else [False]:
-        drafts = jnp.full(len(x), draft)
-        logits = network.logits(variables, features, prev_mask, clicks, drafts, len(x))
-        prev_mask = nn.sigmoid(logits)
-    return logits
+@functools.partial(jax.jit, static_argnums=0)
+def _predict(model, variables, x, yx, label):
+    features = model.apply(variables, x[..., :3], method="encode_image")
+    given = features, x[..., 3], Clicks(yx, label)
+    return model.apply(variables, *given, group=len(x), method="predict")
 
 
-def plain_trace(network: Network, image, target, protocol: Protocol, variables=None) -> Trace:
+def plain_trace(model: ClickModel, image, target, protocol: Protocol, variables=None) -> Trace:
     """The trace of the plain numpy loop."""
-    predict = Plain(network, variables)
-    return plain_session.simulate(predict, image, target, protocol, network.image_size)
+    predict = Plain(model, variables)
+    return plain_session.simulate(predict, image, target, protocol, model.image_size)
 
 
 def noise(h: int = 100, w: int = 120, seed: int = 0) -> np.ndarray:
@@ -180,15 +170,14 @@ def source() -> list[Scene]:
 
 
 class Call(NamedTuple):
-    """What a pass of the network was given. f = 2 with flip averaging, else 1."""
+    """What the model was given to answer. f = 2 with flip averaging, else 1."""
 
     prev_mask: np.ndarray  # [f, s, s]
     clicks: Clicks  # [f, k]
-    draft: bool
 
 
 class RecordingPrograms(Programs):
-    """Keeps the pictures that went into the network, [f, s, s, 3], and every call on them."""
+    """Keeps the crops that were encoded, [f, s, s, 3], and every call on them."""
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -196,12 +185,10 @@ class RecordingPrograms(Programs):
         self.calls: list[Call] = []
 
     def _call(self, name, *args):
-        if name == "features":
+        if name == "encode":
             self.pictures.append(np.asarray(args[1][0]))
-        if name == "logits":
-            given, draft = args[2:]
-            prev_mask, clicks = jax.tree.map(lambda x: np.asarray(x[0]), given)
-            self.calls.append(Call(prev_mask, clicks, bool(draft[0])))
+        if name == "predict":
+            self.calls.append(Call(*jax.tree.map(lambda x: np.asarray(x[0]), args[2])))
         return super()._call(name, *args)
 
 
@@ -211,30 +198,30 @@ def compilation(optimized: bool):
 
 
 @functools.cache
-def programs(network: Network, protocol: Protocol, optimized: bool = False) -> Programs:
-    """Programs of networks without variables, compiled once for all tests."""
+def programs(model: ClickModel, protocol: Protocol, optimized: bool = False) -> Programs:
+    """Programs of models without variables, compiled once for all tests."""
     with compilation(optimized):
-        return Programs(network, None, protocol)
+        return Programs(model, {}, protocol)
 
 
 @functools.cache
-def lane(
-    network: Network,
+def slots(
+    model: ClickModel,
     protocol: Protocol,
     batch: int = 2,
     rows: int = 1,
     shape: tuple[int, int] = (256, 256),
     optimized: bool = False,
-) -> Lane:
-    """Lanes for networks without variables, compiled once for all tests."""
+) -> Slots:
+    """Slots for models without variables, compiled once for all tests."""
     with compilation(optimized):
-        return Lane(Loop(network, protocol, rows), None, batch, shape)
+        return Slots(Loop(model, protocol, rows), {}, batch, shape)
 
 
-def traces(lane: Lane, objects, seed: int = 0) -> list[Trace]:
+def traces(run: Slots, objects, seed: int = 0) -> list[Trace]:
     """What the batched loop makes of (image, target) pairs, in their order."""
     items = [Item(i, image, target, seed) for i, (image, target) in enumerate(objects)]
-    found = {item.tag: trace for item, trace in lane.run(iter(items))}
+    found = {item.tag: trace for item, trace in run.run(iter(items))}
     return [found[i] for i in range(len(items))]
 
 
@@ -243,8 +230,8 @@ def same(a: Trace, b: Trace) -> bool:
     return (a.clicks, a.rois) == (b.clicks, b.rois) and np.array_equal(a.ious, b.ious)
 
 
-def evaluation(data, protocol: Protocol = SHORT, network: Network | None = None, **settings):
+def evaluation(data, protocol: Protocol = SHORT, model: ClickModel | None = None, **settings):
     """`evaluate` on one device, two objects at a time, as few programs as possible."""
     settings = {"batch_size": 2, "devices": jax.devices()[:1], "dataset": "mini"} | settings
     with compilation(optimized=False):
-        return evaluate(network or Disks(), None, data, protocol, progress=False, **settings)
+        return evaluate(model or Disks(), {}, data, protocol, progress=False, **settings)

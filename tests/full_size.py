@@ -11,9 +11,9 @@ import numpy as np
 
 from convert_weights.convert import convert, nested
 from convert_weights.source import Source
-from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Model
-from rsisrefiner_jax.inference import Network
+from rsisrefiner_jax.interaction.clicks import Clicks
+from rsisrefiner_jax.models.refiner.network import Refiner
 from tests.goldens import make_inputs
 from tests.stand_in_weights import make_state_dict, manifest
 
@@ -47,10 +47,10 @@ def convert_tensors(tensors: dict[str, np.ndarray], kind: str) -> dict[str, Any]
     return {name: nested(arrays, name) for name in ("params", "batch_stats")}
 
 
-def full_size_network(mode: str, bias_shift: float) -> tuple[Network, dict[str, Any]]:
+def full_size_network(mode: str, bias_shift: float) -> tuple[Refiner, dict[str, Any]]:
     """The stand-in RS-ISRefiner and its variables, logits moved by `bias_shift`."""
     tensors = shifted_state_dict(bias_shift)
-    return Network(model(mode)), jax.device_put(convert_tensors(tensors, "rsisrefiner"))
+    return Refiner(model(mode)), jax.device_put(convert_tensors(tensors, "rsisrefiner"))
 
 
 def model(mode: str) -> Model:

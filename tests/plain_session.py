@@ -1,7 +1,6 @@
 """The click loop as plain numpy, one object at a time: what the loop on the device must equal.
 
-With the package it shares only `evaluation.simulate`, the clicker and the IoU. The network is a
-callable.
+With the package it shares the types of clicks, traces and protocols only. The model is a callable.
 """
 
 import dataclasses
@@ -9,11 +8,11 @@ from typing import Protocol as CallableProtocol
 
 import numpy as np
 
-from rsisrefiner_jax.evaluation import simulate as evaluation
-from rsisrefiner_jax.evaluation.clicker import Click
-from rsisrefiner_jax.evaluation.simulate import Trace
+from rsisrefiner_jax.interaction.clicks import Click
+from rsisrefiner_jax.interaction.simulate import Trace
 from rsisrefiner_jax.protocol import Protocol
 from tests import plain_zoom_in as zoom_in
+from tests.plain_annotator import next_click
 from tests.plain_zoom_in import Roi
 
 # Click slots of a network call come in multiples of this, so that shapes rarely change.
@@ -28,16 +27,12 @@ class Predict(CallableProtocol):
         yx: float32 [B, K, 2], clicks in pixels of the crop, -1 in unused slots. A click may lie
             outside the crop.
         label: int32 [B, K], 1 = positive, 0 = negative, -1 = unused; slots are in click order.
-        double: the previous probabilities are 0 everywhere, so a network that predicts twice on
-            a first click does so now.
 
     Returns:
         float32 [B, S, S], logits.
     """
 
-    def __call__(
-        self, x: np.ndarray, yx: np.ndarray, label: np.ndarray, double: bool
-    ) -> np.ndarray: ...
+    def __call__(self, x: np.ndarray, yx: np.ndarray, label: np.ndarray) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +55,7 @@ class ClickSession:
     ) -> None:
         protocol.check(image_size)
         self._predict = predict
-        self._image = image[..., ::-1] if protocol.channel_order == "bgr" else image
+        self._image = image
         self._protocol = protocol
         self._image_size = image_size
         self._viewed: tuple[Roi, np.ndarray] | None = None  # the last crop and its pixels
@@ -110,8 +105,7 @@ class ClickSession:
         yx, label = _slots(clicks, view, (height, width), self._protocol.max_clicks)
         if self._protocol.flip:
             x, yx, label = _with_mirror(x, yx, label)
-        double = not x[..., 3].any()
-        logits = np.asarray(self._predict(x, yx.astype(np.float32), label, double), np.float32)
+        logits = np.asarray(self._predict(x, yx.astype(np.float32), label), np.float32)
         if self._protocol.flip:
             logits = (logits[:1] + logits[1:, :, ::-1]) * np.float32(0.5)
         probs = _sigmoid(logits[0, :height, :width])
@@ -132,7 +126,23 @@ def simulate(
 
     target: int [h, w], 1 = object (at least one pixel), 0 = background, -1 = ignore.
     """
-    return evaluation.simulate(ClickSession(predict, image, protocol, image_size), target, protocol)
+    session = ClickSession(predict, image, protocol, image_size)
+    ious: list[float] = []
+    rois: list[Roi | None] = []
+    while len(ious) < protocol.max_clicks:
+        session.click(*next_click(target, session.mask, session.clicks))
+        ious.append(iou(target, session.mask))
+        rois.append(session.roi)
+        stop = protocol.early_stop is not None and len(ious) >= protocol.min_clicks
+        if stop and np.float32(ious[-1]) >= np.float32(protocol.early_stop):
+            break
+    return Trace(session.clicks, np.asarray(ious, np.float32), tuple(rois), session.probs)
+
+
+def iou(target: np.ndarray, mask: np.ndarray) -> float:
+    """Intersection over union; NaN where both are empty."""
+    union = np.count_nonzero((target == 1) | (mask & (target == 0)))
+    return np.count_nonzero((target == 1) & mask) / union if union else float("nan")
 
 
 def _slots(

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rsisrefiner_jax.evaluation.clicker import Click, bounding_box
+from rsisrefiner_jax.interaction.clicks import Click
 from rsisrefiner_jax.protocol import Protocol
+from tests.plain_annotator import bounding_box
 
 # (first row, last row, first column, last column), all inclusive, in pixels of the image.
 Roi = tuple[int, int, int, int]

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 from rsisrefiner_jax.annotate.__main__ import main, project_folder
-from rsisrefiner_jax.checkpoint import save_weights
+from rsisrefiner_jax.checkpoint.runs import save_weights
 from rsisrefiner_jax.errors import UserError
 from tests import annotating, tiny
 

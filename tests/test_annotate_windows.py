@@ -13,7 +13,7 @@ from rsisrefiner_jax.annotate.segmenter import Question, Segmenter
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, require_reach
 from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation.session import ClickSession
+from rsisrefiner_jax.interaction.session import ClickSession
 from tests import fakes, tiny
 
 
@@ -88,7 +88,7 @@ def test_the_window_grows_to_hold_the_object():
 def test_a_larger_window_answers_only_a_few_clicks_again():
     """Of many, the last; what the others have led to is taken along."""
     rgb = np.zeros((250, 700, 3), np.uint8)
-    recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), None, fakes.PAPER)
+    recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), {}, fakes.PAPER)
     segmenter = Segmenter(recorded, largest=256)
     clicks = [Click(350 + 5 * n, 120, True) for n in range(5)]
     far = Click(420, 60, True)
@@ -126,7 +126,7 @@ def test_clicks_are_answered_while_larger_windows_are_prepared(programs):
 
 
 def test_every_size_of_window_is_compiled_beforehand():
-    programs = fakes.RecordingPrograms(fakes.Disks(), None, fakes.PAPER)
+    programs = fakes.RecordingPrograms(fakes.Disks(), {}, fakes.PAPER)
     segmenter = Segmenter(programs, largest=700)
     assert list(segmenter.warm_up()) == [64, 128, 256, 512, 700]
     compiled = programs.compilations
@@ -202,7 +202,7 @@ def test_moved_windows_change_no_answer(programs, start):
 
 def test_few_clicks_are_given_again_only_where_nothing_is_left_behind():
     """Two far apart: the first one's answer stays, and the network hears of the second alone."""
-    recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), None, fakes.PAPER)
+    recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), {}, fakes.PAPER)
     segmenter = Segmenter(recorded, largest=128)
     question = Question(ArrayPicture(np.zeros((250, 700, 3), np.uint8)))
     clicks = [Click(30, 40, True), Click(600, 200, True)]

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsisrefiner_jax import export_weights
-from rsisrefiner_jax.checkpoint import (
+from rsisrefiner_jax.checkpoint import export as export_weights
+from rsisrefiner_jax.checkpoint.loading import load_model
+from rsisrefiner_jax.checkpoint.runs import (
     CheckpointWriter,
     is_checkpoint,
     load_weights,
@@ -18,7 +19,6 @@ from rsisrefiner_jax.checkpoint import (
 )
 from rsisrefiner_jax.data.pipeline import training_iterator
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.inference import load_model
 from rsisrefiner_jax.parallel import DataParallel
 from tests import tiny
 

@@ -1,7 +1,6 @@
 """Typed configuration: files, `--set`, JSON."""
 
 import dataclasses
-import inspect
 import json
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from rsisrefiner_jax.config import (
     to_json,
 )
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.models.modulation import R_MIN, modulate
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
 BASE = str(CONFIGS[0].with_name("base.py"))
@@ -60,7 +58,7 @@ def test_base_is_the_paper():
     assert (clicks.max_clicks, clicks.iterations) == (24, (1.0, 0.8, 0.64))
     assert (config.loss.alpha, config.loss.gamma) == (0.5, 2.0)
     assert config.data.train == ("isaid:train", "potsdam:train")
-    assert (inspect.signature(modulate).parameters["r_max"].default, R_MIN) == (100, 10)
+    assert (model.r_max, model.r_min) == (100, 10)
 
 
 @pytest.mark.parametrize(
@@ -197,3 +195,19 @@ def test_stored_json_of_another_version():
 def test_an_epoch_has_at_least_one_step():
     train = Train(batch_size=16, samples_per_epoch=5, epochs=3)
     assert (train.steps_per_epoch, train.steps) == (1, 3)
+
+
+def test_the_order_of_channels_moves_to_the_model():
+    """Checkpoints of earlier versions have it in their protocol."""
+    values = json.loads(to_json(Config()))
+    del values["model"]["channel_order"]
+    assert from_json(json.dumps(values)) == Config()
+    values["protocol"]["channel_order"] = "bgr"
+    assert from_json(json.dumps(values)).model.channel_order == "bgr"
+
+
+def test_a_patch_size_that_does_not_fit_is_a_sentence():
+    with pytest.raises(UserError, match=r"model\.patch_size=14: .* must have 16 pixels"):
+        Model(patch_size=14)
+    with pytest.raises(UserError, match=r"model\.image_size=100 is not a multiple of 32"):
+        Model(image_size=100)

@@ -12,9 +12,9 @@ from convert_weights import rules
 from convert_weights.__main__ import main
 from convert_weights.convert import convert, model_of, rules_of
 from convert_weights.source import Source
-from rsisrefiner_jax.checkpoint import load_weights
+from rsisrefiner_jax.checkpoint.runs import load_weights
 from rsisrefiner_jax.errors import UserError, run_main
-from rsisrefiner_jax.models.refiner import abstract_variables
+from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.weights import count
 from tests import torch_zip
 from tests.stand_in_weights import manifest

@@ -51,7 +51,7 @@ def test_every_object_in_order():
         assert result.ious == tuple(plain.ious.tolist())
     assert run.timed == tuple(result for _, result, *_ in seen)
     assert run.seconds > 0
-    assert run.passes_made == run.passes_needed == sum(len(r.clicks) for r in run.results)
+    assert run.answers_made == run.answers_needed == sum(len(r.clicks) for r in run.results)
 
 
 def test_images_of_several_sizes_keep_their_order():
@@ -123,14 +123,14 @@ def test_it_goes_on_from_what_is_finished_in_any_order(seed):
     assert rest.results == whole.results
     assert set(names(rest.timed)) == set(names(whole.results)) - set(names(finished))
     assert sorted(seen) == [i for i, r in enumerate(whole.results) if r not in finished]
-    assert 0 < rest.passes_needed < whole.passes_needed
+    assert 0 < rest.answers_needed < whole.answers_needed
 
 
 def test_what_is_complete_is_not_repeated():
     whole = evaluation(source())
     again = evaluation(source(), finished=whole.results[::-1])
     assert again.results == whole.results
-    assert (again.timed, again.seconds, again.passes_made) == ((), 0.0, 0)
+    assert (again.timed, again.seconds, again.answers_made) == ((), 0.0, 0)
 
 
 def test_changed_data_are_refused():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsisrefiner_jax.losses import normalized_focal_loss
+from rsisrefiner_jax.training.losses import normalized_focal_loss
 
 focal_loss = jax.jit(normalized_focal_loss, static_argnums=(2, 3))
 GOLDEN = np.load(Path(__file__).parent / "goldens/normalized_focal_loss.npz")

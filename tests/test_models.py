@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from flax.traverse_util import flatten_dict
+from jaxtyping import TypeCheckError
 
-from rsisrefiner_jax import inference
-from rsisrefiner_jax.clicks import Clicks
+from rsisrefiner_jax.interaction.clicks import Clicks
 from rsisrefiner_jax.models import vit
-from rsisrefiner_jax.models.decoder import Decoder, scramble
 from rsisrefiner_jax.models.layers import BatchNorm, Up2
-from rsisrefiner_jax.models.refiner import abstract_variables, apply
+from rsisrefiner_jax.models.refiner.decoder import Decoder, scramble
+from rsisrefiner_jax.models.registry import abstract_variables, make_model
 from rsisrefiner_jax.weights import merge, split
 from tests import tiny
 from tests.tiny import MODEL, SIZE
@@ -42,38 +41,32 @@ def changed(**fields):
 def trained_variables() -> dict:
     """As if trained a little: what starts out as 0 or 1 is neither."""
     rng = np.random.default_rng(1)
-    return jax.tree.map(
-        lambda x: np.float32(x + rng.normal(0, 0.1, x.shape) * (np.ptp(x) == 0)), tiny.variables()
-    ) | {"batch_stats": tiny.variables()["batch_stats"]}
+
+    def moved(x: np.ndarray) -> jax.Array:
+        return jnp.asarray(x + rng.normal(0, 0.1, x.shape) * (np.ptp(x) == 0), jnp.float32)
+
+    return jax.tree.map(moved, tiny.variables()) | {"batch_stats": tiny.variables()["batch_stats"]}
 
 
 def one_pass(model) -> np.ndarray:
     """Logits [1, s, s], operation by operation: variants share what is compiled."""
     x, clicks = tiny.object_inputs()
     x, clicks = jnp.asarray(x[:1]), jax.tree.map(lambda a: a[:1], clicks)
-    prev_mask = x[..., 3]
-    out = apply(
-        model,
-        trained_variables(),
-        x[..., :3],
-        prev_mask,
-        prev_mask**2,
-        clicks,
-        method="one_pass",
-    )
-    return np.asarray(out)
+    inputs = (x[..., :3], x[..., 3], clicks)
+    return np.asarray(make_model(model).apply(trained_variables(), *inputs, first=False))
 
 
-def forward(x: np.ndarray, clicks: Clicks, double: bool, model=MODEL) -> np.ndarray:
+def forward(x: np.ndarray, clicks: Clicks, first: bool, model=MODEL) -> np.ndarray:
     """Logits [2, s, s] of the compiled network."""
     with tiny.quick_compilation():
-        return np.asarray(whole_call(model, double, trained_variables(), x, clicks))
+        return np.asarray(whole_call(model, first, trained_variables(), x, clicks))
 
 
 def test_shapes_inside():
     clicks = Clicks(jnp.zeros((3, 5, 2)), jnp.ones((3, 5), jnp.int32))
     image, mask = jnp.zeros((3, SIZE, SIZE, 3)), jnp.zeros((3, SIZE, SIZE))
-    network = functools.partial(apply, MODEL, double=False, mutable=("intermediates",))
+    network = make_model(MODEL).apply
+    network = functools.partial(network, first=False, mutable=["intermediates"])
     logits, sown = jax.eval_shape(network, tiny.variables(), image, mask, clicks)
     assert (logits.shape, logits.dtype) == ((3, SIZE, SIZE), jnp.float32)
     shapes = {path[-1]: leaf[0].shape for path, leaf in flatten_dict(sown["intermediates"]).items()}
@@ -94,6 +87,23 @@ def test_shapes_inside():
         "logits_112": (3, 16, 16),
     }
     assert {name: shapes[name] for name in expected} == expected
+
+
+def test_a_wrong_shape_is_named():
+    """Here a picture with a fourth band."""
+    image = jax.ShapeDtypeStruct((1, SIZE, SIZE, 4), jnp.float32)
+    encode = functools.partial(make_model(MODEL).apply, method="encode_image")
+    with pytest.raises(TypeCheckError, match="parameter 'image'"):
+        jax.eval_shape(encode, tiny.variables(), image)
+
+
+def test_an_inner_module_names_a_wrong_shape():
+    """Detail that is not four times the side of the features."""
+    inputs = [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in [(4, 4, 32)] * 2]
+    detail = jax.ShapeDtypeStruct((1, 8, 8, 8), jnp.float32)
+    params = {"params": tiny.variables()["params"]["decoder"]}
+    with pytest.raises(TypeCheckError, match="parameter 'detail'"):
+        jax.eval_shape(Decoder(heads=2).apply, params, *inputs, detail)
 
 
 def test_every_ablation_changes_the_answer():
@@ -126,7 +136,9 @@ def test_modulations_differ_and_none_is_none():
     clicks = tiny.object_inputs()[1]
     maps = {
         kind: np.asarray(
-            apply(changed(modulation=kind), tiny.variables(), prob, clicks, method="modulate")
+            make_model(changed(modulation=kind)).apply(
+                {}, prob, clicks, False, 1, method="modulated"
+            )
         )
         for kind in ("improved", "original", "none")
     }
@@ -156,39 +168,46 @@ def test_the_double_pass_is_decided_per_sample():
     draft = forward(empty, clicks, True)
     np.testing.assert_allclose(out[0], draft[0], atol=1e-5)
     assert np.abs(out[0] - forward(empty, clicks, False)[0]).max() > 1e-4
-    once = apply(
-        MODEL,
-        trained_variables(),
-        empty[:1, ..., :3],
-        empty[:1, ..., 3],
-        empty[:1, ..., 3],
-        jax.tree.map(lambda a: a[:1], clicks),
-        method="one_pass",
-    )
+    single = changed(first_pass="single")
+    once = forward(empty, clicks, True, single)
     again = np.stack([empty[0], x[1]])
     again[0, ..., 3] = 1 / (1 + np.exp(-np.asarray(once[0])))
     np.testing.assert_allclose(out[0], forward(again, clicks, False)[0], atol=1e-4)
 
 
-def test_first_pass_single_never_doubles():
-    for first_pass, drafts in (("double", True), ("single", False)):
-        config = dataclasses.replace(tiny.CONFIG, model=changed(first_pass=first_pass))
-        assert inference.LoadedModel(config, {}, {}, 0).network.drafts == drafts
+def test_a_single_first_pass_is_given_zeros():
+    """Section III-A: previous mask and modulated mask are both zero, and there is one pass."""
+    x, clicks = tiny.object_inputs()
+    empty = (x * [1, 1, 1, 0]).astype(np.float32)
+    single = make_model(changed(first_pass="single"))
+    inputs = (jnp.asarray(empty[..., :3]), jnp.asarray(empty[..., 3]), clicks)
+    run = functools.partial(single.apply, first=True, mutable=["intermediates"])
+    _, sown = jax.jit(run)(trained_variables(), *inputs)
+    (aux,) = sown["intermediates"]["coord_features"]
+    assert not aux[..., :2].any()
+    assert aux[..., 2:].any()
+    # Where there is a previous mask, it is modulated.
+    _, sown = jax.jit(run)(trained_variables(), inputs[0], jnp.asarray(x[..., 3]), clicks)
+    (aux,) = sown["intermediates"]["coord_features"]
+    assert (aux[..., 0] != aux[..., 1]).any()
 
 
-def test_the_two_parts_make_the_whole():
-    network, (x, clicks) = inference.Network(MODEL), tiny.object_inputs()
-    empty = x * np.array([1, 1, 1, 0], np.float32)
+@pytest.mark.parametrize("first_pass", ["double", "single"])
+def test_the_two_parts_make_the_whole(first_pass):
+    config = changed(first_pass=first_pass)
+    model, (x, clicks) = make_model(config), tiny.object_inputs()
+    first = x.copy()
+    first[0, ..., 3] = 0  # one sample of two
     with tiny.quick_compilation():
         variables = trained_variables()
-        features = jax.jit(network.features)(variables, x[..., :3])
-        answer = jax.jit(network.logits, static_argnums=5)
-        again = answer(variables, features, x[..., 3], clicks, np.zeros(2, bool), 2)
-        draft = answer(variables, features, empty[..., 3], clicks, np.ones(2, bool), 2)
-        refined = answer(variables, features, nn.sigmoid(draft), clicks, np.zeros(2, bool), 2)
-    np.testing.assert_allclose(again, forward(x, clicks, False), atol=1e-5)
-    np.testing.assert_allclose(refined, forward(empty, clicks, True), atol=1e-5)
-    assert np.abs(refined - draft).max() > 1e-4
+        features = jax.jit(functools.partial(model.apply, method="encode_image"))(
+            variables, x[..., :3]
+        )
+        answer = jax.jit(functools.partial(model.apply, method="predict", group=2))
+        for given in (x, first):
+            found = answer(variables, features, given[..., 3], clicks)
+            expected = forward(given, clicks, given is first, config)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_bfloat16_computes_nearly_the_same():
@@ -218,7 +237,7 @@ def test_the_released_decoder_mixes_inside_a_group_only():
     detail = jnp.asarray(rng.normal(size=(4, 16, 16, 8)), jnp.float32)
 
     def decode(f_mask, group):
-        params = {"params": tiny.variables()["params"]["decoder"]}
+        params = {"params": jax.tree.map(jnp.asarray, tiny.variables()["params"]["decoder"])}
         module = Decoder(heads=2, kind="released")
         return np.asarray(
             module.apply(params, f_mask, f_mask, detail[: len(f_mask)], group, mutable=False)
@@ -241,7 +260,7 @@ def test_frozen_parts_get_no_gradient():
     def loss(frozen):
         values = variables | {"params": variables["params"] | frozen}
         mask = x[..., 3]
-        return apply(MODEL, values, x[..., :3], mask, mask, clicks, method="one_pass").sum()
+        return make_model(MODEL).apply(values, x[..., :3], mask, clicks, first=False).sum()
 
     names = ("backbone", "patch_embed_coords")
     grads = jax.grad(loss)({name: variables["params"][name] for name in names})
@@ -251,18 +270,17 @@ def test_frozen_parts_get_no_gradient():
 def test_where_the_gradient_goes_shows_in_its_work():
     """Counted before compilation, with the gradient of what is trainable."""
     x, clicks = tiny.object_inputs()
-    mask = jnp.zeros(x.shape[:3])
+    x, mask = jnp.asarray(x), jnp.zeros(x.shape[:3])
 
-    def work(double: bool, train: bool = True, **fields) -> float:
+    def work(first: bool, train: bool = True, **fields) -> float:
         model = changed(**fields)
         frozen, trainable = split(trained_variables()["params"], model.frozen)
 
         def loss(params):
             values = trained_variables() | {"params": merge(frozen, params)}
-            logits, _ = apply(
-                model, values, x[..., :3], mask, clicks,
-                double=double, train=train, mutable=("batch_stats",),
-            )  # fmt: skip
+            logits, _ = make_model(model).apply(
+                values, x[..., :3], mask, clicks, first=first, train=train, mutable=["batch_stats"]
+            )
             return logits.sum()
 
         return jax.jit(jax.grad(loss)).lower(trainable).cost_analysis()["flops"]

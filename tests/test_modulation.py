@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsisrefiner_jax.clicks import Clicks, empty
-from rsisrefiner_jax.models.modulation import _lower_median, modulate
+from rsisrefiner_jax.interaction.clicks import Clicks, empty
+from rsisrefiner_jax.models.refiner.modulation import _lower_median, modulate
 
 KINDS = ("improved", "original")
 GOLDEN = {k: np.load(Path(__file__).parent / f"goldens/modulation_{k}.npz") for k in KINDS}

@@ -15,9 +15,9 @@ from flax.traverse_util import flatten_dict
 
 from rsisrefiner_jax.config import Clicks, Config, Parallel
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.models import refiner
+from rsisrefiner_jax.models import registry
 from rsisrefiner_jax.parallel import DataParallel
-from rsisrefiner_jax.training import ClickStep
+from rsisrefiner_jax.training.step import ClickStep
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
@@ -62,14 +62,14 @@ def assert_same(got: dict, expected: dict) -> None:
 @pytest.fixture
 def small_network(monkeypatch):
     """The step as it is, around a network that compiles quickly."""
-    monkeypatch.setattr(refiner, "Network", tiny.SmallNetwork)
+    monkeypatch.setattr(registry, "Refiner", tiny.SmallModel)
 
 
 @pytest.fixture(scope="module")
 def small():
     """Weights of the small network, and what one device makes of them, by J."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refiner, "Network", tiny.SmallNetwork)
+        patch.setattr(registry, "Refiner", tiny.SmallModel)
         values = tiny.small_variables()
         one = {}
         for j in ITERATIONS:
@@ -172,7 +172,7 @@ def one_of_two_processes(folder: Path) -> None:
     from rsisrefiner_jax import parallel
 
     parallel.initialize()
-    refiner.Network = tiny.SmallNetwork
+    registry.Refiner = tiny.SmallModel
     with np.load(folder / "values.npz") as file:
         values = unflatten_dict(dict(file), sep="/")
     result = train(configure("shard_map", 3), DataParallel("shard_map", BATCH), values)

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from rsisrefiner_jax.config import Model
-from rsisrefiner_jax.models.refiner import abstract_variables
-from rsisrefiner_jax.parameters import describe, parameter_counts
+from rsisrefiner_jax.models.parameters import describe, parameter_counts
+from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.weights import count
 
 UNUSED = 771_304  # class token, final norm and classifier of the backbone's checkpoint

@@ -1,15 +1,15 @@
 """The full-size network against the reference's own numbers, stage by stage."""
 
 from functools import partial
-from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Model
-from rsisrefiner_jax.models.refiner import Refiner, apply
+from rsisrefiner_jax.interaction.clicks import Clicks
+from rsisrefiner_jax.models.refiner.network import Refiner
 from rsisrefiner_jax.models.vit import partition
 from tests import full_size
 
@@ -24,16 +24,10 @@ CASES = ["first_b1", "first_b2", "later_b1_pos", "later_b1_neg", "later_b2", "mi
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def run(config: Model, double: bool, group: int, variables, image, prev_mask, clicks: Clicks):
-    return apply(
-        config,
-        variables,
-        image,
-        prev_mask,
-        clicks,
-        double=double,
-        group=group,
-        mutable=("intermediates",),
+def run(config: Model, first: bool, group: int, variables, image, prev_mask, clicks: Clicks):
+    inputs = (image, prev_mask, clicks)
+    return Refiner(config).apply(
+        variables, *inputs, first=first, group=group, mutable=["intermediates"]
     )
 
 
@@ -62,7 +56,7 @@ def as_reference(name: str, x: np.ndarray, shape) -> np.ndarray:
     if x.ndim == 4:
         return x.transpose(0, 3, 1, 2)
     if tuple(shape) != x.shape and shape[0] == 4 * x.shape[0]:
-        return np.asarray(partition(x, 28, 2))  # a windowed block
+        return np.asarray(partition(jnp.asarray(x), 28, 2))  # a windowed block
     if tuple(shape) != x.shape or name.startswith(("dec", "F_early_up", "F_IFE_up")):
         return x.swapaxes(0, 1)
     return x
@@ -116,18 +110,14 @@ def test_refiner(mode, case):
     np.testing.assert_allclose(final, golden["instances/val"], atol=1e-3)
 
 
-@partial(jax.jit, static_argnums=0)
-def run_frozen_part(config: Model, variables, image, prev_mask, modulated, clicks):
+@partial(jax.jit, static_argnums=(0, 1))
+def run_frozen_part(config: Model, first: bool, variables, image, prev_mask, clicks):
     """The network with MFP's frozen part; the adapter's parameters do not matter."""
-    return Refiner(config).apply(
-        {name: {"network": tree} for name, tree in variables.items()},
-        image,
-        prev_mask,
-        modulated,
-        clicks,
-        method="one_pass",
-        mutable=["intermediates"],
-    )[1]["intermediates"]
+    inputs = (image, prev_mask, clicks)
+    network = Refiner(config)
+    return network.apply(variables, *inputs, first=first, mutable=["intermediates"])[1][
+        "intermediates"
+    ]
 
 
 @pytest.mark.parametrize("case", ["first_b1", "later_b1_pos", "later_b1_neg", "later_b2"])
@@ -138,10 +128,7 @@ def test_mfp_frozen_part(case):
     frozen = full_size.variables("mfp")["params"]
     variables = full_size.variables("rsisrefiner")
     variables = variables | {"params": variables["params"] | frozen}
-    # Pass 1 of a first click sees the previous mask unmodulated.
-    modulated: Any = prev_mask
-    if not case.startswith("first"):
-        modulated = Refiner(config).apply({}, prev_mask, clicks, method="modulate")
-    found = stages(run_frozen_part(config, variables, image, prev_mask, modulated, clicks))
+    first = case.startswith("first")  # whose first pass is looked at
+    found = stages(run_frozen_part(config, first, variables, image, prev_mask, clicks))
     head = ("F_multiscale", "prevMod_feature", "refine0", "refine1", "logits_112")
     assert check_pass(golden, 1, found, skip=head) >= 12

@@ -12,11 +12,12 @@ from flax.traverse_util import flatten_dict
 
 from convert_weights import rules
 from convert_weights.convert import rules_of
-from rsisrefiner_jax.clicks import Clicks
-from rsisrefiner_jax.config import Model
-from rsisrefiner_jax.losses import normalized_focal_loss
-from rsisrefiner_jax.models.refiner import apply
-from rsisrefiner_jax.weights import merge, split
+from rsisrefiner_jax.config import Config
+from rsisrefiner_jax.interaction.clicks import Clicks
+from rsisrefiner_jax.models.registry import make_model
+from rsisrefiner_jax.training.losses import normalized_focal_loss
+from rsisrefiner_jax.training.step import Sample, mean_loss
+from rsisrefiner_jax.weights import split
 from tests import full_size
 from tests.goldens import make_inputs
 from tests.whole_call import forward
@@ -50,28 +51,21 @@ def training_inputs(mode: str, case: str) -> tuple[np.ndarray, np.ndarray, Click
     return *full_size.inputs(golden), label
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def step(config: Model, double: bool, group: int, variables, image, prev_mask, clicks, label):
-    """(loss per sample, batch statistics afterwards, gradient of the mean loss)."""
-    frozen, trainable = split(variables["params"], config.frozen)
-
-    def loss_fn(params):
-        logits, updated = apply(
-            config,
-            {"params": merge(frozen, params), "batch_stats": variables["batch_stats"]},
-            image,
-            prev_mask,
-            clicks,
-            double=double,
-            group=group,
-            train=True,
-            mutable=("batch_stats",),
-        )
-        loss = normalized_focal_loss(logits, label)
-        return loss.mean(), (loss, updated["batch_stats"])
-
-    gradient, (loss, batch_stats) = jax.grad(loss_fn, has_aux=True)(trainable)
-    return loss, batch_stats, gradient
+@partial(jax.jit, static_argnums=(0, 1))
+def step(config: Config, first: bool, variables, image, prev_mask, clicks, label):
+    """(loss per sample, batch statistics afterwards, gradient of the mean loss) of a step's last
+    iteration, by the function that the training step itself differentiates."""
+    frozen, trainable = split(variables["params"], config.model.frozen)
+    gradient, (batch_stats, logits) = jax.grad(mean_loss, 2, has_aux=True)(
+        config,
+        make_model(config.model),
+        trainable,
+        frozen,
+        variables["batch_stats"],
+        Sample(image, label, prev_mask, clicks),
+        first,
+    )
+    return normalized_focal_loss(logits, label), batch_stats, gradient
 
 
 def path_of(name: str) -> str:
@@ -95,12 +89,10 @@ def sampled(name: str, array: np.ndarray) -> np.ndarray:
 def test_training_step(mode, case):
     golden = recorded(mode, case, "bn_train")
     image, prev_mask, clicks, label = training_inputs(mode, case)
-    double = case.startswith("first")
-    # The reference's scramble runs over its whole batch.
-    group = len(image) if mode == "official" else 1
-    variables = full_size.variables("rsisrefiner")
+    variables, config = full_size.variables("rsisrefiner"), Config(model=full_size.model(mode))
+    inputs = (image, prev_mask, clicks, jnp.asarray(label))
     loss, batch_stats, gradient = jax.device_get(
-        step(full_size.model(mode), double, group, variables, image, prev_mask, clicks, label)
+        step(config, case.startswith("first"), variables, *inputs)
     )
     np.testing.assert_allclose(loss, golden["loss_per_sample"], rtol=1e-5)
     assert loss.mean() == pytest.approx(float(golden["loss"]), rel=1e-5)

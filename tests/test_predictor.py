@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from rsisrefiner_jax import Predictor
-from rsisrefiner_jax.checkpoint import save_weights
+from rsisrefiner_jax.checkpoint.loading import load_model
+from rsisrefiner_jax.checkpoint.runs import save_weights
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation.click_loop import Loop
-from rsisrefiner_jax.evaluation.clicker import next_click
-from rsisrefiner_jax.evaluation.lane import Lane
-from rsisrefiner_jax.inference import load_model
+from rsisrefiner_jax.interaction.loop import Loop
+from rsisrefiner_jax.interaction.slots import Slots
 from rsisrefiner_jax.protocol import PRESETS
 from tests import tiny
 from tests.fakes import smooth_object, traces
+from tests.plain_annotator import next_click
 
 HEIGHT, WIDTH = 80, 100
 
@@ -90,10 +90,29 @@ def test_a_mask_is_refined(predictor):
 
 def test_the_protocol_is_that_of_its_name(checkpoint, predictor):
     with tiny.quick_compilation():
-        released = Predictor.from_checkpoint(checkpoint, protocol="refiner-as-released")
+        other = Predictor.from_checkpoint(checkpoint, protocol="simpleclick")
+    outside = []
+    for each in (predictor, other):
+        each.set_image(np.random.default_rng(0).integers(0, 256, (250, 250, 3), np.uint8))
+        mask = np.zeros((250, 250))
+        mask[200:220, 200:220] = 1
+        mask[5, 5] = 0.4
+        each.set_mask(mask)
+        outside.append(each.click(210, 210)[5, 5])
+    assert outside == [np.float32(0.4), 0]  # what becomes of what is outside of the crop
+
+
+def test_weights_know_their_channel_order(tmp_path, predictor):
+    """Nobody has to say it: not to the Predictor, nor by a protocol."""
+    model = dataclasses.replace(tiny.MODEL, channel_order="bgr")
+    values = tiny.variables()
+    config = dataclasses.replace(tiny.CONFIG, model=model)
+    save_weights(tmp_path / "bgr", config, values["params"], values["batch_stats"])
+    with tiny.quick_compilation():
+        authors = Predictor.from_checkpoint(tmp_path / "bgr")
     rgb = picture()
-    released.set_image(rgb[..., ::-1].copy())  # it reads channels the other way round
-    np.testing.assert_allclose(released.click(40, 50), predictor.click(40, 50), atol=1e-6)
+    authors.set_image(rgb[..., ::-1].copy())
+    np.testing.assert_allclose(authors.click(40, 50), predictor.click(40, 50), atol=1e-6)
 
 
 def test_grey_and_transparent_pictures_are_as_their_colors(predictor):
@@ -131,8 +150,8 @@ def test_it_answers_as_the_batched_loop_does(checkpoint, predictor):
     model = load_model(checkpoint)
     objects = [smooth_object(h, w, i) for i, (h, w) in enumerate([(80, 100), (250, 241), (64, 64)])]
     with tiny.quick_compilation():
-        lane = Lane(Loop(model.network, protocol, 1), model.variables, 2, (256, 256))
-        found = traces(lane, objects)
+        slots = Slots(Loop(model.model, protocol, 1), model.variables, 2, (256, 256))
+        found = traces(slots, objects)
     for (image, target), trace in zip(objects, found, strict=True):
         predictor.set_image(image)
         mask, clicks = np.zeros(target.shape, bool), []
@@ -161,3 +180,147 @@ def test_errors(checkpoint, tmp_path):
     fresh.set_image(picture())
     with pytest.raises(UserError, match=r"\(80, 100\), not \(100, 80\)"):
         fresh.set_mask(np.zeros((WIDTH, HEIGHT)))
+
+
+def masks(mask: np.ndarray) -> dict[str, object]:
+    """The same mask in every form that means one."""
+    return {
+        "bool": mask,
+        "uint8 0/1": mask.astype(np.uint8),
+        "uint8 0/255": mask.astype(np.uint8) * 255,
+        "int64": mask.astype(np.int64),
+        "float16": mask.astype(np.float16),
+        "float64": mask.astype(np.float64),
+        "list": mask.tolist(),
+    }
+
+
+def test_every_form_of_a_mask_means_the_same(predictor):
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[20:60, 30:70] = True
+    answers = {}
+    for name, form in masks(mask).items():
+        predictor.set_mask(form)
+        answers[name] = predictor.click(40, 50)
+    for name, answer in answers.items():
+        np.testing.assert_array_equal(answer, answers["bool"], err_msg=name)
+    predictor.set_mask(np.zeros((HEIGHT, WIDTH), np.uint8))  # nothing yet: neither 0/1 nor 0/255
+    predictor.set_mask(np.full((HEIGHT, WIDTH), 255, np.uint8))
+
+
+def test_what_is_no_mask_is_refused(predictor):
+    first = predictor.click(40, 50)
+    whole = np.zeros((HEIGHT, WIDTH), np.float32)
+    holes, ids, logits = whole.copy(), whole.astype(np.uint8), np.full_like(whole, -8)
+    holes[0, 0], ids[5:9], logits[9] = np.nan, 7, 8
+    mixed = ids.copy()
+    mixed[0, 0] = 255
+    for wrong in (
+        holes,
+        ids,
+        logits,
+        mixed,
+        whole + np.inf,
+        whole[..., None],
+        whole[:5],
+        whole.astype(complex),
+        np.full(whole.shape, "a"),
+        [[0, 1], [0]],
+        "mask",
+        None,
+    ):
+        with pytest.raises(UserError, match="the mask must"):
+            predictor.set_mask(wrong)
+    np.testing.assert_array_equal(predictor.undo(), np.zeros_like(first))  # all is as it was
+    assert predictor.clicks == ()
+
+
+@pytest.mark.parametrize(
+    ("y", "x"),
+    [
+        (-5, 10), (-0.5, 10), (HEIGHT, 10), (10, WIDTH), (10, 1e9), (np.nan, 10), (10, np.inf),
+        ("10", 10), (None, 10), ([1], 10), (True, 10),
+    ],
+)  # fmt: skip
+def test_clicks_beside_the_picture_are_refused(predictor, y, x):
+    first = predictor.click(40, 50)
+    with pytest.raises(UserError, match=r"outside the picture|must be a number of pixels"):
+        predictor.click(y, x)
+    with pytest.raises(UserError, match="positive must be True or False"):
+        predictor.click(40, 50, positive="no")
+    assert predictor.clicks == ((40, 50, True),)
+    np.testing.assert_array_equal(predictor.click(HEIGHT - 0.5, WIDTH - 0.5).shape, first.shape)
+
+
+def test_what_is_returned_is_the_callers_own(predictor):
+    first = predictor.click(40, 50)
+    kept = first.copy()
+    assert first.flags.writeable
+    assert first.flags.c_contiguous
+    predictor.click(10, 20)
+    np.testing.assert_array_equal(first, kept)
+    first[:] = 7
+    again = predictor.undo()
+    np.testing.assert_array_equal(again, kept)
+    again[:] = 7
+    np.testing.assert_array_equal(predictor.click(10, 20).shape, kept.shape)
+    predictor.undo()
+    np.testing.assert_array_equal(predictor.undo(), np.zeros_like(kept))
+
+
+def test_undo_keeps_no_map_of_the_picture(predictor):
+    """A click is remembered by its answer, which is as large as the network's input."""
+    predictor.set_image(np.zeros((900, 1100, 3), np.uint8))
+    for n in range(5):
+        predictor.click(100 + 50 * n, 200)
+    session = predictor._session
+    kept = [leaf for answer in session._answers for leaf in answer]
+    assert len(kept) == 5 * 3
+    assert sum(leaf.nbytes for leaf in kept) < 5 * 3 * tiny.SIZE**2 * 4
+
+
+def test_it_can_be_pickled_where_it_knows_its_checkpoint(checkpoint, predictor):
+    import pickle
+
+    with tiny.quick_compilation():
+        copy = pickle.loads(pickle.dumps(Predictor.from_checkpoint(checkpoint, "simpleclick")))
+        copy.set_image(picture())
+        assert copy.protocol.name == "simpleclick"
+        assert copy.click(40, 50).shape == (HEIGHT, WIDTH)
+        own = Predictor(load_model(checkpoint))
+    with pytest.raises(UserError, match="cannot be pickled; make it by"):
+        pickle.dumps(own)
+
+
+def test_a_fork_is_told(predictor):
+    """Instead of hanging in a lock that only the parent can open."""
+    import os
+
+    predictor.click(40, 50)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            predictor.click(10, 20)
+            said = "nothing"
+        except UserError as error:
+            said = str(error)
+        except BaseException as error:
+            said = repr(error)
+        os.write(write, said.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert "before the process forked" in os.read(read, 1000).decode()
+
+
+def test_without_a_name_the_protocol_is_the_checkpoints_own(tmp_path):
+    """As in eval.py and the annotator."""
+    own = dataclasses.replace(PRESETS["paper"], zoom_min_crop=48)
+    values = tiny.variables()
+    config = dataclasses.replace(tiny.CONFIG, protocol=own)
+    save_weights(tmp_path / "own", config, values["params"], values["batch_stats"])
+    with tiny.quick_compilation():
+        assert Predictor.from_checkpoint(tmp_path / "own").protocol == own
+        assert Predictor.from_checkpoint(tmp_path / "own", "paper").protocol == PRESETS["paper"]
+    assert own.title == "paper with zoom_min_crop=48"
+    assert PRESETS["ritm"].title == "ritm"

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from rsisrefiner_jax.checkpoint import save_weights
+from rsisrefiner_jax.checkpoint.runs import save_weights
 from rsisrefiner_jax.evaluation.processes import gather
 from tests import tiny
 from tests.fakes import evaluation, source
@@ -99,7 +99,7 @@ def test_what_several_processes_have_done_is_one_evaluation(monkeypatch):
     """Results of both, the seconds of the slower, the passes of both; nothing timed twice."""
     first = evaluation(source(), limit=1).results  # of an earlier run
     shares = [evaluation(source(), rank=rank, count=2, finished=first) for rank in range(2)]
-    numbers = [[run.seconds, run.passes_made, run.passes_needed] for run in shares]
+    numbers = [[run.seconds, run.answers_made, run.answers_needed] for run in shares]
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(
         "jax.experimental.multihost_utils.process_allgather", lambda own: np.array(numbers)
@@ -109,5 +109,5 @@ def test_what_several_processes_have_done_is_one_evaluation(monkeypatch):
     assert [(r.image, r.object_id) for r in whole.results] == list(shares[0].objects)
     assert set(whole.timed) == set(logged)
     assert whole.seconds == max(run.seconds for run in shares)
-    assert whole.passes_made == sum(run.passes_made for run in shares)
+    assert whole.answers_made == sum(run.answers_made for run in shares)
     assert whole.left_out == shares[1].left_out

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation import paper_results, report
-from rsisrefiner_jax.evaluation.clicker import Click
+from rsisrefiner_jax.evaluation import published, report
 from rsisrefiner_jax.evaluation.results import ObjectResult, ResultLog, summarize
+from rsisrefiner_jax.interaction.clicks import Click
 from tests import tiny
 from tests.fakes import PAPER, SHORT, Disks, evaluation, scene, source
 
@@ -46,7 +47,7 @@ def test_results_json(written):
     entry = results["datasets"]["isaid:val"]
     assert set(entry) >= {
         "objects", "object_hash", "noc", "noc_std", "nof", "nof_at_max", "miou",
-        "seconds_per_click", "objects_per_second", "passes_made", "passes_needed",
+        "seconds_per_click", "objects_per_second", "answers_made", "answers_needed",
     }  # fmt: skip
     assert entry["objects"] == 4
     assert len(entry["miou"]) == 6
@@ -85,13 +86,13 @@ def test_unknown_targets_of_the_paper_stay_empty():
 
 
 def test_paper_tables_are_complete():
-    for dataset in paper_results.DATASETS:
-        for table in (paper_results.noc(dataset), paper_results.nof(dataset)):
+    for dataset in published.DATASETS:
+        for table in (published.noc(dataset), published.nof(dataset)):
             assert len(table) == 11
             for numbers in table.values():
                 assert len(numbers) == 3
                 assert list(numbers) == sorted(numbers)
-    assert paper_results.noc("whu_building")["MFP (ViT-B)"] == (4.01, 5.63, 9.28)
+    assert published.noc("whu_building")["MFP (ViT-B)"] == (4.01, 5.63, 9.28)
 
 
 def fake_result(index, ious):
@@ -182,8 +183,8 @@ def eval_main(monkeypatch):
 
     import jax
 
+    import rsisrefiner_jax.checkpoint.loading
     import rsisrefiner_jax.data.spec
-    import rsisrefiner_jax.inference
     from rsisrefiner_jax.config import Config, apply_overrides
 
     monkeypatch.syspath_prepend(ROOT)
@@ -198,12 +199,12 @@ def eval_main(monkeypatch):
     def load_model(directory, overrides):
         return SimpleNamespace(
             config=apply_overrides(Config(), ["model.image_size=64", *overrides]),
-            network=Disks(),
+            model=Disks(),
             parameters={"frozen": 5, "trainable": 3, "unused": 1, "total": 9},
-            variables={"weights": np.ones(3, np.float32)},
+            variables={"params": {"weights": np.ones(3, np.float32)}},
         )
 
-    monkeypatch.setattr(rsisrefiner_jax.inference, "load_model", load_model)
+    monkeypatch.setattr(rsisrefiner_jax.checkpoint.loading, "load_model", load_model)
     monkeypatch.setattr(rsisrefiner_jax.data.spec, "open_source", lambda spec, recipe: source())
     monkeypatch.setattr(ResultLog, "append", counted)
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
@@ -228,7 +229,13 @@ def test_eval_py_end_to_end(tmp_path, eval_main, capsys):
     assert "## ships: 4 objects" in output
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["protocol"]["max_clicks"] == 4
-    assert results["protocol"]["name"] == "paper"
+    assert results["protocol"]["name"] == "paper with max_clicks=4"
+    assert "Protocol: paper with max_clicks=4" in output
+    assert "stop once they reach 0.9" in output
+    about = results["environment"]
+    assert (about["platform"], about["dtype"]) == ("cpu", "float32")
+    assert about["versions"]["jax"] == jax.__version__
+    assert about["code"]
     assert results["model"] == {"kind": "rsisrefiner", "parameters": 9, "trainable": 3}
     assert list(results["datasets"]) == ["ships", "synthetic"]
     lines = [json.loads(line) for line in (tmp_path / "objects.jsonl").read_text().splitlines()]
@@ -237,7 +244,7 @@ def test_eval_py_end_to_end(tmp_path, eval_main, capsys):
         assert (tmp_path / name).stat().st_size > 0
     assert [line["object_id"] for line in lines] == [1, 2, 1, 3] * 2
     assert all("seed" not in line for line in lines)
-    assert results["datasets"]["ships"]["passes_made"] > 0
+    assert results["datasets"]["ships"]["answers_made"] > 0
     assert eval_main(*arguments) == 0
     assert json.loads((tmp_path / "results.json").read_text()) == results
     # One object is lost, which is all that is clicked again.

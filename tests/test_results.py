@@ -9,12 +9,12 @@ import pytest
 
 from rsisrefiner_jax.data.object_hash import object_hash
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation import metrics
-from rsisrefiner_jax.evaluation.clicker import Click
 from rsisrefiner_jax.evaluation.results import Evaluation, ObjectResult, ResultLog, summarize
+from rsisrefiner_jax.interaction import metrics
+from rsisrefiner_jax.interaction.clicks import Click
 from tests.fakes import PAPER, SHORT, evaluation, source
 
-TIMING = ("seconds_per_click", "objects_per_second", "passes_made", "passes_needed")
+TIMING = ("seconds_per_click", "objects_per_second", "answers_made", "answers_needed")
 SETTINGS = {"protocol": {"max_clicks": 20}}
 
 
@@ -51,7 +51,7 @@ def test_the_seed_is_written_where_it_is_not_0():
 def test_summary_counts():
     traces = [(0.5, 0.8, 0.92), (0.1, 0.2, 0.3, 0.86), (0.95,)]
     protocol = dataclasses.replace(PAPER, max_clicks=4)
-    run = run_of(traces, seconds=2.5, passes_made=9, passes_needed=8)
+    run = run_of(traces, seconds=2.5, answers_made=9, answers_needed=8)
     summary = summarize([dataclasses.replace(run, timed=run.results[1:])], protocol)
     assert summary["objects"] == 3
     assert summary["left_out"] == 2
@@ -64,7 +64,7 @@ def test_summary_counts():
     assert summary["miou"] == pytest.approx([1.55 / 3, 1.95 / 3, 2.17 / 3, 2.73 / 3])
     assert summary["seconds_per_click"] == 0.5
     assert summary["objects_per_second"] == 0.8
-    assert (summary["passes_made"], summary["passes_needed"]) == (9, 8)
+    assert (summary["answers_made"], summary["answers_needed"]) == (9, 8)
     assert "seeds" not in summary
     assert "noc_ci95" not in summary
     json.dumps(summary, allow_nan=False)
@@ -78,7 +78,7 @@ def test_summary_over_seeds():
         [(0.2, 0.3, 0.4, 0.5), (0.9,)],
     ]
     runs = [
-        run_of(trace, seed, seconds=1.0, passes_made=5, passes_needed=4)
+        run_of(trace, seed, seconds=1.0, answers_made=5, answers_needed=4)
         for seed, trace in enumerate(traces)
     ]
     runs = [dataclasses.replace(run, timed=run.results) for run in runs]
@@ -93,7 +93,7 @@ def test_summary_over_seeds():
     assert summary["miou"][0] == pytest.approx((0.5 + 0.1 + 0.95 + 0.1 + 0.2 + 0.9) / 6)
     assert summary["seconds_per_click"] == pytest.approx(3 / 14)
     assert summary["objects_per_second"] == 2
-    assert (summary["passes_made"], summary["passes_needed"]) == (15, 12)
+    assert (summary["answers_made"], summary["answers_needed"]) == (15, 12)
     json.dumps(summary, allow_nan=False)
 
 
@@ -203,6 +203,8 @@ def test_parts_are_taken_over_by_any_number_of_processes(tmp_path):
         log.append(line)
     with (tmp_path / "objects.part-2.jsonl").open("a") as file:
         file.write('{"dataset": "d"')  # it was killed
+    for log in logs:
+        log.close()
     alone = ResultLog(tmp_path, SETTINGS)
     assert alone.of("d") == lines
     more = result((1.0,), 3)
@@ -211,5 +213,40 @@ def test_parts_are_taken_over_by_any_number_of_processes(tmp_path):
     with pytest.raises(UserError, match="other settings"):
         ResultLog(tmp_path, {"protocol": {"max_clicks": 10}}, 1, 2)
     alone.finish([*lines, more])
+    alone.close()
     assert ResultLog(tmp_path, SETTINGS).of("d") == [*lines, more]
     assert len(list(tmp_path.glob("*.jsonl"))) == 1
+
+
+def test_two_evaluations_at_once_are_refused(tmp_path):
+    log = ResultLog(tmp_path, SETTINGS)
+    with pytest.raises(UserError, match="another evaluation is writing there"):
+        ResultLog(tmp_path, SETTINGS)
+    ResultLog(tmp_path, SETTINGS, rank=1, count=2).close()  # another process of the same one
+    log.close()
+    ResultLog(tmp_path, SETTINGS).close()
+
+
+def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--out .*cannot be written"):
+        ResultLog(tmp_path / "file" / "out", SETTINGS)
+    log = ResultLog(tmp_path / "out", SETTINGS)
+    (tmp_path / "out" / "objects.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"objects\.jsonl: cannot be written"):
+        log.append(result((0.5,)))
+
+
+def test_an_object_without_a_result_is_an_error(tmp_path):
+    run = evaluation(source())
+    summarize([run], SHORT)
+    lost = dataclasses.replace(run, results=run.results[:1] + run.results[2:])
+    with pytest.raises(UserError, match=r"1 of 4 objects have no result, .*object 2 of a"):
+        summarize([lost], SHORT)
+
+
+def test_a_curve_that_was_stopped_says_so():
+    run = evaluation(source())
+    assert summarize([run], SHORT)["miou_stops_at"] == 0.9
+    whole = dataclasses.replace(SHORT, early_stop=None)
+    assert summarize([evaluation(source(), whole)], whole)["miou_stops_at"] is None

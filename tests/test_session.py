@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation.clicker import Click
-from rsisrefiner_jax.evaluation.session import ClickSession, Programs
-from rsisrefiner_jax.evaluation.simulate import simulate
+from rsisrefiner_jax.interaction.clicks import Click
+from rsisrefiner_jax.interaction.session import ClickSession, Programs
+from rsisrefiner_jax.interaction.simulate import simulate
 from rsisrefiner_jax.protocol import PRESETS
 from tests import tiny
 from tests.fakes import (
@@ -35,7 +35,7 @@ def quick():
 def test_what_the_network_is_given():
     picture = noise(SIZE, SIZE)
     protocol = dataclasses.replace(PAPER, max_clicks=3, early_stop=None)
-    recorded = RecordingPrograms(Disks(), None, protocol)
+    recorded = RecordingPrograms(Disks(), {}, protocol)
     target = rectangle((10, 21, 30, 51), SIZE, SIZE)
     trace = simulate(ClickSession(recorded, picture), target, protocol)
     assert len(recorded.calls) == len(trace.ious) == len(trace.rois) == 3
@@ -43,13 +43,12 @@ def test_what_the_network_is_given():
     assert (pixels.shape, pixels.dtype) == ((2, SIZE, SIZE, 3), np.float32)
     np.testing.assert_allclose(pixels[0], picture / 255, atol=1e-6)
     np.testing.assert_array_equal(pixels[1], pixels[0, :, ::-1])
-    for step, (prev_mask, (yx, label), draft) in enumerate(recorded.calls):
+    for step, (prev_mask, (yx, label)) in enumerate(recorded.calls):
         assert (prev_mask.dtype, yx.dtype, label.dtype) == (np.float32, np.float32, np.int32)
         assert prev_mask.shape == (2, SIZE, SIZE)
         assert yx.shape == (2, 24, 2)
         np.testing.assert_array_equal(prev_mask[1], prev_mask[0, :, ::-1])
         assert (step == 0) == (not prev_mask.any())
-        assert not draft
         clicks = trace.clicks[: step + 1]
         np.testing.assert_allclose(yx[0, : step + 1], [(c.y, c.x) for c in clicks])
         np.testing.assert_allclose(
@@ -62,47 +61,43 @@ def test_what_the_network_is_given():
     assert trace.rois[0] == (0, SIZE - 1, 0, SIZE - 1)
 
 
-def test_an_empty_mask_is_drafted_and_the_draft_refined():
-    recorded = RecordingPrograms(Mixed(), None, PAPER)
+def test_one_call_an_answer_and_one_encoding_a_crop():
+    recorded = RecordingPrograms(Mixed(), {}, PAPER)
     session = ClickSession(recorded, noise(SIZE, SIZE))
     for _ in range(2):
         session.reset()
         recorded.calls.clear()
         session.click(20, 20, True)
         session.click(50, 50, False)
-        assert [call.draft for call in recorded.calls] == [True, False, False]
-        assert not recorded.calls[0].prev_mask.any()
-        assert recorded.calls[1].prev_mask.min() > 0
+        assert [call.prev_mask.any() for call in recorded.calls] == [False, True]
     session.set_mask(np.ones((SIZE, SIZE)))
     session.click(20, 20, True)
-    assert not recorded.calls[-1].draft
+    assert recorded.calls[-1].prev_mask.all()
     assert len(recorded.pictures) == 1
 
 
-def test_channel_order_and_single_call():
+def test_single_call():
     picture = noise(SIZE, SIZE)
-    protocol = dataclasses.replace(PAPER, channel_order="bgr", flip=False)
-    recorded = RecordingPrograms(Disks(), None, protocol)
+    recorded = RecordingPrograms(Disks(), {}, dataclasses.replace(PAPER, flip=False))
     ClickSession(recorded, picture).click(4, 5, True)
-    (pixels,), ((prev_mask, clicks, _),) = recorded.pictures, recorded.calls
+    (pixels,), ((prev_mask, clicks),) = recorded.pictures, recorded.calls
     assert pixels.shape == (1, SIZE, SIZE, 3)
     assert prev_mask.shape == (1, SIZE, SIZE)
     assert clicks.yx.shape == (1, 24, 2)
-    np.testing.assert_allclose(pixels[0], picture[..., ::-1] / 255, atol=1e-6)
+    np.testing.assert_allclose(pixels[0], picture / 255, atol=1e-6)
 
 
-@dataclasses.dataclass(frozen=True)
 class LeftHalf(Everything):
     """Answers "object" on the left, whatever it sees."""
 
-    def logits(self, variables, features, prev_mask, clicks, draft, group):
+    def predict(self, features, prev_mask, clicks, *, group=1):
         assert group == 2
         left = jnp.arange(self.image_size) < self.image_size // 2
         return jnp.broadcast_to(jnp.where(left, 4.0, 0.0)[None, None], prev_mask.shape)
 
 
 def test_flipped_answers_are_averaged():
-    session = ClickSession(Programs(LeftHalf(), None, PAPER), noise(SIZE, SIZE))
+    session = ClickSession(Programs(LeftHalf(), {}, PAPER), noise(SIZE, SIZE))
     np.testing.assert_allclose(session.click(3, 3, True), 1 / (1 + np.exp(-2.0)), rtol=1e-6)
 
 
@@ -121,10 +116,10 @@ def test_the_object_is_found_with_zoom_in():
 
 def test_keep_aspect_pads_below_and_to_the_right():
     protocol = dataclasses.replace(PRESETS["ritm"], zoom_size=40)
-    recorded = RecordingPrograms(Everything(), None, protocol)
+    recorded = RecordingPrograms(Everything(), {}, protocol)
     session = ClickSession(recorded, noise(100, 200) // 2 + 100)
     probs = session.click(50, 199, True)
-    (x,), ((_, (yx, _), _),) = recorded.pictures, recorded.calls
+    (x,), ((_, (yx, _)),) = recorded.pictures, recorded.calls
     assert x[0, :20, :40].min() > 0
     assert x[0, 20:].max() == x[0, :, 40:].max() == 0
     np.testing.assert_array_equal(x[1], x[0, :, ::-1])
@@ -174,14 +169,14 @@ def test_without_history_nothing_is_taken_back():
 
 
 def test_a_session_can_start_from_a_mask():
-    recorded = RecordingPrograms(Mixed(), None, PAPER)
+    recorded = RecordingPrograms(Mixed(), {}, PAPER)
     session = ClickSession(recorded, noise(500, 500))
     mask = rectangle((100, 120, 100, 120), 500, 500)
     session.set_mask(mask)
     np.testing.assert_array_equal(session.mask, mask == 1)
     session.click(110, 110, True)
     assert session.roi == (10, 210, 10, 210)
-    assert [call.draft for call in recorded.calls] == [False]
+    assert len(recorded.calls) == 1
     session.set_mask(mask)
     assert session.clicks == ()
     session.click(400, 400, False)
@@ -191,7 +186,7 @@ def test_a_session_can_start_from_a_mask():
 @pytest.mark.parametrize("count", [1, 24, 25])
 def test_a_session_can_start_from_a_mask_and_its_clicks(count):
     """They are given to the network with the next click, and only then."""
-    recorded = RecordingPrograms(Disks(), None, dataclasses.replace(PAPER, flip=False))
+    recorded = RecordingPrograms(Disks(), {}, dataclasses.replace(PAPER, flip=False))
     session = ClickSession(recorded, noise(SIZE, SIZE))
     mask = rectangle((10, 30, 10, 30), SIZE, SIZE)
     clicks = [Click(n, 2 * n, n % 2 == 0) for n in range(count)]
@@ -219,7 +214,7 @@ def test_a_square_of_padding_changes_nothing():
 
 
 def test_more_clicks_than_slots():
-    recorded = RecordingPrograms(Disks(), None, PAPER)
+    recorded = RecordingPrograms(Disks(), {}, PAPER)
     session = ClickSession(recorded, noise())
     for step in range(24):
         session.click(2 * step, 3 * step, True)
@@ -234,8 +229,8 @@ def test_more_clicks_than_slots():
 
 
 def test_sessions_share_programs_but_no_state():
-    shared = Programs(Disks(), None, PAPER)
-    assert shared.compilations == 2  # those that hold the network
+    shared = Programs(Disks(), {}, PAPER)
+    assert shared.compilations == 2  # those that hold the model
     first = ClickSession(shared, noise(100, 120))
     alone = [first.click(30, 30, True).copy(), first.click(80, 90, False).copy()]
     compiled = shared.compilations
@@ -251,4 +246,4 @@ def test_sessions_share_programs_but_no_state():
 
 def test_contradicting_settings_are_refused():
     with pytest.raises(UserError, match="zoom_size=100"):
-        Programs(Disks(), None, dataclasses.replace(PAPER, zoom_size=100))
+        Programs(Disks(), {}, dataclasses.replace(PAPER, zoom_size=100))

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 import train
-from rsisrefiner_jax import pretrained
-from rsisrefiner_jax.checkpoint import load_weights
+from rsisrefiner_jax.checkpoint.loading import load_model
+from rsisrefiner_jax.checkpoint.runs import load_weights
 from rsisrefiner_jax.config import Clicks, Config, Parallel, from_json, to_json
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.inference import load_model
-from rsisrefiner_jax.parameters import describe, parameter_counts
+from rsisrefiner_jax.models import pretrained
+from rsisrefiner_jax.models.parameters import describe, parameter_counts
 from rsisrefiner_jax.weights import save_npz, split
 from tests import tiny
 
@@ -184,6 +184,22 @@ def test_a_run_that_is_stopped_and_killed_ends_the_same(run, folder):
     assert got.step == expected.step == STEPS
     jax.tree.map(np.testing.assert_array_equal, got.params, expected.params)
     jax.tree.map(np.testing.assert_array_equal, got.batch_stats, expected.batch_stats)
+
+
+def test_a_run_that_begins_with_the_weights_of_another(run, folder):
+    whole, _ = run
+    command = ("--config", folder / "tiny.py", "--data", "synthetic:train@96", "--set")
+    origin = f"train.init_from={whole}"
+    workdir = folder / "begun"
+    said = finish(start(*command, origin, "train.epochs=0", "--workdir", workdir), 0)
+    assert f"from step 0 of 0, weights of {whole}" in said
+    got, expected = load_weights(workdir), load_weights(whole)
+    assert (got.step, got.config.data.train) == (0, ("synthetic:train@96",))
+    jax.tree.map(np.testing.assert_array_equal, got.params, expected.params)
+    jax.tree.map(np.testing.assert_array_equal, got.batch_stats, expected.batch_stats)
+
+    other = (*command, origin, "model.width=64", "--workdir", folder / "misfit")
+    assert f"{origin}: params does not fit the model" in finish(start(*other), 2)
 
 
 def test_without_data_and_weights_all_is_said_at_once(tmp_path):

@@ -1,7 +1,7 @@
 """The training step: it learns, it keeps its hands off what is frozen, it clicks as told."""
 
 import dataclasses
-from types import SimpleNamespace
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from rsisrefiner_jax import training
-from rsisrefiner_jax.clicks import add, count, empty
 from rsisrefiner_jax.config import Clicks, Config, Optim, load
-from rsisrefiner_jax.models.refiner import abstract_variables
-from rsisrefiner_jax.optim import group_of, optimizer, schedule
+from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.interaction.clicks import add, count, empty
+from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.parallel import AXIS, DataParallel
-from rsisrefiner_jax.training import ClickStep, batch_iou, draw_iterations
+from rsisrefiner_jax.training import step as training
+from rsisrefiner_jax.training.optimizer import group_of, optimizer, schedule
+from rsisrefiner_jax.training.step import ClickStep, draw_iterations
 from rsisrefiner_jax.weights import split
 from tests import tiny
 
@@ -105,43 +106,43 @@ def test_how_often_each_number_of_iterations_is_drawn():
     assert drawn[:50] != [draw_iterations(other, step) for step in range(50)]
 
 
-def test_iou_of_a_batch_leaves_ignored_pixels_out():
-    pred = jnp.array([[[True, True], [False, True]], [[False, False], [False, False]]])
-    label = jnp.array([[[1, 0], [1, -1]], [[0, 0], [0, -1]]])
-    np.testing.assert_allclose(batch_iou(pred, label), [1 / 3, 0])
+class Answering(ClickModel):
+    """Its logits are made of the label, which it is given in place of the picture."""
+
+    answer: Callable[[jax.Array], jax.Array]
+
+    def encode_image(self, image):
+        return image[..., 0]
+
+    def predict(self, features, prev_mask, clicks, *, group=1):
+        return self.answer(features)
 
 
-def simulate(monkeypatch, answer, iterations, devices=1, first_pass="double"):
-    """Clicks on 4 samples split over `devices`; the network is `answer`(label) -> logits."""
-    model = dataclasses.replace(tiny.MODEL, first_pass=first_pass)
-    config = dataclasses.replace(tiny.CONFIG, model=model)
+def simulate(answer, clicks_wanted, devices=1):
+    """So many clicks on 4 samples split over `devices`; the model is `answer`(label) -> logits."""
     batch = tiny.batch()
-    seen = SimpleNamespace(passes=0)
-
-    def network(config, label, *args, method):
-        if method == "modulate":
-            return args[0]
-        jax.debug.callback(lambda: setattr(seen, "passes", seen.passes + 1))
-        return answer(label)
-
-    monkeypatch.setattr(training, "apply", network)
 
     def run(label, first_click):
-        clicks = empty(len(label), config.clicks.max_clicks)
+        clicks = empty(len(label), tiny.CONFIG.clicks.max_clicks)
         positive = jnp.ones(len(label), jnp.int32)
         clicks = add(clicks, first_click, positive, positive == 1)
-        prev_mask = jnp.zeros(label.shape)
-        key = jax.random.key(0)
-        # The label takes the place of the weights: the network's answer is made from it.
+        image = jnp.stack([label] * 3, -1).astype(jnp.float32)
         return training.simulate_clicks(
-            config, label, label, label, prev_mask, clicks, iterations, key
+            tiny.CONFIG,
+            Answering(answer),
+            {},
+            image,
+            label,
+            clicks,
+            jnp.int32(clicks_wanted - 1),
+            jax.random.key(0),
         )
 
     split = lambda x: jnp.asarray(x).reshape(devices, -1, *x.shape[1:])  # noqa: E731
     label = split(batch["label"].astype(np.int32))
     prob, clicks = jax.vmap(run, axis_name=AXIS)(label, split(batch["first_click"]))
     clicks = jax.tree.map(lambda x: np.asarray(x).reshape(4, *x.shape[2:]), clicks)
-    return clicks, np.asarray(prob).reshape(4, 64, 64), seen.passes
+    return clicks, np.asarray(prob).reshape(4, 64, 64)
 
 
 NOTHING = lambda label: jnp.full(label.shape, -5.0)  # noqa: E731
@@ -149,14 +150,10 @@ RIGHT = lambda label: jnp.where(label == 1, 5.0, -5.0)  # noqa: E731
 EVERYTHING = lambda label: jnp.full(label.shape, 5.0)  # noqa: E731
 
 
-@pytest.mark.parametrize(
-    ("iterations", "first_pass"), [(1, "double"), (3, "double"), (4, "single")]
-)
-def test_missed_objects_get_one_positive_click_an_iteration(monkeypatch, iterations, first_pass):
-    clicks, prob, passes = simulate(monkeypatch, NOTHING, iterations, first_pass=first_pass)
+@pytest.mark.parametrize("iterations", [1, 3, 4])
+def test_missed_objects_get_one_positive_click_an_iteration(iterations):
+    clicks, prob = simulate(NOTHING, iterations)
     assert (clicks.label >= 0).sum(1).tolist() == [iterations] * 4
-    drafts = first_pass == "double" and iterations > 1
-    assert passes == iterations - 1 + drafts
     label = tiny.batch()["label"]
     for i in range(4):
         np.testing.assert_array_equal(clicks.yx[i, 0], tiny.batch()["first_click"][i])
@@ -166,8 +163,8 @@ def test_missed_objects_get_one_positive_click_an_iteration(monkeypatch, iterati
     assert (prob == 0).all() == (iterations == 1)
 
 
-def test_false_objects_get_negative_clicks_that_avoid_what_is_right(monkeypatch):
-    clicks, _, _ = simulate(monkeypatch, EVERYTHING, 4)
+def test_false_objects_get_negative_clicks_that_avoid_what_is_right():
+    clicks, _ = simulate(EVERYTHING, 4)
     label = tiny.batch()["label"]
     for i in range(4):
         assert clicks.label[i, :5].tolist() == [1, 0, 0, 0, -1]
@@ -175,15 +172,15 @@ def test_false_objects_get_negative_clicks_that_avoid_what_is_right(monkeypatch)
             assert label[i, y, x] != 1
 
 
-def test_a_right_answer_gets_no_click(monkeypatch):
-    clicks, _, _ = simulate(monkeypatch, RIGHT, 5)
+def test_a_right_answer_gets_no_click():
+    clicks, _ = simulate(RIGHT, 5)
     assert (clicks.label >= 0).sum(1).tolist() == [1] * 4
 
 
-def test_clicks_do_not_depend_on_how_the_batch_is_split(monkeypatch):
-    whole = simulate(monkeypatch, NOTHING, 4)[0]
+def test_clicks_do_not_depend_on_how_the_batch_is_split():
+    whole = simulate(NOTHING, 4)[0]
     assert len({tuple(yx) for yx in whole.yx[:, 1]}) == 4
-    parts = simulate(monkeypatch, NOTHING, 4, devices=4)[0]
+    parts = simulate(NOTHING, 4, devices=4)[0]
     jax.tree.map(np.testing.assert_array_equal, parts, whole)
 
 

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rsisrefiner_jax.clicks import Clicks
-from rsisrefiner_jax.evaluation import zoom_in
-from rsisrefiner_jax.evaluation.clicker import Click
-from rsisrefiner_jax.evaluation.padding import pad
+from rsisrefiner_jax.interaction import zoom_in
+from rsisrefiner_jax.interaction.clicks import Click, Clicks
+from rsisrefiner_jax.interaction.padding import pad
 from rsisrefiner_jax.ops.window import resample
 from rsisrefiner_jax.protocol import PRESETS
 from tests import plain_zoom_in
@@ -37,7 +36,7 @@ def slots(clicks) -> Clicks:
 
 
 next_roi = jax.jit(zoom_in.next_roi, static_argnames="protocol")
-look = jax.jit(zoom_in.look, static_argnames="side")
+cut = jax.jit(zoom_in.cut, static_argnames="side")
 paste = jax.jit(zoom_in.paste, static_argnames="outside")
 crop_size = jax.jit(jax.vmap(zoom_in.crop_size, (0, None, None)), static_argnums=(1, 2))
 to_crop = jax.jit(jax.vmap(zoom_in.to_crop, (0, 0, 0, None)), static_argnums=3)
@@ -72,7 +71,7 @@ def test_boxes_equal_the_reference():
 
 def test_box_ious_equal_the_reference():
     for *boxes, expected in GOLDEN["box_iou"].tolist():
-        a, b = np.array(boxes, np.int32).reshape(2, 4)
+        a, b = jnp.array(boxes, jnp.int32).reshape(2, 4)
         assert zoom_in.overlaps(a, b, expected * (1 - 1e-6))
         assert not zoom_in.overlaps(a, b, expected * (1 + 1e-6) + 1e-12)
 
@@ -98,13 +97,13 @@ def test_sequences_equal_the_reference(sequence):
         assert (roi or (-1, -1, -1, -1)) == tuple(golden["rois"][step].tolist())
         # Without a crop the reference keeps the image's own size.
         view, size = (roi, (target, target)) if roi else ((0, h - 1, 0, w - 1), (h, w))
-        view, size = np.array(view, np.int32), np.array(size, np.int32)
-        points = np.array([click[:2] for click in clicks], np.float32)
+        view, size = jnp.array(view, jnp.int32), jnp.array(size, jnp.int32)
+        points = jnp.array([click[:2] for click in clicks], jnp.float32)
         np.testing.assert_allclose(
             zoom_in.to_crop(points, view, size), golden["tclicks"][step, : step + 1], rtol=1e-7
         )
         side = int(max(size))
-        crop = [look(image, view, size, side) / 255, look(given_map, view, size, side)]
+        crop = [cut(image, view, size, side) / 255, cut(given_map, view, size, side)]
         crop = np.concatenate(crop, -1)[: size[0], : size[1]].transpose(2, 0, 1)
         assert crop.dtype == np.float32
         np.testing.assert_allclose(
@@ -113,7 +112,7 @@ def test_sequences_equal_the_reference(sequence):
         answer = np.full((*shape, 1), 0.02, np.float32)
         for y0, y1, x0, x1, value in golden[f"step{step}/prob_rects"]:
             answer[int(y0) : int(y1), int(x0) : int(x1)] = value
-        network = look(answer, view, size, side)[..., 0]
+        network = cut(answer, view, size, side)[..., 0]
         new = paste(
             probs[None], network[None], view[None], size[None], outside=protocol.zoom_outside
         )
@@ -244,7 +243,7 @@ def test_resampling_equals_the_plain_resize(shape):
 @pytest.mark.parametrize("side", [64, 448])
 def test_a_crop_of_the_network_s_size_is_sharp(side):
     """The crop's size is a constant of the program here, by which XLA would like to multiply."""
-    whole = jax.jit(lambda x, roi: zoom_in.look(x, roi, zoom_in.crop_size(roi, side, False), side))
+    whole = jax.jit(lambda x, roi: zoom_in.cut(x, roi, zoom_in.crop_size(roi, side, False), side))
     image = np.random.default_rng(0).random((600, 700, 1), np.float32)
     for roi in [(0, 16, 0, 239), (0, 599, 0, 699), (3, 500, 10, 11), (5, 5, 0, 400)]:
         expected = plain_zoom_in.resize(plain_zoom_in.cut(image, roi), side, side)

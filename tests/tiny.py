@@ -11,11 +11,12 @@ import numpy as np
 from flax import linen as nn
 
 from rsisrefiner_jax import parallel
-from rsisrefiner_jax.clicks import Clicks
 from rsisrefiner_jax.config import Config, Data, Model, Optim, Train
-from rsisrefiner_jax.models import refiner
-from rsisrefiner_jax.models.layers import BatchNorm, conv
-from rsisrefiner_jax.training import TrainState, init_state
+from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.interaction.clicks import Clicks, disks
+from rsisrefiner_jax.models import registry
+from rsisrefiner_jax.models.layers import BatchNorm
+from rsisrefiner_jax.training.step import TrainState, init_state
 from rsisrefiner_jax.weights import split
 
 SIZE = 64
@@ -54,7 +55,7 @@ def quick_compilation() -> Iterator[None]:
 def variables() -> dict:
     """{"params", "batch_stats"} of an untrained network, numpy."""
     with quick_compilation():
-        return jax.tree.map(np.asarray, refiner.init_variables(MODEL, jax.random.key(0)))
+        return jax.tree.map(np.asarray, registry.init_variables(MODEL, jax.random.key(0)))
 
 
 def batch(size: int = 4) -> dict[str, np.ndarray]:
@@ -98,25 +99,38 @@ def start(
     return devices.replicate(state), devices.replicate(frozen)
 
 
-class SmallNetwork(nn.Module):
-    """Stands in for `refiner.Network` where only what surrounds it is tested: compiles quickly."""
+class SmallModel(ClickModel):
+    """Stands in for the network where only what surrounds it is tested: compiles quickly."""
 
     config: Model
     axis_name: str | None = None
 
-    def image_features(self, image, *, train: bool):
+    @property
+    def image_size(self):
+        return self.config.image_size
+
+    def setup(self):
+        self.backbone = nn.Conv(4, (4, 4), 4, padding="VALID")
+        self.norm = BatchNorm(self.axis_name)
+        self.head = nn.Conv(1, (1, 1))
+
+    def encode_image(self, image, *, train=False):
         return image
 
-    @nn.compact
-    def __call__(self, features, aux, *, group: int, train: bool):
-        x = conv(jnp.concatenate([features, aux], -1), 4, 4, stride=4, name="backbone")
-        x = nn.relu(BatchNorm(self.axis_name, name="norm")(x, train))
-        return conv(x, 1, 1, name="head")[..., 0]
+    def predict(self, features, prev_mask, clicks, *, group=1, train=False):
+        size = prev_mask.shape[1:]
+        maps = [prev_mask[..., None], disks(clicks, size, 5)]
+        x = self.norm(self.backbone(jnp.concatenate([features, *maps], -1)), train)
+        logits = self.head(nn.relu(x))
+        return jax.image.resize(logits[..., 0], prev_mask.shape, "linear")
+
+    def __call__(self, image, prev_mask, clicks, *, first, group=1, train=False):
+        return self.predict(image, prev_mask, clicks, train=train)
 
 
 SMALL = dataclasses.replace(CONFIG, model=dataclasses.replace(MODEL, frozen=("backbone",)))
 
 
 def small_variables() -> dict:
-    """{"params", "batch_stats"} of `SmallNetwork`, once it has taken the network's place."""
-    return jax.tree.map(np.asarray, refiner.init_variables(SMALL.model, jax.random.key(0)))
+    """{"params", "batch_stats"} of `SmallModel`, once it has taken the network's place."""
+    return jax.tree.map(np.asarray, registry.init_variables(SMALL.model, jax.random.key(0)))

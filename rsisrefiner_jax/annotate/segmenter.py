@@ -27,8 +27,8 @@ import numpy as np
 from rsisrefiner_jax.annotate.masks import EMPTY, Mask, copy_shared
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, Windows, holds
 from rsisrefiner_jax.data.raster import Window
-from rsisrefiner_jax.evaluation import clicker
-from rsisrefiner_jax.evaluation.session import ClickSession, Programs
+from rsisrefiner_jax.interaction import clicks as pixel_clicks
+from rsisrefiner_jax.interaction.session import ClickSession, Programs
 
 REPLAYED = 3  # clicks that are given again in a larger window
 
@@ -101,14 +101,14 @@ class Segmenter:
     def __init__(self, programs: Programs, largest: int = LARGEST, budget: int = 256 << 20) -> None:
         self._programs = programs
         self._largest = largest
-        self._first = min(programs.network.image_size, largest)
+        self._first = min(programs.model.image_size, largest)
         self._budget = budget
         self._kept: OrderedDict[tuple, _Moment] = OrderedDict()
 
     @property
     def image_size(self) -> int:
         """Side of the network's input, pixels."""
-        return self._programs.network.image_size
+        return self._programs.model.image_size
 
     def warm_up(self) -> Iterator[int]:
         """Compiles what clicks need in windows of one side (yielded, pixels) after the other."""
@@ -232,8 +232,8 @@ def _without(mask: Mask, window: Window) -> Mask:
     return mask.pasted(window.x, window.y, np.zeros((window.height, window.width), bool))
 
 
-def _in(window: Window, click: Click) -> clicker.Click:
+def _in(window: Window, click: Click) -> pixel_clicks.Click:
     """On the pixel of the window that was clicked."""
     row, column = int(click.y) - window.y, int(click.x) - window.x
     y, x = min(max(row, 0), window.height - 1), min(max(column, 0), window.width - 1)
-    return clicker.Click(y, x, click.positive)
+    return pixel_clicks.Click(y, x, click.positive)

@@ -103,12 +103,12 @@ class _Server(uvicorn.Server):
 def load(checkpoint: Path) -> Segmenter:
     """The model of a checkpoint, compiled. Raises UserError: there is none."""
     from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.evaluation.session import Programs
-    from rsisrefiner_jax.inference import load_model
+    from rsisrefiner_jax.checkpoint.loading import load_model
+    from rsisrefiner_jax.interaction.session import Programs
 
     parallel.keep_compiled_programs(shortest=0)  # many small ones, for every size of window
-    model = load_model(checkpoint)
-    return Segmenter(Programs(model.network, model.variables, model.config.protocol))
+    loaded = load_model(checkpoint)
+    return Segmenter(Programs(loaded.model, loaded.variables, loaded.config.protocol))
 
 
 def _prepare(project: Project) -> None:

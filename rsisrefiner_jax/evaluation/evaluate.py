@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from rsisrefiner_jax.data.scene import Scene, Source
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation.click_loop import Loop, Network
-from rsisrefiner_jax.evaluation.lane import Item, Lane
 from rsisrefiner_jax.evaluation.plan import Entry, plan, read_items
 from rsisrefiner_jax.evaluation.results import Evaluation, ObjectResult
-from rsisrefiner_jax.evaluation.simulate import Trace
+from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.interaction.loop import Loop
+from rsisrefiner_jax.interaction.simulate import Trace
+from rsisrefiner_jax.interaction.slots import Item, Slots
 from rsisrefiner_jax.protocol import Protocol
 
 # Called after each object as it finishes: its place in the data set, its result, its scene, its
@@ -27,7 +28,7 @@ OnObject = Callable[[int, ObjectResult, Scene, np.ndarray, Trace], None]
 
 
 def evaluate(
-    network: Network,
+    model: ClickModel,
     variables: Any,
     source: Source,
     protocol: Protocol,
@@ -65,7 +66,7 @@ def evaluate(
         UserError: the protocol contradicts itself, there is nothing to evaluate, or `finished`
             does not fit `source`.
     """
-    protocol.check(network.image_size)
+    protocol.check(model.image_size)
     entries, left_out = plan(source, protocol, limit, progress)
     if not entries:
         raise UserError(f"data set {dataset!r} holds no object to evaluate ({left_out} left out)")
@@ -83,10 +84,10 @@ def evaluate(
         for shape in sorted({entry.shape for entry in todo}):
             chosen = [entry for entry in todo if entry.shape == shape]
             batch = min(batch_size, -(-len(chosen) // len(devices)))
-            loop = Loop(network, protocol, min(rows, batch))
-            lanes = _lanes(loop, variables, batch, shape, devices[: len(chosen)])
+            loop = Loop(model, protocol, min(rows, batch))
+            slots = _slots(loop, variables, batch, shape, devices[: len(chosen)])
             start = time.perf_counter()
-            for item, trace in _run(lanes, read_items(source, chosen, seed)):
+            for item, trace in _run(slots, read_items(source, chosen, seed)):
                 entry, scene = item.tag
                 result = _result(dataset, entry, trace, seed)
                 results[entry.index] = result
@@ -96,49 +97,49 @@ def evaluate(
                 bar.set_postfix(iou=f"{result.ious[-1]:.3f}")
                 bar.update()
             seconds += time.perf_counter() - start
-            made += sum(lane.made for lane in lanes)
-            needed += sum(lane.needed for lane in lanes)
+            made += sum(one.made for one in slots)
+            needed += sum(one.needed for one in slots)
     return Evaluation(
         results=tuple(results[index] for index in sorted(results)),
         objects=tuple((entry.image, entry.item.id) for entry in entries),
         left_out=left_out,
         timed=tuple(results[index] for index in timed),
         seconds=seconds,
-        passes_made=made,
-        passes_needed=needed,
+        answers_made=made,
+        answers_needed=needed,
     )
 
 
-def _lanes(
+def _slots(
     loop: Loop,
     variables: Any,
     batch: int,
     shape: tuple[int, int],
     devices: Sequence[jax.Device],
-) -> list[Lane]:
-    """One lane a device, compiled side by side."""
+) -> list[Slots]:
+    """Slots on each device, compiled side by side."""
     with ThreadPoolExecutor(len(devices)) as pool:
-        make = lambda device: Lane(loop, variables, batch, shape, device)  # noqa: E731
+        make = lambda device: Slots(loop, variables, batch, shape, device)  # noqa: E731
         return list(pool.map(make, devices))
 
 
-def _run(lanes: Sequence[Lane], items: Iterator[Item]) -> Iterator[tuple[Item, Trace]]:
-    """Every item with its trace as it finishes; the lanes take items as they have room."""
-    if len(lanes) == 1:
-        yield from lanes[0].run(items)
+def _run(slots: Sequence[Slots], items: Iterator[Item]) -> Iterator[tuple[Item, Trace]]:
+    """Every item with its trace as it finishes; the slots take items as they have room."""
+    if len(slots) == 1:
+        yield from slots[0].run(items)
         return
     shared = _Shared(items)
     done: queue.Queue[tuple[Item, Trace] | BaseException | None] = queue.Queue()
 
-    def work(lane: Lane) -> None:
+    def work(one: Slots) -> None:
         try:
-            for pair in lane.run(shared):
+            for pair in one.run(shared):
                 done.put(pair)
             done.put(None)
         except BaseException as error:
             done.put(error)
 
-    threads = [threading.Thread(target=work, args=(lane,), daemon=True) for lane in lanes]
+    threads = [threading.Thread(target=work, args=(one,), daemon=True) for one in slots]
     for thread in threads:
         thread.start()
     waiting = len(threads)

@@ -10,8 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from rsisrefiner_jax.data.scene import Scene, SceneObject, Source
-from rsisrefiner_jax.evaluation.lane import Item
-from rsisrefiner_jax.evaluation.padding import padded_shape
+from rsisrefiner_jax.interaction.padding import padded_shape
+from rsisrefiner_jax.interaction.slots import Item
 from rsisrefiner_jax.protocol import Protocol
 
 READERS = 2  # threads

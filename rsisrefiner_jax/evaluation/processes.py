@@ -19,7 +19,7 @@ def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Eva
         return own
     names = {(result.image, result.object_id) for result in own.timed}
     taken_over = {(r.image, r.object_id) for r in own.results} - names
-    numbers = np.array([own.seconds, own.passes_made, own.passes_needed], np.float64)
+    numbers = np.array([own.seconds, own.answers_made, own.answers_needed], np.float64)
     seconds, made, needed = multihost_utils.process_allgather(numbers).T
     results = own.in_order(logged())
     return dataclasses.replace(
@@ -27,6 +27,6 @@ def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Eva
         results=results,
         timed=tuple(r for r in results if (r.image, r.object_id) not in taken_over),
         seconds=float(seconds.max()),
-        passes_made=int(made.sum()),
-        passes_needed=int(needed.sum()),
+        answers_made=int(made.sum()),
+        answers_needed=int(needed.sum()),
     )

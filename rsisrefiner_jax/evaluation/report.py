@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 
 from rsisrefiner_jax.data.scene import Scene
-from rsisrefiner_jax.evaluation import paper_results
-from rsisrefiner_jax.evaluation.clicker import bounding_box
+from rsisrefiner_jax.evaluation import published
 from rsisrefiner_jax.evaluation.evaluate import ObjectResult
-from rsisrefiner_jax.evaluation.metrics import clicks_needed
-from rsisrefiner_jax.evaluation.simulate import Trace
+from rsisrefiner_jax.interaction.metrics import clicks_needed
+from rsisrefiner_jax.interaction.simulate import Trace
 from rsisrefiner_jax.protocol import Protocol
 
 # RGB
@@ -94,10 +93,10 @@ def draw_object(
     points = np.zeros(mask.shape, bool)
     for click in result.clicks:
         points[int(click.y), int(click.x)] = True
-    box = bounding_box((target == 1) | mask | points) or (0, mask.shape[0] - 1, 0, 0)
-    margin = 8 + max(box[1] - box[0], box[3] - box[2]) // 6
-    top, left = max(box[0] - margin, 0), max(box[2] - margin, 0)
-    window = np.s_[top : box[1] + margin + 1, left : box[3] + margin + 1]
+    x, y, columns, rows = cv2.boundingRect(((target == 1) | mask | points).astype(np.uint8))
+    margin = 8 + max(columns, rows) // 6
+    top, left = max(y - margin, 0), max(x - margin, 0)
+    window = np.s_[top : y + rows + margin, left : x + columns + margin]
     height, width = image[window].shape[:2]
     scale = side / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
@@ -147,12 +146,12 @@ def _noc(entry: Mapping[str, Any], target: str) -> str:
 
 
 def _paper_rows(dataset: str, targets: Sequence[str]) -> Rows:
-    if dataset not in paper_results.DATASETS:
+    if dataset not in published.DATASETS:
         return []
-    noc, nof = paper_results.noc(dataset), paper_results.nof(dataset)
+    noc, nof = published.noc(dataset), published.nof(dataset)
 
     def cells(numbers: Sequence[float], form: str) -> list[str]:
-        known = dict(zip(paper_results.TARGETS, numbers, strict=True))
+        known = dict(zip(published.TARGETS, numbers, strict=True))
         return [format(known[t], form) if t in known else "-" for t in targets]
 
     return [
@@ -163,7 +162,7 @@ def _paper_rows(dataset: str, targets: Sequence[str]) -> Rows:
 
 def heading(name: str, entry: Mapping[str, Any]) -> str:
     """The title of a data set's table."""
-    known = paper_results.DATASETS.get(name.partition(":")[0])
+    known = published.DATASETS.get(name.partition(":")[0])
     paper = f" (paper: {known[0]}, {known[1]} objects)" if known else ""
     return f"{name}: {entry['objects']} objects{paper}"
 
@@ -175,14 +174,25 @@ def markdown(results: Mapping[str, Any]) -> str:
         header, *rows = comparison(name, entry, results["protocol"]["nof"])
         lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"## {heading(name, entry)}\n\n{table}\n\n{curve_in_words(entry['miou'])}\n")
+        parts.append(f"## {heading(name, entry)}\n\n{table}\n\n{curve_in_words(entry)}\n")
     return "\n".join(parts)
 
 
-def curve_in_words(miou: Sequence[float], at: Sequence[int] = (1, 3, 5, 10, 20)) -> str:
+def curve_in_words(entry: Mapping[str, Any], at: Sequence[int] = (1, 3, 5, 10, 20)) -> str:
     """The mean IoU after some numbers of clicks, as one line."""
+    miou = entry["miou"]
     points = [f"{miou[k - 1]:.3f} at {k}" for k in at if k <= len(miou)]
-    return f"Mean IoU by clicks: {', '.join(points)}"
+    return f"Mean IoU by clicks: {', '.join(points)}{stopped(entry)}"
+
+
+def stopped(entry: Mapping[str, Any]) -> str:
+    """A remark where the curve is not that of the paper's figure 7; else empty."""
+    if entry["miou_stops_at"] is None:
+        return ""
+    return (
+        f" (objects stop once they reach {entry['miou_stops_at']}; for a curve to hold against "
+        "figure 7, --set protocol.early_stop=none)"
+    )
 
 
 def plot_miou(datasets: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -195,7 +205,9 @@ def plot_miou(datasets: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(6, 4), dpi=120, layout="constrained")
     for name, entry in datasets.items():
-        axes.plot(range(1, len(entry["miou"]) + 1), entry["miou"], marker=".", label=name)
+        stops = entry["miou_stops_at"]
+        label = name if stops is None else f"{name}, stopped at {stops}"
+        axes.plot(range(1, len(entry["miou"]) + 1), entry["miou"], marker=".", label=label)
     axes.set(xlabel="clicks", ylabel="mIoU", ylim=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -228,6 +240,7 @@ def _html(results: Mapping[str, Any], curve: bytes, galleries: Mapping[str, Gall
     for name, entry in results["datasets"].items():
         parts.append(f"<h2>{html.escape(heading(name, entry))}</h2>")
         parts.append(_html_table(comparison(name, entry, results["protocol"]["nof"])))
+        parts.append(f"<p>{html.escape(curve_in_words(entry))}</p>")
         parts.append(
             f"<p><small>NoF: {html.escape(results['protocol']['nof'])}. Objects: "
             f"{entry['object_hash']}, {entry['left_out']} left out.</small></p>"

@@ -1,7 +1,10 @@
 """The results of an evaluation: a log that survives a crash, and the numbers they sum up to."""
 
 import dataclasses
+import errno
+import fcntl
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,9 @@ import numpy as np
 
 from rsisrefiner_jax.data.object_hash import object_hash
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation import metrics
-from rsisrefiner_jax.evaluation.clicker import Click
+from rsisrefiner_jax.evaluation.compare import differences
+from rsisrefiner_jax.interaction import metrics
+from rsisrefiner_jax.interaction.clicks import Click
 from rsisrefiner_jax.protocol import Protocol
 from rsisrefiner_jax.weights import atomic_file
 
@@ -58,8 +62,8 @@ class Evaluation:
     objects: (image, object id) of all that there are; another process may hold some results.
     left_out: objects without a pixel to find, or smaller than protocol.min_area.
     timed, seconds: the results that this run computed, and its wall time without compilation.
-    passes_made, passes_needed: forward passes of an object that were computed in this run, and
-    those that its clicks asked for.
+    answers_made, answers_needed: the answers that the model computed in this run (idle rows of a
+    batch included), and the clicks that asked for one.
     """
 
     results: tuple[ObjectResult, ...]
@@ -67,8 +71,8 @@ class Evaluation:
     left_out: int
     timed: tuple[ObjectResult, ...] = ()
     seconds: float = 0.0
-    passes_made: int = 0
-    passes_needed: int = 0
+    answers_made: int = 0
+    answers_needed: int = 0
 
     def in_order(self, results: Iterable[ObjectResult]) -> tuple[ObjectResult, ...]:
         """Results of any process, each object once, in data set order."""
@@ -81,8 +85,21 @@ def summarize(runs: Sequence[Evaluation], protocol: Protocol) -> dict[str, Any]:
 
     `nof` counts objects that never reach the target, `nof_at_max` those with NoC == max_clicks;
     both are averaged over several seeds. Timing is None when nothing was timed (all results
-    taken over).
+    taken over). `miou_stops_at`: objects that reached this IoU keep it in `miou`; None where every
+    object got all clicks, as in the paper's figure 7.
+
+    Raises:
+        UserError: an object has no result.
     """
+    for run in runs:
+        missing = sorted(set(run.objects) - {(r.image, r.object_id) for r in run.results})
+        if missing:
+            image, object_id = missing[0]
+            raise UserError(
+                f"{len(missing)} of {len(run.objects)} objects have no result, the first of them "
+                f"object {object_id} of {image}: lines are gone, or another process ended early; "
+                "run the same command again"
+            )
     clicks = protocol.max_clicks
     traces = [[result.ious for result in run.results] for run in runs]
     everything = [ious for run in traces for ious in run]
@@ -107,10 +124,11 @@ def summarize(runs: Sequence[Evaluation], protocol: Protocol) -> dict[str, Any]:
         "nof": {percent(t): _mean(counts) for t, counts in failures.items()},
         "nof_at_max": {percent(t): _mean(counts) for t, counts in at_max.items()},
         "miou": [float(iou) for iou in metrics.miou_curve(everything, clicks)],
+        "miou_stops_at": protocol.early_stop,
         "seconds_per_click": seconds / timed_clicks if timed_clicks else None,
         "objects_per_second": len(timed) / seconds if timed_clicks else None,
-        "passes_made": sum(run.passes_made for run in runs),
-        "passes_needed": sum(run.passes_needed for run in runs),
+        "answers_made": sum(run.answers_made for run in runs),
+        "answers_needed": sum(run.answers_needed for run in runs),
     }
     if len(runs) > 1:
         summary["seeds"] = len(runs)
@@ -138,7 +156,8 @@ class ResultLog:
     appends to a part of its own, and the first merges them.
 
     Raises:
-        UserError: the directory holds results of other settings.
+        UserError: the directory holds results of other settings, cannot be written, or another
+            evaluation writes there.
     """
 
     def __init__(
@@ -146,20 +165,34 @@ class ResultLog:
     ) -> None:
         self._whole = directory / "objects.jsonl"
         self._own = directory / f"objects.part-{rank}.jsonl" if count > 1 else self._whole
-        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._lock: int | None = None
         kept = directory / "settings.json"
         settings = json.loads(json.dumps(settings))  # as it will be read back
-        if self._files():
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(directory) if rank == 0 else None
+            if self._files():
+                self._require_same(kept, settings)
+            elif rank == 0:
+                kept.write_text(json.dumps(settings, indent=2) + "\n")
+            _drop_torn_line(self._own)
+        except OSError as error:
+            raise UserError(
+                f"--out {directory}: cannot be written ({error.strerror}); name another directory"
+            ) from error
+
+    def _require_same(self, kept: Path, settings: dict[str, Any]) -> None:
+        """Raises UserError: the directory's results belong to other settings."""
+        try:
             old = json.loads(kept.read_text()) if kept.exists() else {}
-            difference = _difference(old, settings)
-            if difference:
-                raise UserError(
-                    f"--out {directory}: holds results of other settings ({difference}); "
-                    "choose another directory or delete it"
-                )
-        elif rank == 0:
-            kept.write_text(json.dumps(settings, indent=2) + "\n")
-        _drop_torn_line(self._own)
+        except ValueError:
+            old = {}
+        for name, before, now in differences(old, settings):
+            raise UserError(
+                f"--out {self._directory}: holds results of other settings ({name} was {before}, "
+                f"now {now}); choose another directory or delete it"
+            )
 
     def of(self, dataset: str, seed: int = 0) -> list[ObjectResult]:
         """The finished objects of one data set, in the order in which they finished."""
@@ -167,9 +200,15 @@ class ResultLog:
         return [result for result in results if (result.dataset, result.seed) == (dataset, seed)]
 
     def append(self, result: ObjectResult) -> None:
-        """Writes one more line at once."""
-        with self._own.open("a") as file:
-            file.write(result.to_json() + "\n")
+        """Writes one more line at once. Raises UserError: the disk is full."""
+        try:
+            with self._own.open("a") as file:
+                file.write(result.to_json() + "\n")
+        except OSError as error:
+            raise UserError(
+                f"{self._own}: cannot be written ({error.strerror}); what is finished stays, and "
+                "the same command goes on from there"
+            ) from error
 
     def finish(self, results: Iterable[ObjectResult]) -> None:
         """Replaces everything by `results`."""
@@ -178,6 +217,14 @@ class ResultLog:
         for path in self._files():
             if path != self._whole:
                 path.unlink()
+
+    def close(self) -> None:
+        """Lets others write."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    __del__ = close
 
     def _files(self) -> list[Path]:
         """All files with results; the whole comes first."""
@@ -200,13 +247,30 @@ def _read(path: Path) -> Iterator[ObjectResult]:
             yield ObjectResult.from_json(line)
 
 
-def _difference(old: Any, new: Any, name: str = "") -> str:
-    """The first field in which two JSON values differ, in words; empty if they are equal."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            inner = f"{name}.{key}" if name else key
-            difference = _difference(old.get(key), new.get(key), inner)
-            if difference:
-                return difference
-        return ""
-    return "" if old == new else f"{name} was {old}, now {new}"
+def read_datasets(directory: Path) -> dict[str, Any]:
+    """The data sets of an earlier results.json in a directory; none where it cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads((directory / "results.json").read_text())["datasets"]
+        return found
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _locked(directory: Path) -> int | None:
+    """An open directory whose lock says that an evaluation writes there; it ends with the process.
+
+    Raises:
+        UserError: another evaluation has it.
+    """
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            return None  # a file system without locks
+        raise UserError(
+            f"--out {directory}: another evaluation is writing there; wait for it or name another "
+            "directory"
+        ) from error
+    return held

@@ -1,0 +1,1 @@
+"""Networks. `registry.make_model` builds the one that a configuration names."""

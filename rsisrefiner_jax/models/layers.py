@@ -1,16 +1,19 @@
 """Layers with PyTorch's arithmetic and initialisation, called inline: `conv(x, 64, 3, name="c")`.
 
-All arrays are NHWC (or [batch, tokens, channels]); `dtype` is that of the computation, parameters
-are float32. Each function makes a submodule of the Linen module that is running.
+Pictures are [b, h, w, c], tokens [b, n, c]; `dtype` is that of the computation, parameters are
+float32. Each function makes a submodule of the Linen module that is running.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.typing import Dtype
+from jax import Array
 from jax.nn.initializers import Initializer, normal, zeros
+from jaxtyping import Float
 
 from rsisrefiner_jax.ops.deform_conv import deform_conv
 
@@ -19,13 +22,20 @@ def uniform(fan_in: int) -> Initializer:
     """U(+-1/sqrt(fan_in)): PyTorch's default for weight and bias of linear and convolution."""
     bound = 1 / math.sqrt(fan_in)
 
-    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+    def init(key: Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init
 
 
-def linear(x, features: int, *, name: str, bias: bool = True, dtype=None):
+def linear(
+    x: Float[Array, "*n c"],
+    features: int,
+    *,
+    name: str,
+    bias: bool = True,
+    dtype: Dtype | None = None,
+) -> Float[Array, "*n {features}"]:
     """y = x W + b over the last axis."""
     init = uniform(x.shape[-1])
     return nn.Dense(
@@ -33,20 +43,46 @@ def linear(x, features: int, *, name: str, bias: bool = True, dtype=None):
     )(x)
 
 
-def conv(x, features: int, size: int, *, name: str, stride: int = 1, depthwise=False, dtype=None):
+def conv(
+    x: Float[Array, "b h w c"],
+    features: int,
+    size: int,
+    *,
+    name: str,
+    stride: int = 1,
+    depthwise: bool = False,
+    dtype: Dtype | None = None,
+) -> Float[Array, "b h/{stride} w/{stride} {features}"]:
     """size x size convolution with zero padding (size - 1) // 2."""
     groups = x.shape[-1] if depthwise else 1
     init = uniform(size * size * x.shape[-1] // groups)
     return _conv(features, size, stride, groups, init, init, dtype, name)(x)
 
 
-def conv_relu(x, features: int, size: int, *, name: str, stride: int = 1, dtype=None):
+def conv_relu(
+    x: Float[Array, "b h w c"],
+    features: int,
+    size: int,
+    *,
+    name: str,
+    stride: int = 1,
+    dtype: Dtype | None = None,
+) -> Float[Array, "b h/{stride} w/{stride} {features}"]:
     """Convolution then ReLU, initialised by Kaiming's normal rule (fan out), bias 0."""
     init = normal(math.sqrt(2 / (features * size * size)))
     return nn.relu(_conv(features, size, stride, 1, init, zeros, dtype, name)(x))
 
 
-def _conv(features, size, stride, groups, kernel_init, bias_init, dtype, name) -> nn.Conv:
+def _conv(
+    features: int,
+    size: int,
+    stride: int,
+    groups: int,
+    kernel_init: Initializer,
+    bias_init: Initializer,
+    dtype: Dtype | None,
+    name: str,
+) -> nn.Conv:
     pad = (size - 1) // 2
     return nn.Conv(
         features,
@@ -63,27 +99,37 @@ def _conv(features, size, stride, groups, kernel_init, bias_init, dtype, name) -
     )
 
 
-def _pointwise(x, kernel, *_, precision=None, **__):
+def _pointwise(
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "1 1 c k"],
+    *_: Any,
+    precision: Any = None,
+    **__: Any,
+) -> Float[Array, "b h w k"]:
     """The 1x1 convolution, by the signature of `jax.lax.conv_general_dilated`."""
     return jnp.matmul(x, kernel[0, 0], precision=precision)
 
 
-def layer_norm(x, *, name: str, epsilon: float = 1e-5, dtype=None):
+def layer_norm(
+    x: Float[Array, "*n c"], *, name: str, epsilon: float = 1e-5, dtype: Dtype | None = None
+) -> Float[Array, "*n c"]:
     """Normalises the last axis."""
     return nn.LayerNorm(epsilon, use_fast_variance=False, dtype=dtype, name=name)(x)
 
 
-def group_norm(x, *, name: str, dtype=None):
+def group_norm(
+    x: Float[Array, "b h w c"], *, name: str, dtype: Dtype | None = None
+) -> Float[Array, "b h w c"]:
     """GroupNorm with one group: normalises all positions and channels of a sample."""
     return nn.GroupNorm(1, epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)(x)
 
 
-def gelu(x):
+def gelu(x: Float[Array, "*n c"]) -> Float[Array, "*n c"]:
     """The exact (erf) GELU."""
     return nn.gelu(x, approximate=False)
 
 
-def max_pool(x):
+def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
     """2x2 maximum, stride 2."""
     return nn.max_pool(x, (2, 2), (2, 2))
 
@@ -95,27 +141,29 @@ class Up2(nn.Module):
     """
 
     features: int
-    dtype: jnp.dtype | None = None
+    dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w {self.features}"]:
         init = uniform(4 * self.features)
         kernel = self.param("kernel", init, (2, 2, x.shape[-1], self.features))
         bias = self.param("bias", init, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         b, h, w, _ = x.shape
-        y = jnp.einsum("bhwi,acio->bhawco", x, kernel) + bias[None, None, None, None, None]
+        y = jnp.einsum("bhwi,acio->bhawco", x, kernel) + bias
         return y.reshape(b, 2 * h, 2 * w, self.features)
 
 
 class DeformConv(nn.Module):
-    """3x3 deformable convolution (DCNv1) with given offsets [b, h, w, 18]."""
+    """3x3 deformable convolution (DCNv1) with given offsets."""
 
     features: int
-    dtype: jnp.dtype | None = None
+    dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(self, x, offset):
+    def __call__(
+        self, x: Float[Array, "b h w c"], offset: Float[Array, "b h w 18"]
+    ) -> Float[Array, "b h w {self.features}"]:
         init = uniform(9 * x.shape[-1])
         kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", init, (self.features,))
@@ -130,10 +178,10 @@ class BatchNorm(nn.Module):
     """
 
     axis_name: str | None = None
-    dtype: jnp.dtype | None = None
+    dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(self, x, train: bool):
+    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w c"]:
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", zeros, (channels,))
@@ -143,51 +191,55 @@ class BatchNorm(nn.Module):
         if train and not self.is_initializing():
             count = wide.size // channels * self._devices()
             batch_mean = self._average(wide.mean((0, 1, 2)))
-            batch_var = self._average(jnp.square(wide - _row(batch_mean)).mean((0, 1, 2)))
+            batch_var = self._average(jnp.square(wide - batch_mean).mean((0, 1, 2)))
             if self.is_mutable_collection("batch_stats"):
                 mean.value = 0.9 * mean.value + 0.1 * batch_mean
                 var.value = 0.9 * var.value + 0.1 * batch_var * (count / (count - 1))
         else:
             batch_mean, batch_var = mean.value, var.value
-        y = (wide - _row(batch_mean)) * _row(scale * jax.lax.rsqrt(batch_var + 1e-5)) + _row(bias)
+        y = (wide - batch_mean) * (scale * jax.lax.rsqrt(batch_var + 1e-5)) + bias
         return y.astype(self.dtype or x.dtype)
 
-    def _average(self, x):
+    def _average(self, x: Float[Array, " c"]) -> Float[Array, " c"]:
         return jax.lax.pmean(x, self.axis_name) if self.axis_name else x
 
-    def _devices(self):
+    def _devices(self) -> int:
         return jax.lax.axis_size(self.axis_name) if self.axis_name else 1
 
 
 class Attention(nn.Module):
-    """Multi-head attention with one packed projection, as PyTorch's MultiheadAttention.
-
-    query [b, n, c], key and value [b, m, c] -> [b, n, c] (n = 1 where m = 1, see below).
-    """
+    """Multi-head attention with one packed projection, as PyTorch's MultiheadAttention."""
 
     width: int  # c
     heads: int
-    dtype: jnp.dtype | None = None
+    dtype: Dtype | None = None
 
-    def setup(self):
+    def setup(self) -> None:
         self.in_proj = PackedProjection(self.width)
         self.out_proj = nn.Dense(self.width, kernel_init=uniform(self.width), dtype=self.dtype)
 
-    def __call__(self, query, key, value):
+    def __call__(
+        self, query: Float[Array, "b n c"], key: Float[Array, "b m c"], value: Float[Array, "b m c"]
+    ) -> Float[Array, " b #n c"]:
+        """One answer for all queries where there is a single key: then all are the same."""
         v = self.project(value, "value")
         if key.shape[1] == 1:  # the softmax over a single key is 1, whatever the query
             return self.out_proj(v)
         return self.attend(self.project(query, "query"), self.project(key, "key"), v)
 
-    def project(self, x, part: Literal["query", "key", "value"]):
-        """x [b, n, c] -> its queries, keys or values [b, n, c], all heads side by side."""
+    def project(
+        self, x: Float[Array, "b n c"], part: Literal["query", "key", "value"]
+    ) -> Float[Array, "b n c"]:
+        """The queries, keys or values of x, all heads side by side."""
         kernel, bias = self.in_proj()
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         i = ("query", "key", "value").index(part)
         columns = slice(i * self.width, (i + 1) * self.width)
-        return x @ kernel[:, columns] + bias[None, None, columns]
+        return x @ kernel[:, columns] + bias[columns]
 
-    def attend(self, query, key, value):
+    def attend(
+        self, query: Float[Array, "b n c"], key: Float[Array, "b m c"], value: Float[Array, "b m c"]
+    ) -> Float[Array, "b n c"]:
         """Attention from what `project` made."""
         return self.out_proj(attend(query, key, value, self.heads))
 
@@ -198,17 +250,19 @@ class PackedProjection(nn.Module):
     width: int
 
     @nn.compact
-    def __call__(self):
+    def __call__(self) -> tuple[Float[Array, "c 3*c"], Float[Array, " 3*c"]]:
         shape = (self.width, 3 * self.width)
         kernel = self.param("kernel", nn.initializers.xavier_uniform(), shape)
         return kernel, self.param("bias", zeros, shape[1:])
 
 
-def attend(q, k, v, heads: int):
-    """softmax(q k^T / sqrt(d)) v per head: [b, n, c], [b, m, c], [b, m, c] -> [b, n, c]."""
+def attend(
+    q: Float[Array, "b n c"], k: Float[Array, "b m c"], v: Float[Array, "b m c"], heads: int
+) -> Float[Array, "b n c"]:
+    """softmax(q k^T / sqrt(d)) v per head."""
     b, n, c = q.shape
 
-    def fold(x):  # heads become samples: [b * heads, n, d]
+    def fold(x: Float[Array, "b n c"]) -> Float[Array, "b_times_heads n d"]:
         return x.reshape(b, -1, heads, c // heads).swapaxes(1, 2).reshape(b * heads, -1, c // heads)
 
     # On a CPU one head after the other, which keeps its scores in the cache: up to twice as fast.
@@ -222,11 +276,9 @@ def attend(q, k, v, heads: int):
     return out.reshape(b, heads, n, -1).swapaxes(1, 2).reshape(b, n, c)
 
 
-def _attend_folded(q, k, v):
-    """The same for [..., n, d], heads being samples."""
+def _attend_folded(
+    q: Float[Array, "*b n d"], k: Float[Array, "*b m d"], v: Float[Array, "*b m d"]
+) -> Float[Array, "*b n d"]:
+    """The same, heads being samples."""
     scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
     return nn.softmax(scores.astype(jnp.float32)).astype(v.dtype) @ v
-
-
-def _row(x):
-    return x[None, None, None]

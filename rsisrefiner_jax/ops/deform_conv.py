@@ -28,7 +28,7 @@ def deform_conv(x: Array, offset: Array, kernel: Array, bias: Array | None = Non
     out = _sample_and_project(
         (h, w), x.reshape(b * h * w, c), _tap_positions(offset, k), kernel.reshape(k * k, c, d)
     ).reshape(b, h, w, d)
-    return out if bias is None else out + bias.astype(out.dtype)[None, None, None]
+    return out if bias is None else out + bias.astype(out.dtype)
 
 
 def _tap_positions(offset: Array, k: int) -> Array:
@@ -38,8 +38,8 @@ def _tap_positions(offset: Array, k: int) -> Array:
     moved = offset.astype(dtype).reshape(b, h, w, k * k, 2)
     pixel = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij"), -1)
     tap = jnp.stack(jnp.divmod(jnp.arange(k * k), k), -1) - (k - 1) // 2
-    rest = (pixel[:, :, None] + tap[None, None]).astype(dtype)
-    return jnp.moveaxis(moved + rest[None], 3, 0).reshape(k * k, b * h * w, 2)
+    rest = (pixel[:, :, None] + tap).astype(dtype)
+    return jnp.moveaxis(moved + rest, 3, 0).reshape(k * k, b * h * w, 2)
 
 
 # One tap at a time: only one [n, c] map of samples lives at once. The gradient is spelled out

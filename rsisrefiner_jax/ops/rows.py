@@ -11,7 +11,12 @@ Tree = TypeVar("Tree")
 
 
 def on_rows(
-    update: Callable[[Any, Tree], Tree], given: Any, state: Tree, where: Array, size: int
+    update: Callable[[Any, Tree], Tree],
+    given: Any,
+    state: Tree,
+    where: Array,
+    size: int,
+    before: Array | None = None,
 ) -> Tree:
     """`state` with `update` applied to the rows where `where`, `size` rows at a time.
 
@@ -24,9 +29,13 @@ def on_rows(
         given, state: trees of arrays [b, ...].
         where: bool [b].
         size: 1 .. b.
+        before: bool [b]: chosen rows that are taken before the others, so that rows which are
+            alike share a round.
     """
     batch = where.shape[0]
-    chosen = jnp.argsort(~where, stable=True)  # the chosen rows first
+    turn = 1 if before is None else jnp.where(before, 0, 1)
+    order = jnp.where(where, turn, 2)
+    chosen = jnp.argsort(order, stable=True)
     chosen = jnp.concatenate([chosen, jnp.broadcast_to(chosen[:1], (size,))])
     total = where.sum(dtype=jnp.int32)
 

@@ -36,7 +36,7 @@ def in_window(
 
     def within(side: int) -> Callable[[Array], Any]:
         size = min(side, shape[0]), min(side, shape[1])
-        last = jnp.array([shape[0] - size[0], shape[1] - size[1]])[None]
+        last = jnp.array([shape[0] - size[0], shape[1] - size[1]])
         return lambda first: function(size, jnp.minimum(first, last))
 
     sides = [side for side in SIDES if side < max(shape)]

@@ -1,0 +1,1 @@
+"""Checkpoints: those of a run, a network loaded from one, and its weights alone."""

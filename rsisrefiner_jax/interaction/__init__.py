@@ -1,0 +1,11 @@
+"""What an interaction is made of, in training, evaluation, the Predictor and the annotator alike.
+
+clicks        clicks of one object, and of a batch on the device
+click_model   what the engine asks of a network
+annotator     the simulated annotator: where the next click goes
+zoom_in       the crop that the network is shown
+loop, slots   the click loop of many objects, whole on the device
+session       one object clicked interactively
+simulate      one object clicked by the simulated annotator, with the host in the loop
+metrics       IoU, NoC, NoF, the mIoU curve
+"""

@@ -1,0 +1,83 @@
+"""What the click engine asks of a network. Any click model implements it once and for all."""
+
+from typing import Any
+
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Float
+
+from rsisrefiner_jax.interaction.clicks import Clicks
+
+
+class ClickModel(nn.Module):
+    """A network that answers clicks on a square crop of side `image_size`.
+
+    What it does with an empty previous mask, with modulation and with channel order is its own
+    and hidden behind these two methods. Training, evaluation, the Predictor and the annotator
+    call them through `apply`, as pure functions of the variables:
+
+        features = model.apply(variables, image, method="encode_image")
+        logits = model.apply(variables, features, prev_mask, clicks, method="predict")
+
+    Instances are hashable: they are static arguments of compiled functions. A model that is to be
+    trained has `__call__` as well: both methods in one, with a gradient.
+    """
+
+    @property
+    def image_size(self) -> int:
+        """s, the side of the square input in pixels."""
+        raise NotImplementedError
+
+    def encode_image(self, image: Float[Array, "b s s 3"]) -> Any:
+        """What depends on the picture alone, computed once for all clicks on a crop.
+
+        Args:
+            image: RGB in 0..1.
+
+        Returns:
+            A tree of arrays [b, ...].
+        """
+        raise NotImplementedError
+
+    def predict(
+        self,
+        features: Any,
+        prev_mask: Float[Array, "b s s"],
+        clicks: Clicks,
+        *,
+        group: int = 1,
+    ) -> Float[Array, "b s s"]:
+        """The answer to the last click: logits, float32.
+
+        Args:
+            prev_mask: probabilities; all zero where nothing was predicted yet.
+            clicks: in pixels of the input; one may lie outside of it.
+            group: consecutive rows that are one object (a crop and its mirror image).
+        """
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        image: Float[Array, "b s s 3"],
+        prev_mask: Float[Array, "b s s"],
+        clicks: Clicks,
+        *,
+        first: bool,
+        group: int = 1,
+        train: bool = False,
+    ) -> Float[Array, "b s s"]:
+        """`encode_image` and `predict` in one. train: BatchNorm takes the batch's statistics.
+
+        first: whether the batch holds first clicks. It is static, since a gradient needs a fixed
+            number of passes.
+        """
+        raise NotImplementedError
+
+    @property
+    def first_passes(self) -> int:
+        """How many passes a first click takes; a training step is compiled anew where not one."""
+        return 1
+
+    def training_group(self, batch: int) -> int:
+        """`group` of a training batch."""
+        return 1

@@ -1,0 +1,36 @@
+"""The networks that a configuration can name, and their first weights."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rsisrefiner_jax.config import Model
+from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.interaction.clicks import empty
+from rsisrefiner_jax.models.refiner.network import Refiner
+
+
+def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
+    """The network of a configuration.
+
+    axis_name: of the devices over which BatchNorm takes its statistics in training.
+    """
+    return Refiner(config, axis_name)
+
+
+def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:
+    """Random parameters and fresh BatchNorm statistics: {"params": ..., "batch_stats": ...}."""
+    model, side = make_model(config), config.image_size
+
+    def init(key: jax.Array) -> dict[str, Any]:
+        image, prev_mask = jnp.zeros((1, side, side, 3)), jnp.zeros((1, side, side))
+        variables = model.init(key, image, prev_mask, empty(1, 1), first=False)
+        return {name: variables[name] for name in ("params", "batch_stats")}
+
+    return jax.jit(init)(key)
+
+
+def abstract_variables(config: Model) -> dict[str, Any]:
+    """Shapes and dtypes of `init_variables`, without computing anything."""
+    return jax.eval_shape(lambda: init_variables(config, jax.random.key(0)))

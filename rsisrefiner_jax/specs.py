@@ -1,0 +1,23 @@
+"""Data SPECs as text on a command line; `data/spec.py` says what each means."""
+
+# Kinds whose argument is two paths with a comma between them, and perhaps options.
+TWO_PATHS = ("coco", "instances", "classes", "geo")
+OPTIONS = ("class=", "ignore=")
+
+
+def split_specs(text: str) -> list[str]:
+    """The items of a list without quotes, as a shell leaves it; a SPEC keeps its commas.
+
+    >>> split_specs("coco:a,b.json,synthetic")
+    ['coco:a,b.json', 'synthetic']
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    items: list[str] = []
+    while parts:
+        kind, colon, _ = parts[0].partition(":")
+        take = 2 if colon and kind in TWO_PATHS else 1
+        while take > 1 and parts[take : take + 1] and parts[take].startswith(OPTIONS):
+            take += 1
+        items.append(",".join(parts[:take]))
+        del parts[:take]
+    return items
