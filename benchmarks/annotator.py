@@ -1,7 +1,6 @@
 """The annotator as a process that is called over HTTP, and a raster for it."""
 
 import atexit
-import contextlib
 import json
 import re
 import secrets
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+PATIENCE = 60  # seconds
 MOST_DEFECTS = 50  # after so many there is no use in asking again
 
 
@@ -59,6 +59,7 @@ class Server:
         atexit.register(self.end)
 
     def start(self) -> None:
+        self._started = time.monotonic()
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
 
@@ -100,7 +101,8 @@ class Server:
         except urllib.error.HTTPError as error:
             said = error.read().decode()
             away = error.code == 503 and not said.startswith("{")  # it is being stopped
-            stale = error.code == 401 and not self._answers()  # the token of another start
+            # Its address, with the token, is still to be read.
+            stale = error.code == 401 and time.monotonic() < self._started + PATIENCE
             self.times_full += error.code == 507
             sentence = f"{method} {path}: {error.code} {said}"
             if error.code == 500 and len(self.defects) < MOST_DEFECTS:
@@ -111,11 +113,6 @@ class Server:
             pass
         time.sleep(0.05)
         return False, None
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError, ValueError):
-            return bool(self.call("GET", "/project"))
-        return False
 
     def insist(self, method: str, path: str, body: Any = None) -> Any:
         """As `call`, again and again until it is done."""
