@@ -1,5 +1,6 @@
 """Clicks every object of a data set: shape by shape, in batches, on every local device."""
 
+import dataclasses
 import itertools
 import queue
 import threading
@@ -75,39 +76,61 @@ def evaluate(
     devices = devices or jax.local_devices()
     if rows is None:
         rows = 1 if devices[0].platform == "cpu" else batch_size
-    seconds, made, needed = 0.0, 0, 0
+    work = _Work(model, protocol, variables, batch_size, rows, devices)
     timed: list[int] = []
     bar = tqdm(
         total=len(entries), initial=len(results), unit="object", desc=dataset, disable=not progress
     )
     with bar:
-        for shape in sorted({entry.shape for entry in todo}):
-            chosen = [entry for entry in todo if entry.shape == shape]
-            batch = min(batch_size, -(-len(chosen) // len(devices)))
-            loop = Loop(model, protocol, min(rows, batch))
-            slots = _slots(loop, variables, batch, shape, devices[: len(chosen)])
-            start = time.perf_counter()
-            for item, trace in _run(slots, read_items(source, chosen, seed)):
-                entry, scene = item.tag
-                result = _result(dataset, entry, trace, seed)
-                results[entry.index] = result
-                timed.append(entry.index)
-                if on_object is not None:
-                    on_object(entry.index, result, scene, item.target, trace)
-                bar.set_postfix(iou=f"{result.ious[-1]:.3f}")
-                bar.update()
-            seconds += time.perf_counter() - start
-            made += sum(one.made for one in slots)
-            needed += sum(one.needed for one in slots)
+        for item, trace in work.click(source, todo, seed):
+            entry, scene = item.tag
+            result = _result(dataset, entry, trace, seed)
+            results[entry.index] = result
+            timed.append(entry.index)
+            if on_object is not None:
+                on_object(entry.index, result, scene, item.target, trace)
+            bar.set_postfix(iou=f"{result.ious[-1]:.3f}")
+            bar.update()
     return Evaluation(
         results=tuple(results[index] for index in sorted(results)),
         objects=tuple((entry.image, entry.item.id) for entry in entries),
         left_out=left_out,
         timed=tuple(results[index] for index in timed),
-        seconds=seconds,
-        answers_made=made,
-        answers_needed=needed,
+        seconds=work.seconds,
+        answers_made=work.made,
+        answers_needed=work.needed,
     )
+
+
+@dataclasses.dataclass
+class _Work:
+    """How objects are clicked. seconds: that it took, without compilation; made, needed: answers
+    of the model, as `Slots` counts them."""
+
+    model: ClickModel
+    protocol: Protocol
+    variables: Any
+    batch_size: int
+    rows: int
+    devices: Sequence[jax.Device]
+    seconds: float = 0.0
+    made: int = 0
+    needed: int = 0
+
+    def click(
+        self, source: Source, entries: Sequence[Entry], seed: int
+    ) -> Iterator[tuple[Item, Trace]]:
+        """Every object with its trace as it finishes, one padded shape after the other."""
+        for shape in sorted({entry.shape for entry in entries}):
+            chosen = [entry for entry in entries if entry.shape == shape]
+            batch = min(self.batch_size, -(-len(chosen) // len(self.devices)))
+            loop = Loop(self.model, self.protocol, min(self.rows, batch))
+            slots = _slots(loop, self.variables, batch, shape, self.devices[: len(chosen)])
+            start = time.perf_counter()
+            yield from _run(slots, read_items(source, chosen, seed))
+            self.seconds += time.perf_counter() - start
+            self.made += sum(one.made for one in slots)
+            self.needed += sum(one.needed for one in slots)
 
 
 def _slots(
