@@ -285,12 +285,9 @@ def record(objects: Objects, state: LoopState, protocol: Protocol) -> LoopState:
     clicks = count(state.now.clicks)
     here = jnp.arange(state.ious.shape[1]) == clicks[:, None] - 1
     iou = metrics.iou(objects.target, mask)
-    done = clicks >= protocol.max_clicks
-    if protocol.early_stop is not None:
-        done |= (iou >= jnp.float32(protocol.early_stop)) & (clicks >= protocol.min_clicks)
     roi = jnp.where(state.now.cropped[:, None], state.now.roi, -1)
     return state._replace(
-        active=~done,
+        active=~metrics.is_done(iou, clicks, protocol),
         ious=jnp.where(here, iou[:, None], state.ious),
         rois=jnp.where(here[..., None], roi[:, None], state.rois),
     )

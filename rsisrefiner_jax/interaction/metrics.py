@@ -1,6 +1,7 @@
 """What is counted: IoU, NoC, NoF and the mIoU curve (paper section IV-B)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 from scipy import stats
+
+from rsisrefiner_jax.protocol import Protocol
 
 
 def iou(target: Int[Array, "b h w"], mask: Bool[Array, "b h w"]) -> Float[Array, " b"]:
@@ -21,9 +24,21 @@ def iou(target: Int[Array, "b h w"], mask: Bool[Array, "b h w"]) -> Float[Array,
         return (intersection.astype(jnp.float64) / union.astype(jnp.float64)).astype(jnp.float32)
 
 
-def reaches(ious: np.ndarray | float, target: float) -> np.ndarray | np.bool:
-    """Whether an IoU meets a target. Decided in float32, as the field's harness stores IoUs."""
-    return np.asarray(ious, np.float32) >= np.float32(target)
+def reaches(ious: Any, target: float) -> Any:
+    """Whether an IoU meets a target, on the host or the device: bool of the shape of `ious`.
+
+    Decided in float32, as the field's harness stores IoUs.
+    """
+    ious = ious if isinstance(ious, jax.Array) else np.asarray(ious)
+    return ious.astype(np.float32) >= np.float32(target)
+
+
+def is_done(iou: Any, clicks: Any, protocol: Protocol) -> Any:
+    """Whether an object gets no further click after so many of them, the last with this IoU."""
+    done = clicks >= protocol.max_clicks
+    if protocol.early_stop is None:
+        return done
+    return done | (reaches(iou, protocol.early_stop) & (clicks >= protocol.min_clicks))
 
 
 def clicks_needed(ious: Sequence[float] | np.ndarray, target: float, max_clicks: int) -> int:

@@ -39,16 +39,10 @@ def simulate(session: ClickSession, target: np.ndarray, protocol: Protocol) -> T
     session.reset()
     ious: list[float] = []
     rois: list[tuple[int, ...] | None] = []
-    while len(ious) < protocol.max_clicks:
+    while not ious or not metrics.is_done(ious[-1], len(ious), protocol):
         session.click(*next_click(target, session.mask, session.clicks))
         ious.append(iou(target, session.mask))
         rois.append(session.roi)
-        if (
-            protocol.early_stop is not None
-            and len(ious) >= protocol.min_clicks
-            and metrics.reaches(ious[-1], protocol.early_stop)
-        ):
-            break
     return Trace(session.clicks, np.asarray(ious, np.float32), tuple(rois), session.probs)
 
 
