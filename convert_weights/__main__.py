@@ -137,7 +137,7 @@ def read_back(path: str, kind: str) -> "dict[str, np.ndarray]":
 
 
 def write_json(path: str, record: dict[str, Any]) -> None:
-    from rsisrefiner_jax.weights import atomic_file
+    from rsisrefiner_jax.atomic import atomic_file
 
     with atomic_file(path) as file:
         file.write(json.dumps(record, indent=1).encode())

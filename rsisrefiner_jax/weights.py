@@ -3,17 +3,16 @@
 A weights file is one `.npz` of "a/b/c" names plus `__meta__`, a JSON text about the origin.
 """
 
-import contextlib
 import json
-import os
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.errors import UserError
 
 META = "__meta__"
@@ -47,20 +46,6 @@ def save_npz(path: str | Path, tree: Tree, meta: Mapping[str, Any]) -> None:
             # One array at a time, as np.savez does, but without a date: equal weights, equal bytes.
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
-
-
-@contextlib.contextmanager
-def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
-    """A binary file that appears under `path` only if the block ends well. Makes its folder."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
 
 
 def split(params: Tree, frozen_names: Iterable[str]) -> tuple[Tree, Tree]:

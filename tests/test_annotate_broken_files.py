@@ -35,7 +35,7 @@ def cut(path, share):
 
 def forget():
     """As a restart would."""
-    for cached in (rasters._damage, rasters._source, files.limits_of_file):
+    for cached in (rasters._damage, rasters._source, files._limits_of_file):
         cached.cache_clear()
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "rsisrefiner_jax"
 # A module may import modules of its own layer (same name) and of any earlier layer.
 LAYERS = [
-    ["errors"],
+    ["errors", "atomic"],
     ["protocol", "specs"],
     ["config", "formats"],
     ["data", "ops"],
@@ -69,7 +69,7 @@ def test_imports_point_downwards(path):
 
 
 @pytest.mark.parametrize(
-    "part", ["data", "formats", "config.py", "protocol.py", "specs.py", "errors.py"]
+    "part", ["data", "formats", "config.py", "protocol.py", "specs.py", "errors.py", "atomic.py"]
 )
 def test_host_code_does_not_import_jax(part):
     path = ROOT / PACKAGE / part

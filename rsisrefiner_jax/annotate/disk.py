@@ -2,15 +2,16 @@
 
 import contextlib
 import errno
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rsisrefiner_jax import atomic
 from rsisrefiner_jax.annotate.faults import NoSpace
+from rsisrefiner_jax.atomic import PART
 
-PART = ".part"  # ends the names of files that are being written
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # Of a project folder.
 LEFTOVERS = (
     f"cache/*{PART}",
@@ -23,24 +24,16 @@ LEFTOVERS = (
 
 @contextlib.contextmanager
 def written_aside(target: Path) -> Iterator[Path]:
-    """A name beside `target` to write to; what is there at the end becomes `target`.
-
-    Nothing of either is left when the block fails. The file is on the disk before it is renamed,
-    so that a crash cannot leave an empty one under the final name.
+    """`atomic.written_aside` for files that GDAL writes, of which it leaves an .aux.xml behind.
 
     Raises:
         NoSpace: the disk is full.
     """
-    part = target.with_name(f"{target.name}.{os.getpid()}{PART}")
-    try:
-        with room_for(target.name):
+    with room_for(target.name), atomic.written_aside(target) as part:
+        try:
             yield part
-            with open(part, "rb") as content:
-                os.fsync(content.fileno())
-            os.replace(part, target)
-    finally:
-        for rest in (part, part.with_name(f"{part.name}.aux.xml")):
-            rest.unlink(missing_ok=True)
+        finally:
+            part.with_name(f"{part.name}.aux.xml").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -49,9 +42,19 @@ def room_for(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
-        raise NoSpace(f"{what}: the disk is full; nothing of it was kept") from error
+        raise full(what) from error
+
+
+def full(what: str) -> NoSpace:
+    """What is said of something that a full disk had no room for."""
+    return NoSpace(f"{what}: the disk is full; nothing of it was kept")
+
+
+def not_whole(name: str) -> NoSpace:
+    """What is said of a file that lacks something."""
+    return NoSpace(f"{name}: it could not be written whole; is the disk full?")
 
 
 def require_whole(path: Path) -> None:
@@ -73,7 +76,7 @@ def require_whole(path: Path) -> None:
     except RasterioError:
         whole = False
     if not whole:
-        raise NoSpace(f"{path.name}: it could not be written whole; is the disk full?")
+        raise not_whole(path.name)
 
 
 def _block_ends(file: Any) -> Iterator[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.damage import Damage
 from rsisrefiner_jax.annotate.source import Source, preview_if_room, say_slow
-from rsisrefiner_jax.annotate.stamps import fingerprint_of
+from rsisrefiner_jax.annotate.stamps import Stamp, fingerprint_of, stamp_of
 from rsisrefiner_jax.annotate.unpacked import SEQUENTIAL, unpacked
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.data.raster import Raster
@@ -22,7 +22,7 @@ _opening = threading.Lock()
 
 
 @functools.lru_cache(maxsize=256)
-def _checked(path: str, _modified: int, _size: int) -> Raster:
+def _checked(path: str, _stamp: Stamp | None) -> Raster:
     from rasterio.enums import Interleaving
     from rasterio.errors import RasterioError
 
@@ -88,8 +88,7 @@ def open_checked(path: Path) -> Raster:
         UserError: the file is missing, broken, too large, or not of the kind that its name says.
     """
     require(path.is_file(), f"{safety.printable(path.name)}: no such raster file")
-    stat = path.stat()
-    return _checked(str(path), stat.st_mtime_ns, stat.st_size)
+    return _checked(str(path), stamp_of(path))
 
 
 def open_source(path: Path, cache: Path) -> Source:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,9 +79,8 @@ class Source:
         if self.damage.coarse or (self.damage.count and copied):
             return _limits_around(self, recipe)
         path = self.preview.sample if self.preview else str(self.path)
-        stat = os.stat(path)
         try:
-            return files.limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
+            return files.limits_of_file(path, recipe)
         except UserError as error:
             if not unreadable(error):
                 raise

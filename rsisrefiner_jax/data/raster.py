@@ -155,18 +155,21 @@ def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray,
             if window is not None:
                 _require_inside(path, window, file.height, file.width)
             pixels, valid = read_bands(file, recipe, window, None)
-        stat = os.stat(path)
-        limits = limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
+        limits = limits_of_file(path, recipe)
     return apply(pixels, limits), valid
 
 
-@functools.lru_cache(maxsize=4096)
-def limits_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Limits | None:
+def limits_of_file(path: str, recipe: Recipe) -> Limits | None:
     """What becomes 0 and 255 in a file; None where its values are taken as they are.
 
-    The last two arguments, its time and size, keep the answer for a changed file from being taken.
-    Raises UserError as `read_picture`.
+    Found once, as long as the file is not written to. Raises UserError as `read_picture`.
     """
+    stat = os.stat(path)
+    return _limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _limits_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Limits | None:
     with opened(path) as file:
         if not recipe.stretches(np.dtype(file.dtypes[0])):
             return None

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.data.object_hash import object_hash
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.evaluation.compare import differences
 from rsisrefiner_jax.interaction import metrics
 from rsisrefiner_jax.interaction.clicks import Click
 from rsisrefiner_jax.protocol import Protocol
-from rsisrefiner_jax.weights import atomic_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Files that GDAL and others wrote are looked at before they are offered."""
 
 import contextlib
-import errno
 import os
 import shutil
 import sqlite3
@@ -10,13 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rsisrefiner_jax.annotate import disk
-from rsisrefiner_jax.annotate.faults import NoSpace
 from rsisrefiner_jax.annotate.safety import MEBIBYTE
 from rsisrefiner_jax.errors import UserError
 
 SPARE = 4 * MEBIBYTE  # with less room than this a disk counts as full
 PNG_END = b"IEND\xae\x42\x60\x82"
-FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "disk is full")
+FULL = (*map(os.strerror, disk.FULL), "disk is full")  # words in errors
 
 
 @contextlib.contextmanager
@@ -43,7 +41,7 @@ def writing(folder: Path, name: str) -> Iterator[None]:
             yield
     except (*vectors, RasterioError, CPLE_BaseError) as error:
         if shutil.disk_usage(folder).free < SPARE or any(words in str(error) for words in FULL):
-            raise NoSpace(f"{name}: the disk is full; nothing of it was kept") from error
+            raise disk.full(name) from error
         raise UserError(f"{name}: cannot be written ({error})") from error
 
 
@@ -64,7 +62,7 @@ def require_whole(file: Path, features: int) -> None:
     if file.suffix == ".tif":
         disk.require_whole(file)
     elif not checks.get(file.suffix, lambda: True)():
-        raise NoSpace(f"{file.name}: it could not be written whole; is the disk full?")
+        raise disk.not_whole(file.name)
 
 
 def _sound_database(file: Path) -> bool:

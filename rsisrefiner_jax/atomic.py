@@ -1,0 +1,36 @@
+"""Files that are either there whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+PART = ".part"  # ends the names of files that are being written
+
+
+@contextlib.contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """A name beside `target` to write to; what is there at the end becomes `target`.
+
+    Nothing of either is left when the block fails. The file is on the disk before it is renamed,
+    so that a crash cannot leave an empty one under the final name. Raises OSError.
+    """
+    part = target.with_name(f"{target.name}.{os.getpid()}{PART}")
+    try:
+        yield part
+        with open(part, "rb") as content:
+            os.fsync(content.fileno())
+        os.replace(part, target)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears under `path` only if the block ends well. Makes its folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as part, open(part, "wb") as file:
+        yield file
