@@ -76,3 +76,15 @@ def items(masks: list[Mask], **about: Any) -> list[dict[str, Any]]:
 def grey_png(mask: np.ndarray) -> str:
     """A mask as clients send it."""
     return base64.b64encode(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1]).decode()
+
+
+def refused(reply: Any, words: str, status: int = 422) -> None:
+    """Checks that a request got nothing but a sentence with these words."""
+    assert reply.status_code == status, reply.text
+    assert words in reply.json()["detail"]
+    assert "Traceback" not in reply.text
+
+
+def upload(client: TestClient, name: str, content: bytes, path: str = "/api/images") -> Any:
+    """The reply to a file that is sent."""
+    return client.post(path, files={"file": (name, content)})

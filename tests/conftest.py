@@ -3,6 +3,7 @@
 import os
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 import tests.signatures
@@ -15,3 +16,30 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # compiled programs outlive a
 # Signatures of these rooms are checked at every call: a wrong shape or type is named.
 rooms = [f"rsisrefiner_jax.{room}" for room in ("interaction", "models", "training")]
 install_import_hook(rooms, f"{tests.signatures.__name__}.check")
+
+
+# The annotator's server in tests of what it lets in; its extra may be missing.
+@pytest.fixture
+def data(tmp_path):
+    """A folder with one raster."""
+    from tests import annotating
+
+    return annotating.raster(tmp_path / "data").parent
+
+
+@pytest.fixture
+def here(data):
+    """A new project that may open the rasters of `data`."""
+    from tests import annotating
+
+    opened = annotating.context(data)
+    yield opened
+    opened.project.close()
+
+
+@pytest.fixture
+def client(here):
+    """A client of that project's server."""
+    from tests import annotating
+
+    return annotating.client(here)

@@ -13,36 +13,15 @@ from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.token_file import project_token
 from rsisrefiner_jax.errors import UserError
 from tests import annotating
+from tests.annotating import refused
 
 TOKEN = "so secret that nobody guesses it"
 NEEDED = {"detail": "a token is needed; open the address that the server printed at start"}
 BASE = "https://hub.example/user/me/proxy/8000/"
 
 
-@pytest.fixture
-def data(tmp_path):
-    return annotating.raster(tmp_path / "data").parent
-
-
-@pytest.fixture
-def here(data):
-    opened = annotating.context(data)
-    yield opened
-    opened.project.close()
-
-
-@pytest.fixture
-def client(here):
-    return annotating.client(here)
-
-
 def bearer(token):
     return {"authorization": f"Bearer {token}"}
-
-
-def refused(reply, words, status):
-    assert reply.status_code == status, reply.text
-    assert words in reply.json()["detail"]
 
 
 # The token.

@@ -12,32 +12,7 @@ from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.receiving import Receiver
 from tests import annotating
-
-
-@pytest.fixture
-def data(tmp_path):
-    return annotating.raster(tmp_path / "data").parent
-
-
-@pytest.fixture
-def here(data):
-    opened = annotating.context(data)
-    yield opened
-    opened.project.close()
-
-
-@pytest.fixture
-def client(here):
-    return annotating.client(here)
-
-
-def refused(reply, words, status):
-    assert reply.status_code == status, reply.text
-    assert words in reply.json()["detail"]
-
-
-def upload(client, content, path="/api/images", name="up.tif"):
-    return client.post(path, files={"file": (name, content)})
+from tests.annotating import refused, upload
 
 
 def kept_files(here):
@@ -50,18 +25,18 @@ def test_the_quota_of_uploads(data, here):
     here.receiver = Receiver(here.project.cache, here.project.uploads, quota)
     client = annotating.client(here)
     for _ in range(2):
-        assert upload(client, tif).status_code == 200
-    refused(upload(client, tif), "--upload-quota", 507)
+        assert upload(client, "up.tif", tif).status_code == 200
+    refused(upload(client, "up.tif", tif), "--upload-quota", 507)
     form = form_of(tif)
     headers = {"content-type": form[0]}
     cut = (form[1][at : at + 1000] for at in range(0, len(form[1]), 1000))  # without a length
     refused(client.post("/api/images", content=cut, headers=headers), "--upload-quota", 507)
     assert len(kept_files(here)) == 2
     # Objects are not kept as files.
-    wrong = upload(client, bytes(5 * len(tif)), "/api/images/1/import")
+    wrong = upload(client, "up.tif", bytes(5 * len(tif)), "/api/images/1/import")
     assert wrong.status_code == 422
     shutil.rmtree(kept_files(here)[0].parent)
-    assert upload(client, tif).status_code == 200
+    assert upload(client, "up.tif", tif).status_code == 200
 
 
 def form_of(content):
@@ -81,16 +56,16 @@ def test_the_reserve_of_the_disk(data, here, monkeypatch):
 
     left(safety.DISK_RESERVE + len(tif))  # it is needed twice: as it comes, and as it is kept
     for path in ("/api/images", "/api/images/1/import"):
-        refused(upload(client, tif, path), "1.0 GiB stay free", 507)
+        refused(upload(client, "up.tif", tif, path), "1.0 GiB stay free", 507)
     left(100 << 20, 4 << 30)
-    refused(upload(client, tif), "205 MiB stay free", 507)
+    refused(upload(client, "up.tif", tif), "205 MiB stay free", 507)
     left(safety.DISK_RESERVE + 4000)
     kind, body = form_of(tif)
     cut = (body[at : at + 1000] for at in range(0, len(body), 1000))
     headers = {"content-type": kind}
     refused(client.post("/api/images", content=cut, headers=headers), "stay free", 507)
     left(safety.DISK_RESERVE + 2 * len(tif) + 2000)
-    assert upload(client, tif).status_code == 200
+    assert upload(client, "up.tif", tif).status_code == 200
     assert len(kept_files(here)) == 1
     assert os.listdir(here.project.cache) == []
 
@@ -145,7 +120,7 @@ def test_few_files_are_received_at_a_time(data, here):
     assert [reply[0] for reply in first] == [200, 200]
     assert (status, headers[b"retry-after"]) == (503, b"5")
     assert "2 files are being received already" in body
-    assert upload(annotating.client(here), tif).status_code == 200  # there is room again
+    assert upload(annotating.client(here), "up.tif", tif).status_code == 200  # there is room again
 
 
 def test_a_file_that_stops_coming_makes_room(data, here, monkeypatch):
@@ -169,7 +144,7 @@ def test_files_lie_in_the_project_while_they_are_received(data, here, monkeypatc
 
     monkeypatch.setattr(here.project, "add_upload", seen)
     tif = (data / "scene.tif").read_bytes() + bytes(3 << 20)
-    assert upload(annotating.client(here), tif).status_code == 200
+    assert upload(annotating.client(here), "up.tif", tif).status_code == 200
     assert where[0].startswith(str(here.project.cache.resolve()))
     assert where[0].endswith("(deleted)")  # so it goes when the process does
     assert os.listdir(here.project.cache) == []
@@ -195,4 +170,4 @@ def test_forms_that_are_none(client):
         refused(reply, 'in a field called "file"', 422)
     reply = client.post("/api/images/1/import", files={"file": b"x"}, data={"kind": "other"})
     refused(reply, "ids, classes, binary", 422)
-    assert upload(client, b"x", "/api/images/9/import").status_code == 404
+    assert upload(client, "up.tif", b"x", "/api/images/9/import").status_code == 404

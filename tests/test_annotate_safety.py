@@ -16,33 +16,7 @@ import rasterio
 from rsisrefiner_jax.annotate import rasters, safety
 from rsisrefiner_jax.errors import UserError
 from tests import annotating
-
-
-@pytest.fixture
-def data(tmp_path):
-    return annotating.raster(tmp_path / "data").parent
-
-
-@pytest.fixture
-def here(data):
-    opened = annotating.context(data)
-    yield opened
-    opened.project.close()
-
-
-@pytest.fixture
-def client(here):
-    return annotating.client(here)
-
-
-def refused(reply, words, status=422):
-    assert reply.status_code == status, reply.text
-    assert words in reply.json()["detail"]
-    assert "Traceback" not in reply.text
-
-
-def upload(client, name, content, path="/api/images"):
-    return client.post(path, files={"file": (name, content)})
+from tests.annotating import refused, upload
 
 
 @pytest.mark.parametrize(

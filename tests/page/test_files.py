@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from .browser import SIZE, Desk, Server, chromium
+from tests.browser import SIZE, Desk, Server, chromium
 
 pytest.importorskip("fastapi")
 rasterio = pytest.importorskip("rasterio")
