@@ -25,6 +25,9 @@ from rsisrefiner_jax.specs import split_specs
 class Model:
     """What the network is (paper section III). Widths are channels."""
 
+    network: Literal["refiner", "sam"] = "refiner"  # sam: Segment Anything as it is
+    # tiny_vit: MobileSAM's image encoder, which sees the picture alone.
+    backbone: Literal["vit", "tiny_vit"] = "vit"
     image_size: int = 448  # side of the square input, a multiple of 2 * patch_size
     patch_size: int = 16
     width: int = 768
@@ -37,6 +40,7 @@ class Model:
     extractor_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
     mask_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
     adapter_heads: int = 8
+    sam_mask: bool = False  # SAM's decoder lies underneath, its masks are an input (tiny_vit)
     # released: the authors' code as it runs (drops the dense fusion, scrambles axes).
     decoder: Literal["paper", "released"] = "paper"
     # Ablations (Tables VI to IX).
@@ -50,6 +54,7 @@ class Model:
     r_min: float = 10.0
     # Clicks.
     click_radius: int = 5
+    click_reach: float = 60.0  # pixels; of the wide click maps (tiny_vit)
     # double: an empty previous mask is first predicted, then refined (the reference's rule).
     first_pass: Literal["double", "single"] = "double"
     first_pass_gradient: bool = True
@@ -78,7 +83,14 @@ class Model:
             f"model.patch_size={self.patch_size}: the extractor and the previous-mask encoder "
             "work at a 16th of the input, so that patches must have 16 pixels",
         )
-        known = ("backbone", "patch_embed_coords", "neck")
+        require(
+            self.network == "refiner" or self.backbone == "tiny_vit",
+            f"model.network={self.network} has model.backbone=tiny_vit",
+        )
+        if self.backbone == "vit":
+            known = ("backbone", "patch_embed_coords", "neck")
+        else:
+            known = ("backbone", "prompt_encoder", "mask_decoder")
         require(
             all(name in known for name in self.frozen),
             f"model.frozen={self.frozen} may name only {', '.join(known)}",
@@ -90,6 +102,10 @@ class Augment:
     """Random changes of a training picture, in this order (spec of RITM and MFP)."""
 
     scale: tuple[float, float] = (0.75, 1.25)
+    # The crop lies about an object, whose longer side takes such a share of it (drawn on a log
+    # scale) as far as `scale` allows and the picture fills the crop; none: anywhere.
+    zoom: tuple[float, float] | None = None
+    stretch: float = 1.0  # with zoom: one side of the picture is longer by at most this factor
     flip: float = 0.5
     rotate90: float = 0.5
     shift_rotate: float = 0.75  # probability of the next two
@@ -117,6 +133,7 @@ class Data:
     workers: int = 0  # processes; 0 = threads only, right on small machines
     augment: Augment = Augment()
     min_object_area: int = 256  # pixels after augmentation
+    targets: int = 1  # of every training picture
     merge_objects: float = 0.15  # probability of a target made of two objects
     erode_objects: float = 0.9  # probability of eroding before the first click is drawn
     first_click_k: float = 1.7  # first click: distance > max / k
@@ -134,6 +151,7 @@ class Clicks:
 
     max_clicks: int = 24
     iterations: tuple[float, ...] = (1.0, 0.8, 0.64)  # weights of 1, 2, 3 ... iterations
+    gradient: Literal["last", "every"] = "last"  # which iterations have a loss; last: the paper
     pred_thr: float = 0.49
     inner_k: float = 2.0  # next click: distance > max / k
 
@@ -332,6 +350,8 @@ def _check(value: Any, hint: Any, where: str) -> Any:
             return tuple(_check(v, k, where) for v, k in zip(value, kinds, strict=True))
     elif hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    elif hint is bool and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
     elif hint is type(None) and value in (None, "none", "None", "null"):
         return None
     elif isinstance(hint, type) and type(value) is hint:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from rsisrefiner_jax.interaction.clicks import Clicks
 
@@ -78,6 +78,16 @@ class ClickModel(nn.Module):
         """How many passes a first click takes; a training step is compiled anew where not one."""
         return 1
 
+    @property
+    def encodes_alike(self) -> bool:
+        """Whether `encode_image` is the same function in training, where it has a gradient."""
+        return False
+
     def training_group(self, batch: int) -> int:
         """`group` of a training batch."""
         return 1
+
+
+def is_empty(prev_mask: Float[Array, "b s s"]) -> Bool[Array, " b"]:
+    """Whether nothing was predicted yet."""
+    return (prev_mask == 0).all((1, 2))

@@ -4,7 +4,9 @@ Pictures are [b, h, w, c], tokens [b, n, c]; `dtype` is that of the computation,
 float32. Each function makes a submodule of the Linen module that is running.
 """
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -84,6 +86,7 @@ def _conv(
     name: str,
 ) -> nn.Conv:
     pad = (size - 1) // 2
+    depthwise = _depthwise if groups == features > 1 else None
     return nn.Conv(
         features,
         (size, size),
@@ -93,8 +96,9 @@ def _conv(
         kernel_init=kernel_init,
         bias_init=bias_init,
         dtype=dtype,
-        # XLA runs a 1x1 convolution at half the speed of the matrix product that it is.
-        conv_general_dilated=_pointwise if size == stride == groups == 1 else None,
+        # On a CPU, XLA runs a 1x1 convolution at half the speed of the matrix product that it is,
+        # and a depthwise one at a 30th of that of the shifted sum that it is.
+        conv_general_dilated=_pointwise if size == stride == groups == 1 else depthwise,
         name=name,
     )
 
@@ -108,6 +112,25 @@ def _pointwise(
 ) -> Float[Array, "b h w k"]:
     """The 1x1 convolution, by the signature of `jax.lax.conv_general_dilated`."""
     return jnp.matmul(x, kernel[0, 0], precision=precision)
+
+
+def _depthwise(
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "k k 1 c"],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    **_: Any,
+) -> Float[Array, "b h2 w2 c"]:
+    """The depthwise convolution, by the signature of `jax.lax.conv_general_dilated`."""
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    size, (down, right) = len(kernel), strides
+    h, w = (side - size + 1 for side in x.shape[1:3])
+    taps = (
+        x[:, i : i + h : down, j : j + w : right] * kernel[i, j, 0]
+        for i in range(size)
+        for j in range(size)
+    )
+    return functools.reduce(jnp.add, taps)
 
 
 def layer_norm(

@@ -14,7 +14,8 @@ def parameter_counts(config: Model, params: Any, unused_in_source: int = 0) -> d
     fusion counts as unused too, since its output is dropped.
     """
     frozen, trainable = (count(tree) for tree in split(params, config.frozen))
-    dropped = count(params["decoder"]["dense_fusion"]) if config.decoder == "released" else 0
+    drops = config.network == "refiner" and config.decoder == "released"
+    dropped = count(params["decoder"]["dense_fusion"]) if drops else 0
     counts = {
         "frozen": frozen,
         "trainable": trainable - dropped,

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.interaction.clicks import empty
+from rsisrefiner_jax.models.refiner.image_only import ImageOnlyRefiner
 from rsisrefiner_jax.models.refiner.network import Refiner
+from rsisrefiner_jax.models.sam.network import Sam
 
 
 def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
@@ -16,6 +18,10 @@ def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
 
     axis_name: of the devices over which BatchNorm takes its statistics in training.
     """
+    if config.network == "sam":
+        return Sam(config, axis_name)
+    if config.backbone == "tiny_vit":
+        return ImageOnlyRefiner(config, axis_name)
     return Refiner(config, axis_name)
 
 
@@ -26,7 +32,7 @@ def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:
     def init(key: jax.Array) -> dict[str, Any]:
         image, prev_mask = jnp.zeros((1, side, side, 3)), jnp.zeros((1, side, side))
         variables = model.init(key, image, prev_mask, empty(1, 1), first=False)
-        return {name: variables[name] for name in ("params", "batch_stats")}
+        return {name: variables.get(name, {}) for name in ("params", "batch_stats")}
 
     return jax.jit(init)(key)
 

@@ -4,16 +4,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax import Array
 from jaxtyping import Bool, Float
 
 from rsisrefiner_jax.config import Model
-from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.interaction.click_model import ClickModel, is_empty
 from rsisrefiner_jax.interaction.clicks import Clicks, disks
 from rsisrefiner_jax.models.fpn import SimpleFPN
 from rsisrefiner_jax.models.layers import uniform
+from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.refiner.decoder import Decoder, MultiScaleFusion
 from rsisrefiner_jax.models.refiner.extractor import ImageFeatureExtractor
 from rsisrefiner_jax.models.refiner.fusion import (
@@ -25,9 +25,6 @@ from rsisrefiner_jax.models.refiner.modulation import modulate
 from rsisrefiner_jax.models.refiner.prev_mask import PrevMaskEncoder
 from rsisrefiner_jax.models.vit import PatchEmbed, ViT
 from rsisrefiner_jax.ops.resize import resize_align_corners
-
-IMAGE_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGE_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class ImageFeatures(NamedTuple):
@@ -85,9 +82,7 @@ class Refiner(ClickModel):
         return 2 if self.config.first_pass == "double" else 1
 
     def encode_image(self, image: Float[Array, "b s s 3"], *, train: bool = False) -> ImageFeatures:
-        if self.config.channel_order == "bgr":
-            image = image[..., ::-1]
-        image = (image - IMAGE_MEAN) / IMAGE_STD
+        image = normalise(image, self.config.channel_order)
         extracted = self.extractor(image, train)
         return ImageFeatures(self.backbone.embed(image), self.fusion.project(extracted))
 
@@ -219,8 +214,3 @@ class Refiner(ClickModel):
         logits = self.decoder(f_mask, f_vit, detail, group).astype(jnp.float32)
         self.sow("intermediates", "logits_112", logits)
         return logits
-
-
-def is_empty(prev_mask: Float[Array, "b s s"]) -> Bool[Array, " b"]:
-    """Whether nothing was predicted yet."""
-    return (prev_mask == 0).all((1, 2))

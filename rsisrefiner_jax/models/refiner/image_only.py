@@ -1,0 +1,181 @@
+"""RS-ISRefiner on a backbone that sees the picture alone: MobileSAM's TinyViT.
+
+F_ViT^1, F_ViT^2 and F_ViT^N are stages of the backbone. Clicks and previous mask come in behind it
+(sections III-A and III-D), so that all that the picture needs, the HQ features included, is
+computed once a crop. SAM's own decoder may lie frozen underneath: its masks are one more input.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Float
+
+from rsisrefiner_jax.config import Model
+from rsisrefiner_jax.interaction.click_model import ClickModel, is_empty
+from rsisrefiner_jax.interaction.clicks import Clicks
+from rsisrefiner_jax.models.layers import conv, linear
+from rsisrefiner_jax.models.normalise import normalise
+from rsisrefiner_jax.models.refiner.decoder import DecoderLayer, FinalToken, dynamic_conv
+from rsisrefiner_jax.models.refiner.modulation import modulate
+from rsisrefiner_jax.models.refiner.pyramid import (
+    Down,
+    Join,
+    ResidualBlock,
+    click_maps,
+    plain_conv,
+)
+from rsisrefiner_jax.models.sam.mask_decoder import MaskDecoder
+from rsisrefiner_jax.models.sam.network import ask, best
+from rsisrefiner_jax.models.sam.prompt_encoder import PromptEncoder
+from rsisrefiner_jax.models.tiny_vit import TinyViT
+from rsisrefiner_jax.ops.resize import halve, resize_half_pixel
+
+
+class PictureFeatures(NamedTuple):
+    """What depends on the picture alone, as the click pyramid takes it in at each scale."""
+
+    quarter: Float[Array, "b s/4 s/4 c4"]
+    eighth: Float[Array, "b s/8 s/8 c8"]
+    sixteenth: Float[Array, "b s/16 s/16 e"]
+    embedding: Float[Array, "b s/16 s/16 256"]  # SAM's
+
+
+class ImageOnlyRefiner(ClickModel):
+    """The network. axis_name is unused: nothing depends on the other samples of a batch."""
+
+    config: Model
+    axis_name: str | None = None
+
+    def setup(self) -> None:
+        config = self.config
+        d = jnp.bfloat16 if config.dtype == "bfloat16" else None
+        self.backbone = TinyViT(d)
+        self.picture = PicturePyramid(config.mask_channels, d)
+        self.pyramid = ClickPyramid(config.mask_channels, config.adapter_heads, d)
+        if config.sam_mask:
+            self.prompt_encoder = PromptEncoder(dtype=d)
+            self.mask_decoder = MaskDecoder(d)
+
+    @property
+    def image_size(self) -> int:
+        return self.config.image_size
+
+    @property
+    def encodes_alike(self) -> bool:
+        return True
+
+    def encode_image(
+        self, image: Float[Array, "b s s 3"], *, train: bool = False
+    ) -> PictureFeatures:
+        image = normalise(image, self.config.channel_order)
+        stages = jax.lax.stop_gradient(self.backbone(image))
+        quarter, eighth, sixteenth = self.picture(image, stages)
+        return PictureFeatures(quarter, eighth, sixteenth, stages.embedding)
+
+    def predict(
+        self,
+        features: PictureFeatures,
+        prev_mask: Float[Array, "b s s"],
+        clicks: Clicks,
+        *,
+        group: int = 1,
+    ) -> Float[Array, "b s s"]:
+        config = self.config
+        side, size = config.image_size, (config.image_size, config.image_size)
+        modulated = modulate(
+            prev_mask, clicks, config.modulation, config.r_max, config.r_min, group=group
+        )
+        modulated = jnp.where(is_empty(prev_mask)[:, None, None], prev_mask, modulated)
+        masks = halve(jnp.stack([prev_mask, modulated], -1))
+        maps = click_maps(clicks, side, 2, config.click_radius, config.click_reach)
+        aux = jnp.concatenate([masks, maps], -1)
+        sam, start = None, jnp.zeros((*prev_mask.shape, 1))
+        if config.sam_mask:
+            answer = ask(
+                self.prompt_encoder, self.mask_decoder, features.embedding, prev_mask, clicks
+            )
+            answer = jax.lax.stop_gradient(answer)
+            chosen = jnp.take_along_axis(
+                answer.masks, best(answer, clicks)[:, None, None, None], -1
+            )
+            sam = jnp.concatenate([chosen, answer.masks], -1)
+            sam = jnp.concatenate([jnp.clip(sam, -8, 8) / 4, answer.features], -1)
+            start = resize_half_pixel(jnp.clip(chosen, -8, 8) / 2, size)
+        logits = self.pyramid(aux, features, sam)
+        logits = resize_half_pixel(logits, size).astype(jnp.float32)
+        return (start + logits)[..., 0]
+
+    def __call__(
+        self,
+        image: Float[Array, "b s s 3"],
+        prev_mask: Float[Array, "b s s"],
+        clicks: Clicks,
+        *,
+        first: bool,
+        group: int = 1,
+        train: bool = False,
+    ) -> Float[Array, "b s s"]:
+        return self.predict(self.encode_image(image), prev_mask, clicks, group=group)
+
+
+class PicturePyramid(nn.Module):
+    """The picture and the backbone's stages -> maps of a quarter, an eighth, a 16th of the side."""
+
+    channels: tuple[int, int, int, int]
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, image: Float[Array, "b s s 3"], stages: Any) -> tuple[Any, ...]:
+        d, (c2, c4, c8, e) = self.dtype, self.channels
+        half = plain_conv(c2, 3, 2, name="half", dtype=d)(image)
+        half = half + plain_conv(c2, 3, name="half_1", dtype=d)(nn.relu(half))
+        quarter = Down(c4, d, name="half_to_quarter")(half)
+        quarter = quarter + conv(stages.stage_0, c4, 1, name="quarter", dtype=d)
+        quarter = ResidualBlock(d, name="quarter_block")(quarter)
+        eighth = conv(stages.stage_1, c8, 1, name="eighth", dtype=d)
+        deep = jnp.concatenate([stages.stage_2, stages.embedding], -1)
+        return quarter, eighth, conv(deep, e, 1, name="sixteenth", dtype=d)
+
+
+class ClickPyramid(nn.Module):
+    """Clicks and masks down to a 16th of the side, the paper's decoder there, and up again.
+
+    They come in at half of the side, logits leave at a quarter.
+    """
+
+    channels: tuple[int, int, int, int]
+    heads: int
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(
+        self, aux: Float[Array, "b m m 6"], picture: PictureFeatures, sam: Array | None
+    ) -> Float[Array, "b m/2 m/2 1"]:
+        d, (c2, c4, c8, e) = self.dtype, self.channels
+        half = plain_conv(c2, 3, name="half", dtype=d)(aux)
+        quarter = Down(c4, d, name="down_4")(half) + picture.quarter
+        if sam is not None:
+            quarter = quarter + conv(sam, c4, 1, name="sam", dtype=d)
+        quarter = ResidualBlock(d, name="quarter")(quarter)
+        eighth = Down(c8, d, name="down_8")(quarter) + picture.eighth
+        eighth = ResidualBlock(d, name="eighth")(eighth)
+        x = Down(e, d, name="down_16")(eighth) + picture.sixteenth
+        x = ResidualBlock(d, name="sixteenth")(x)
+
+        b, side, _, _ = x.shape
+        token = self.param("mask_token", nn.initializers.normal(0.02), (1, e)).astype(x.dtype)
+        token, feature = jnp.broadcast_to(token, (b, 1, e)), x.reshape(b, side * side, e)
+        for i in range(2):
+            token, feature = DecoderLayer(self.heads, d, name=f"layer_{i}")(token, feature)
+        token = FinalToken(self.heads, d, name="final_token")(token, feature)
+        x = x + feature.reshape(x.shape)
+
+        eighth = Join(d, name="up_8")(x, eighth)
+        quarter = Join(d, name="up_4")(eighth, quarter)
+        kernel = nn.relu(linear(token, c4, name="kernel_mlp_in", dtype=d))
+        kernel = linear(kernel, 9 * c4 + 1, name="kernel_mlp_out", dtype=d)
+        dynamic = dynamic_conv(quarter, kernel * 0.1)[..., None]
+        return dynamic + plain_conv(1, 3, name="fine", dtype=d, zero=True)(nn.relu(quarter))
