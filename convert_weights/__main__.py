@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from rsisrefiner_jax.config import Config
 
 DESCRIPTION = """\
-Converts a PyTorch checkpoint (.pth, .pt or .safetensors; torch is not needed) to this project's
-weights. Nothing in the file is executed, and nothing is written unless every tensor fits.
+Converts a PyTorch checkpoint (.pth, .pt, .safetensors, or exported as .onnx; torch is not needed)
+to this project's weights. Nothing in the file is executed, and nothing is written unless every
+tensor fits.
 
 kinds:
   rsisrefiner  the whole network        -> DEST is a checkpoint directory for eval.py and train.py
   mfp          backbone, patch_embed_coords, neck -> DEST is one .npz for model.backbone_weights
   simpleclick  the same; its missing modulated-map channel gets zero weights
+  mobilesam    TinyViT and SAM's decoder -> DEST.npz for model.backbone_weights, or a checkpoint
+               directory (SAM as it is, for eval.py); SOURCE may be several files
   vit          a plain ViT with timm names (MAE, DINOv2): backbone only -> one .npz
 """
 
@@ -34,11 +37,11 @@ def parse_args() -> argparse.Namespace:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", help="checkpoint to read")
+    parser.add_argument("source", metavar="SOURCE", nargs="+", help="checkpoint to read")
     parser.add_argument("dest", metavar="DEST", help="file or directory to write")
     parser.add_argument(
         "--kind",
-        choices=("auto", "mfp", "rsisrefiner", "simpleclick", "vit"),
+        choices=("auto", "mfp", "rsisrefiner", "simpleclick", "mobilesam", "vit"),
         default="auto",
         help="what SOURCE holds (default: recognised from its keys)",
     )
@@ -64,38 +67,49 @@ def main() -> None:
         origin,
         recognise,
     )
-    from convert_weights.source import read_source
+    from convert_weights.source import read_sources
     from rsisrefiner_jax.weights import save_npz
 
-    source = read_source(args.source)
+    source = read_sources(args.source)
     kind = recognise(source) if args.kind == "auto" else args.kind
     require(args.certificate != args.dest, "--certificate and DEST name the same file")
     files = [args.certificate] if args.certificate else []
-    if kind == "rsisrefiner":
+    whole = kind == "rsisrefiner" or (kind == "mobilesam" and not args.dest.endswith(".npz"))
+    if whole:
         require_new_directory(args.dest)
     else:
         files.append(args.dest)
     for path in files:
         require(not os.path.isdir(path), f"{path} is a directory; name a file to write")
     for path in {args.dest, *files}:
-        require_writable(path, source.path)
+        require_writable(path, args.source)
     result = convert(source, kind, args.image_size)
+    require(
+        not (whole and kind == "mobilesam") or len(subtrees(result)) == 3,
+        f"{source.path} holds only {', '.join(subtrees(result))}; a checkpoint directory needs the "
+        "image encoder and the mask decoder: name both files, or a DEST that ends in .npz",
+    )
     record = certificate(source, result)
     meta = origin(source, result, record)
     try:
         with complete_or_absent(args.dest) as temporary:
-            if kind == "rsisrefiner":
+            if whole:
                 config = checkpoint_config(source, result, args.image_size)
                 write_checkpoint(temporary, config, result, meta)
             else:
                 save_npz(temporary, result.arrays, meta)
-            check_round_trip(source, result, read_back(temporary, kind))
+            check_round_trip(source, result, read_back(temporary, whole))
         if args.certificate:
             write_json(args.certificate, record)
     except OSError as error:
         raise UserError(f"{args.dest} cannot be written ({error.strerror or error})") from error
     total = sum(array.size for array in result.arrays.values())
     print(f"{args.dest}: {kind}, {len(result.arrays)} tensors, {total:,} numbers")
+
+
+def subtrees(result: "Conversion") -> list[str]:
+    """The top-level modules that were converted."""
+    return sorted({path.split("/")[0] for path in result.arrays})
 
 
 @contextlib.contextmanager
@@ -123,14 +137,14 @@ def write_checkpoint(
     save_weights(directory, config, params, batch_stats, meta)
 
 
-def read_back(path: str, kind: str) -> "dict[str, np.ndarray]":
+def read_back(path: str, whole: bool) -> "dict[str, np.ndarray]":
     """What was written, as `Conversion.arrays` holds it."""
     from flax.traverse_util import flatten_dict
 
     from rsisrefiner_jax.checkpoint.runs import load_weights
     from rsisrefiner_jax.weights import load_npz
 
-    if kind != "rsisrefiner":
+    if not whole:
         return flatten_dict(load_npz(path)[0], sep="/")
     weights = load_weights(path)
     return flatten_dict(weights.params | {"batch_stats": weights.batch_stats}, sep="/")
@@ -143,11 +157,10 @@ def write_json(path: str, record: dict[str, Any]) -> None:
         file.write(json.dumps(record, indent=1).encode())
 
 
-def require_writable(path: str, source: str) -> None:
+def require_writable(path: str, sources: list[str]) -> None:
     """Raises UserError unless a file could be made at `path` (its folders may not exist yet)."""
-    require(
-        os.path.realpath(path) != os.path.realpath(source), f"{path} is SOURCE; name another file"
-    )
+    taken = [os.path.realpath(source) for source in sources]
+    require(os.path.realpath(path) not in taken, f"{path} is SOURCE; name another file")
     folder = os.path.dirname(os.path.abspath(path))
     while not os.path.lexists(folder):
         folder = os.path.dirname(folder)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from convert_weights import adapt, rules
+from convert_weights import adapt, mobilesam, rules
 from convert_weights.rules import same
 from convert_weights.source import Source
 from rsisrefiner_jax.config import Config, Model
@@ -25,7 +25,9 @@ LEFT_OVER = {
     "simpleclick": r"head\..*",
     "vit": r"decoder_.*",  # of a masked autoencoder
     "rsisrefiner": r".*\.num_batches_tracked",  # a counter that flax does not keep
+    "mobilesam": mobilesam.LEFT_OVER,
 }
+PREFIX = {"vit": "", "mobilesam": ""}  # of the backbone's keys; of other kinds "backbone."
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}  # by width, the usual ViT sizes
 
 
@@ -45,6 +47,8 @@ class Conversion:
 def recognise(source: Source) -> str:
     """The kind of a checkpoint, from its keys. Raises UserError."""
     heads = {key.split(".")[0] for key in source.tensors}
+    if mobilesam.is_mobilesam(source.tensors):
+        return "mobilesam"
     if heads & {"click_refiner", "gatefusion"}:
         return "rsisrefiner"
     if "backbone" in heads and heads & {"neck", "patch_embed_coords"}:
@@ -54,7 +58,8 @@ def recognise(source: Source) -> str:
         return "vit"
     raise UserError(
         f"{source.path} holds no network that is known here (its keys begin with "
-        f"{', '.join(sorted(heads)[:5])}); expected RS-ISRefiner, MFP, SimpleClick or a plain ViT"
+        f"{', '.join(sorted(heads)[:5])}); expected RS-ISRefiner, MFP, SimpleClick, "
+        "MobileSAM or a plain ViT"
     )
 
 
@@ -64,14 +69,18 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
     Raises:
         UserError: naming every key without a rule, every missing one and every wrong shape.
     """
-    prefix = "" if kind == "vit" else "backbone."
+    prefix = PREFIX.get(kind, "backbone.")
     sizes = measure(source, prefix, image_size)
-    tensors, folded = adapt.fold_layer_scale(source.tensors)
+    tensors, folded = plain(source, kind)
     adapted = {"pos_embed": lambda w: adapt.fit_pos_embed(w, sizes.grid)}
     if kind == "simpleclick":
         adapted["patch_embed_coords.proj.weight"] = adapt.add_modulated_channel
+    unread = mobilesam.UNUSED if kind == "mobilesam" else UNUSED
     table = rules_of(kind, sizes, prefix)
     expected = dict(_expected(kind, table, sizes, image_size))
+    if kind == "mobilesam":  # a file may hold the encoder alone
+        there = mobilesam.parts(tensors)
+        expected = {path: e for path, e in expected.items() if path.split("/")[0] in there}
 
     arrays: dict[str, np.ndarray] = {}
     mapped: dict[str, str] = {}
@@ -84,7 +93,7 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
             fitted = adapted.get(key.removeprefix(prefix), same)(tensor)
             arrays[path] = moved = rule.apply(fitted)
             if (
-                tensor is not source.tensors[key]
+                tensor is not source.tensors.get(key, tensor)
                 or fitted.shape != tensor.shape
                 or tensor.dtype.itemsize > moved.dtype.itemsize  # float64 is rounded
             ):
@@ -92,7 +101,7 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
             if moved.shape != expected[path] or moved.dtype != np.float32:
                 found = f"{tensor.dtype} {tensor.shape}"
                 wrong.append(f"{key} is {found}: gives {moved.shape}, expected {expected[path]}")
-        elif key.startswith(prefix) and re.fullmatch(UNUSED, key.removeprefix(prefix)):
+        elif key.startswith(prefix) and re.fullmatch(unread, key.removeprefix(prefix)):
             unused[key] = tensor.size
         elif re.fullmatch(LEFT_OVER[kind], key):
             left_over.append(key)
@@ -108,9 +117,16 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
         raise UserError(
             f"{source.path} does not fit --kind {kind}: {'; '.join(filter(None, problems))}"
         )
-    mapped |= {gamma: mapped[weight] for gamma, weight in folded.items()}
+    mapped |= {key: mapped[into] for key, into in folded.items()}
     changed += folded
     return Conversion(kind, sizes, arrays, mapped, unused, tuple(left_over), tuple(changed))
+
+
+def plain(source: Source, kind: str) -> tuple[adapt.Tensors, dict[str, str]]:
+    """The tensors that the rules of a kind read; {key that went into another: that one}."""
+    if kind == "mobilesam":
+        return mobilesam.canonical(source.tensors)
+    return adapt.fold_layer_scale(source.tensors)
 
 
 def check_round_trip(source: Source, result: Conversion, written: dict[str, np.ndarray]) -> None:
@@ -121,14 +137,14 @@ def check_round_trip(source: Source, result: Conversion, written: dict[str, np.n
     Raises:
         UserError: naming the first tensor that differs.
     """
-    prefix = "" if result.kind == "vit" else "backbone."
-    table = rules_of(result.kind, result.sizes, prefix)
+    table = rules_of(result.kind, result.sizes, PREFIX.get(result.kind, "backbone."))
+    tensors, _ = plain(source, result.kind)
     for key, path in result.mapped.items():
         rule, _ = _find(table, key)
         if key in result.adapted or rule is None:
             expected, back = result.arrays[path], written.get(path)
         else:
-            expected, back = source.tensors[key], written.get(path)
+            expected, back = tensors[key], written.get(path)
             back = None if back is None else rule.undo(back).astype(expected.dtype, copy=False)
         require(
             back is not None and _same_bits(back, expected),
@@ -164,6 +180,8 @@ def measure(source: Source, prefix: str, image_size: int) -> rules.Sizes:
 
 
 def rules_of(kind: str, sizes: rules.Sizes, prefix: str) -> list[rules.Rule]:
+    if kind == "mobilesam":
+        return mobilesam.rules()
     table = rules.backbone(sizes, prefix)
     if kind != "vit":
         table += rules.patch_embed_coords(sizes) + rules.neck(sizes)
@@ -172,8 +190,11 @@ def rules_of(kind: str, sizes: rules.Sizes, prefix: str) -> list[rules.Rule]:
     return table
 
 
-def model_of(sizes: rules.Sizes, image_size: int) -> Model:
-    """The `config.model` of the released network; its decoder is the one it was trained with."""
+def model_of(kind: str, sizes: rules.Sizes, image_size: int) -> Model:
+    """The `config.model` of the whole network; a decoder is the one it was trained with."""
+    if kind == "mobilesam":
+        frozen = tuple(mobilesam.PARTS)
+        return Model(network="sam", backbone="tiny_vit", image_size=image_size, frozen=frozen)
     return Model(
         image_size=image_size,
         patch_size=sizes.patch_size,
@@ -187,37 +208,41 @@ def model_of(sizes: rules.Sizes, image_size: int) -> Model:
 
 def origin(source: Source, result: Conversion, record: dict[str, Any]) -> dict[str, Any]:
     """What a converted file says about itself; `record` is its certificate."""
-    return {
+    about = {
         "kind": result.kind,
         "source": os.path.basename(source.path),
         "sha256": source.sha256,
+        "unused": sum(result.unused.values()),
+        "certificate": record,
+    }
+    if result.kind == "mobilesam":
+        return about
+    return about | {
         "width": result.sizes.width,
         "depth": result.sizes.depth,
         "heads": HEADS.get(result.sizes.width),
         "patch_size": result.sizes.patch_size,
         "grid": result.sizes.grid,
         "fpn_channels": None if result.kind == "vit" else result.sizes.fpn_channels,
-        "unused": sum(result.unused.values()),
-        "certificate": record,
     }
 
 
 def checkpoint_config(source: Source, result: Conversion, image_size: int) -> Config:
-    """The config that a converted RS-ISRefiner checkpoint carries."""
+    """The config that a converted checkpoint carries."""
     note = f"converted from {os.path.basename(source.path)} (sha256 {source.sha256[:16]})"
-    model = model_of(result.sizes, image_size)
-    # The authors trained on pictures as OpenCV reads them.
-    model = dataclasses.replace(model, channel_order="bgr")
+    model = model_of(result.kind, result.sizes, image_size)
+    if result.kind == "rsisrefiner":  # trained on pictures as OpenCV reads them
+        model = dataclasses.replace(model, channel_order="bgr")
     return Config(name="converted", note=note, model=model)
 
 
 def _expected(
     kind: str, table: list[rules.Rule], sizes: rules.Sizes, image_size: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if kind == "rsisrefiner":
+    if kind in ("rsisrefiner", "mobilesam"):
         from rsisrefiner_jax.models.registry import abstract_variables
 
-        variables = abstract_variables(model_of(sizes, image_size))
+        variables = abstract_variables(model_of(kind, sizes, image_size))
         for path, leaf in flatten_dict(variables["params"], sep="/").items():
             yield path, tuple(leaf.shape)
         for path, leaf in flatten_dict(variables["batch_stats"], sep="/").items():

@@ -17,12 +17,16 @@ from convert_weights.convert import Conversion, model_of, nested
 from convert_weights.golden_image import image
 from rsisrefiner_jax.interaction.clicks import Clicks, disks
 from rsisrefiner_jax.models.fpn import SimpleFPN
-from rsisrefiner_jax.models.refiner.network import IMAGE_MEAN, IMAGE_STD
+from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.registry import make_model
+from rsisrefiner_jax.models.sam.mask_decoder import MaskDecoder
+from rsisrefiner_jax.models.sam.prompt_encoder import PromptEncoder
+from rsisrefiner_jax.models.tiny_vit import TinyViT
 from rsisrefiner_jax.models.vit import PatchEmbed, ViT
 
 FOLDER = Path(__file__).parent / "goldens"
 SIDE = 448
+VALUES = {"mobilesam": "masks2_448"}  # where a golden has several
 
 
 def measure_parity(result: Conversion, name: str) -> dict[str, Any]:
@@ -30,15 +34,16 @@ def measure_parity(result: Conversion, name: str) -> dict[str, Any]:
     run, what = {
         "rsisrefiner": (logits, "logits"),
         "mfp": (frozen_features, "last ViT block and neck outputs"),
+        "mobilesam": (masks, "mask logits"),
     }[result.kind]
     with np.load(FOLDER / f"{name}.npz") as golden:
-        ours, theirs = run(result, golden), golden["values"]
+        ours, theirs = run(result, golden), golden[VALUES.get(result.kind, "values")]
     return {"figure": float(np.abs(ours - theirs).max()), "golden": name, "of": what}
 
 
 def logits(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.ndarray:
     """float32 [56, 56]: every eighth logit after a first click, which takes two passes."""
-    model = make_model(model_of(result.sizes, SIDE))
+    model = make_model(model_of(result.kind, result.sizes, SIDE))
     variables = {part: nested(result.arrays, part) for part in ("params", "batch_stats")}
     picture, clicks = _first_click(golden)
     prev_mask = jnp.zeros((1, SIDE, SIDE), jnp.float32)
@@ -51,7 +56,7 @@ def frozen_features(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.
 
     golden["index"] int [5, 256]: where, in PyTorch's layout.
     """
-    sizes, config = result.sizes, model_of(result.sizes, SIDE)
+    sizes, config = result.sizes, model_of(result.kind, result.sizes, SIDE)
     picture, clicks = _first_click(golden)
     masks = jnp.zeros((1, SIDE, SIDE, 2))  # no previous mask yet, so nothing modulated either
     aux = jnp.concatenate([masks, disks(clicks, (SIDE, SIDE), config.click_radius)], -1)
@@ -71,7 +76,7 @@ def frozen_features(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.
             attention="windowed",
             early_blocks=(1, 1),
         )
-        tokens = part("backbone", vit, (picture - IMAGE_MEAN) / IMAGE_STD, method="embed")
+        tokens = part("backbone", vit, normalise(picture, "rgb"), method="embed")
         last = part("backbone", vit, tokens, coords)[2]
         f_vit = last.reshape(1, sizes.grid, sizes.grid, sizes.width)
         levels = part("neck", SimpleFPN(sizes.fpn_channels), f_vit)
@@ -89,3 +94,31 @@ def _first_click(golden: Mapping[str, np.ndarray]) -> tuple[jax.Array, Clicks]:
     picture = image(int(golden["image_seed"]), SIDE, SIDE)[None].astype(np.float32) / 255
     yx = golden["click"][None, None].astype(np.float32)
     return jnp.asarray(picture), Clicks(jnp.asarray(yx), jnp.ones((1, 1), jnp.int32))
+
+
+def masks(result: Conversion, golden: Mapping[str, np.ndarray], side: int = SIDE) -> np.ndarray:
+    """float32 [4, side / 32, side / 32]: every eighth logit of SAM's masks.
+
+    They answer a positive and a negative click and a previous mask made by a rule.
+    """
+    tree = nested(result.arrays, "params")
+    picture = image(7, side, side)[None].astype(np.float32) / 255
+    xy, label = golden[f"points2_{side}"][:, :-1], golden[f"labels2_{side}"][:, :-1]
+    clicks = Clicks(jnp.asarray(xy[..., ::-1]), jnp.asarray(label.astype(np.int32)))
+    at = (np.arange(side // 4) + 0.5) / (side // 4)
+    wave = 8 * np.cos(3 * np.pi * at + 0.5) * np.cos(2 * np.pi * at + 0.25)[:, None]
+
+    @jax.jit
+    def run(tree: dict[str, Any]) -> jax.Array:
+        def part(name: str, module: nn.Module, *inputs: Any, **how: Any) -> Any:
+            return module.apply({"params": tree[name]}, *inputs, **how)
+
+        embedding = part("backbone", TinyViT(), normalise(jnp.asarray(picture), "rgb")).embedding
+        prompts, logits = PromptEncoder(), jnp.asarray(wave[None], jnp.float32)
+        positions = part("prompt_encoder", prompts, side // 16, method="grid")
+        tokens = part("prompt_encoder", prompts, clicks, side, method="clicks")
+        mask = part("prompt_encoder", prompts, logits, jnp.ones(1), method="mask")
+        answer = part("mask_decoder", MaskDecoder(), embedding, positions, tokens, mask)
+        return answer.masks[0, ::8, ::8].transpose(2, 0, 1)
+
+    return np.asarray(run(tree))

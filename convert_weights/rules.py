@@ -39,12 +39,18 @@ def vector(w: np.ndarray) -> np.ndarray:
     return w.reshape(-1)
 
 
+def row(w: np.ndarray) -> np.ndarray:
+    """[1, e] -> [e]."""
+    return w.reshape(-1)
+
+
 BACK: dict[Move, Move] = {
     same: same,
     conv: lambda w: w.transpose(3, 2, 0, 1),
     conv_transpose: lambda w: w.transpose(2, 3, 0, 1),
     dense: dense,
     vector: lambda w: w.reshape(1, 1, -1),
+    row: lambda w: w.reshape(1, -1),
 }
 
 

@@ -1,17 +1,19 @@
-"""A checkpoint file as {key: array}: PyTorch zip files and safetensors."""
+"""A checkpoint file as {key: array}: PyTorch zip files, safetensors and ONNX graphs."""
 
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from convert_weights.onnx_file import read_onnx
 from convert_weights.torch_file import read_torch_file
-from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.errors import UserError, require
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "teacher")
+ONNX = b"\x08"  # how protobuf writes that the version of the format comes next
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how a file of torch < 1.6 begins
 
 
@@ -20,7 +22,7 @@ class Source:
     """A checkpoint: where it came from and its tensors in file order (PyTorch layout)."""
 
     path: str
-    sha256: str
+    sha256: str  # of several files: of their sums, one after the other
     size: int  # bytes
     tensors: dict[str, np.ndarray]
 
@@ -44,11 +46,32 @@ def read_source(path: str) -> Source:
             raise UserError(
                 f"{path} is in the format of torch < 1.6; load it with torch and save it again"
             )
+        elif head.startswith(ONNX):
+            content = read_onnx(path)
         else:
-            raise UserError(f"{path} is neither a PyTorch (.pth) nor a safetensors checkpoint")
+            raise UserError(f"{path} is neither a PyTorch (.pth), a safetensors nor an ONNX file")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
     return Source(path, sha256, os.path.getsize(path), _state_dict(path, content))
+
+
+def read_sources(paths: Sequence[str]) -> Source:
+    """Several files that hold one network, as one.
+
+    Raises:
+        UserError: as `read_source`; or two of them hold the same tensor.
+    """
+    if len(paths) == 1:
+        return read_source(paths[0])
+    sources = [read_source(path) for path in paths]
+    tensors: dict[str, np.ndarray] = {}
+    for source in sources:
+        twice = next((key for key in source.tensors if key in tensors), None)
+        require(twice is None, f"{source.path} holds {twice}, and so does a file before it")
+        tensors |= source.tensors
+    sha256 = hashlib.sha256("".join(source.sha256 for source in sources).encode()).hexdigest()
+    names = ", ".join(os.path.basename(path) for path in paths)
+    return Source(names, sha256, sum(source.size for source in sources), tensors)
 
 
 def _read_safetensors(path: str) -> dict[str, np.ndarray]:

@@ -48,7 +48,7 @@ def full_size_source():
 
 def small_network():
     """(PyTorch state dict, the same as {our path: array}) of a network with width 192."""
-    variables = abstract_variables(model_of(SMALL, 64))
+    variables = abstract_variables(model_of("rsisrefiner", SMALL, 64))
     shapes = flatten_dict(variables["params"], sep="/") | {
         f"batch_stats/{k}": v for k, v in flatten_dict(variables["batch_stats"], sep="/").items()
     }

@@ -11,16 +11,23 @@ from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.models.registry import init_variables
 from rsisrefiner_jax.weights import check_same, load_npz, resize_pos_embed
 
+# By backbone: whose weights it starts from, and how they are converted to which file.
+CONVERT = {
+    "vit": ("MFP's checkpoint", "MFP.pth", "mfp_vitb.npz"),
+    "tiny_vit": ("MobileSAM", "ENCODER.safetensors DECODER.safetensors", "mobilesam.npz"),
+}
+
 
 def backbone_problem(config: Model) -> str | None:
     """What stands in the way of loading the backbone, in one sentence; None = nothing."""
     path = config.backbone_weights
     if path is None and config.frozen:
+        whose, command, file = CONVERT[config.backbone]
         return (
             "model.backbone_weights is not set, and the network freezes "
-            f"{', '.join(config.frozen)}; convert MFP's checkpoint with "
-            "`python -m convert_weights MFP.pth mfp_vitb.npz` and pass "
-            "--set model.backbone_weights=mfp_vitb.npz"
+            f"{', '.join(config.frozen)}; convert {whose} with "
+            f"`python -m convert_weights {command} {file}` and pass "
+            f"--set model.backbone_weights={file}"
         )
     if path is not None and not os.path.isfile(path):
         return (
@@ -54,7 +61,7 @@ def first_variables(config: Model, key: jax.Array) -> tuple[dict[str, Any], dict
     backbone = loaded.get("backbone", {})
     if "pos_embed" in backbone:
         backbone["pos_embed"] = resize_pos_embed(backbone["pos_embed"], grid)
-    for name, tree in loaded.items():
-        check_same(tree, params.get(name, {}), f"{config.backbone_weights}: {name}")
-        params[name] = tree
+    for name in params.keys() & loaded.keys():  # a network may do without SAM's decoder
+        check_same(loaded[name], params[name], f"{config.backbone_weights}: {name}")
+        params[name] = loaded[name]
     return variables | {"params": params}, meta
