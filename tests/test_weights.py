@@ -131,3 +131,19 @@ def test_pos_embed_keeps_constants_and_turns_with_the_grid(old, new, value):
         turned(weights.resize_pos_embed(pos, new)),
         atol=1e-5,
     )
+
+
+def test_what_float16_holds_takes_half_the_room(tmp_path):
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=4096).astype(np.float32)
+    half = wide.astype(np.float16).astype(np.float32)
+    special = np.array([0.0, -0.0, np.inf, 65504.0, 6e-8, 7e4], np.float32)
+    tree = {"wide": wide, "half": half, "special": special, "step": np.arange(3)}
+    sizes = {}
+    for name, array in tree.items():
+        weights.save_npz(tmp_path / f"{name}.npz", {"x": array}, {})
+        back = weights.load_npz(tmp_path / f"{name}.npz")[0]["x"]
+        assert back.dtype == array.dtype
+        assert back.tobytes() == array.tobytes()
+        sizes[name] = (tmp_path / f"{name}.npz").stat().st_size
+    assert sizes["half"] < 0.6 * sizes["wide"]
