@@ -89,6 +89,19 @@ class DataParallel:
         split = NamedSharding(self.mesh, P(AXIS))
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), batch)
 
+    def on_each(self, function: Callable) -> Callable:
+        """A function of a sharded batch, compiled; what it gives is as what a step shows."""
+        if self.backend == "pmap":
+            mapped = jax.pmap(function, devices=self.devices)
+            return lambda batch: jax.tree.map(_join, mapped(batch))
+        return jax.jit(jax.shard_map(function, mesh=self.mesh, in_specs=P(AXIS), out_specs=P(AXIS)))
+
+    def shard_again(self, shown: Any) -> Any:
+        """What a compiled step showed -> what the next one takes as a part of its batch."""
+        if self.backend == "pmap":
+            return self.shard(shown)
+        return shown
+
     def compile(self, step: Callable) -> Callable:
         """`step` over all devices; its first argument is donated."""
         if self.backend == "pmap":

@@ -255,3 +255,38 @@ def test_shifts_of_the_channels_are_drawn_from_their_range():
         assert spread(shift[changed, channel], -10, 10, 1)
     correlation = np.corrcoef(shift[changed].T)
     assert np.abs(correlation[[0, 0, 1], [1, 2, 2]]).max() < 0.1  # each by itself
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(40, 120),
+    st.integers(40, 120),
+    st.floats(0.05, 0.9),
+    st.integers(0, 2**31),
+)
+def test_a_zoomed_crop_is_filled_and_holds_its_object(height, width, share, seed):
+    rng = np.random.default_rng(seed)
+    box = np.array([rng.integers(height // 2), rng.integers(width // 2), 9, 15])
+    config = dataclasses.replace(
+        NEVER, scale=(0.2, 4.0), zoom=(share, share), stretch=1.4, flip=0.5, rotate90=0.5
+    )
+    matrix = A.zoom_geometry((height, width), box, 64, config, rng)
+    picture = A.warp(np.full((height, width), 255, np.uint8), matrix, 64, cv2.INTER_NEAREST)
+    assert (picture > 0).mean() > 0.99  # the outermost row may round away
+    mask = np.zeros((height, width), np.uint8)
+    mask[box[0] : box[0] + box[2], box[1] : box[1] + box[3]] = 1
+    whole = A.warp(np.pad(mask, 400), matrix @ A.translation_matrix(-400, -400), 64, 0)
+    assert whole.any()
+    corners = matrix @ [[box[1], box[1] + 14], [box[0], box[0] + 8], [1, 1]]
+    sides = np.sort(np.abs(corners[:2, 1] - corners[:2, 0]))
+    if (sides < 60).all():  # it fits
+        assert (corners[:2].min(1) > -1.5).all()
+        assert (corners[:2].max(1) < 64.5).all()
+
+
+def test_a_box_is_that_of_an_object():
+    labels = np.zeros((20, 30, 1), np.int32)
+    labels[4:9, 7:12, 0] = 3
+    rng = np.random.default_rng(0)
+    assert A.random_box(labels, rng).tolist() == [4, 7, 5, 5]
+    assert A.random_box(np.zeros_like(labels), rng).tolist() == [0, 0, 20, 30]

@@ -37,7 +37,11 @@ def augment(
         and not ignored.
     """
     height, width = image.shape[:2]
-    matrix = random_geometry((height, width), crop, config, rng)
+    if config.zoom is None:
+        matrix = random_geometry((height, width), crop, config, rng)
+    else:
+        box = random_box(np.where(ignore[..., None], 0, labels), rng)
+        matrix = zoom_geometry((height, width), box, crop, config, rng)
     table = random_colours(config, rng)
     layers = [
         warp(np.ascontiguousarray(layer), matrix, crop, cv2.INTER_NEAREST)
@@ -55,7 +59,52 @@ def random_geometry(size: Size, crop: int, config: Augment, rng: np.random.Gener
     scale = rng.uniform(*config.scale)
     new_size = (max(round(size[0] * scale), 1), max(round(size[1] * scale), 1))
     matrix = resize_matrix(size, new_size)
-    size = new_size
+    matrix, size = random_turns(matrix, new_size, config, rng)
+    top, left = (_crop_start(side, crop, rng) for side in size)
+    return translation_matrix(-top, -left) @ matrix
+
+
+def zoom_geometry(
+    size: Size, box: np.ndarray, crop: int, config: Augment, rng: np.random.Generator
+) -> np.ndarray:
+    """float64 [3, 3]: the same with a crop about a box (y, x, height, width) of the picture."""
+    assert config.zoom is not None
+    share = np.exp(rng.uniform(*np.log(config.zoom)))
+    scale = np.clip(share * crop / max(box[2:]), *config.scale)
+    stretch = config.stretch ** rng.uniform(-0.5, 0.5)
+    scales = np.array([scale * stretch, scale / stretch])
+    scales *= max(1.0, *(crop / (scales * size)))  # the picture fills the crop
+    new_size = (round(size[0] * scales[0]), round(size[1] * scales[1]))
+    matrix = resize_matrix(size, new_size)
+    matrix, size = random_turns(matrix, new_size, config, rng)
+    corners = np.array([[box[1], box[1] + box[3] - 1], [box[0], box[0] + box[2] - 1], [1, 1]])
+    x, y = np.sort((matrix @ corners)[:2])
+    starts = []
+    for (first, last), side in ((y, size[0]), (x, size[1])):
+        low, high = sorted((last - crop + 1, first))  # where the crop holds all of the box
+        start = round(rng.uniform(low, high))
+        starts.append(int(np.clip(start, 0, max(side - crop, 0))))
+    return translation_matrix(-starts[0], -starts[1]) @ matrix
+
+
+def random_box(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """int [4]: (y, x, height, width) of an object, or of the whole picture where there is none.
+
+    labels: int32 [h, w, layers], 0 = background.
+    """
+    layer = labels[..., rng.integers(labels.shape[-1])]
+    ids = np.unique(layer)
+    ids = ids[ids > 0]
+    if not len(ids):
+        return np.array([0, 0, *layer.shape])
+    x, y, width, height = cv2.boundingRect((layer == rng.choice(ids)).astype(np.uint8))
+    return np.array([y, x, height, width])
+
+
+def random_turns(
+    matrix: np.ndarray, size: Size, config: Augment, rng: np.random.Generator
+) -> tuple[np.ndarray, Size]:
+    """`matrix`, then flip, quarter turns, shift and rotation; and the size that they lead to."""
     if rng.random() < config.flip:
         vertical, horizontal = ((True, False), (False, True), (True, True))[rng.integers(3)]
         matrix = flip_matrix(size, vertical, horizontal) @ matrix
@@ -67,8 +116,7 @@ def random_geometry(size: Size, crop: int, config: Augment, rng: np.random.Gener
         dy, dx = rng.uniform(-config.shift, config.shift, 2) * size
         degrees = rng.uniform(-config.degrees, config.degrees)
         matrix = shift_rotate_matrix(size, dy, dx, degrees) @ matrix
-    top, left = (_crop_start(side, crop, rng) for side in size)
-    return translation_matrix(-top, -left) @ matrix
+    return matrix, size
 
 
 def _crop_start(side: int, crop: int, rng: np.random.Generator) -> int:

@@ -30,10 +30,10 @@ class Samples:
 
     A sample is
         image        uint8 [s, s, 3], RGB
-        label        int8 [s, s]: 1 object, 0 background, -1 ignored
-        first_click  float32 [2], (y, x)
-    with s = config.model.image_size. A scene that cannot be read is told once, on stderr, and
-    another one is drawn in its place.
+        label        int8 [t, s, s]: 1 object, 0 background, -1 ignored
+        first_click  float32 [t, 2], (y, x)
+    with s = config.model.image_size and t = config.data.targets. A scene that cannot be read is
+    told once, on stderr, and another one is drawn in its place.
     """
 
     def __init__(self, sources: Sequence[Source], config: Config) -> None:
@@ -64,9 +64,10 @@ class Samples:
             image, labels, ignore = augment(
                 scene.image, scene.labels, scene.ignore, size, data.augment, rng
             )
-            drawn = draw_target(labels, ignore, data, rng)
-            if drawn is not None:
-                label, first_click = drawn
+            drawn = [draw_target(labels, ignore, data, rng) for _ in range(data.targets)]
+            targets = [target for target in drawn if target is not None]
+            if len(targets) == data.targets:
+                label, first_click = (np.stack(parts) for parts in zip(*targets, strict=True))
                 return {"image": image, "label": label, "first_click": first_click}
         for problem in self._told:
             raise UserError(f"data.train={list(data.train)}: nothing can be drawn; {problem}")
@@ -97,8 +98,8 @@ def training_dataset(
         sources: in place of those that `config.data.train` names.
 
     Returns:
-        Batches of `Samples`, stacked: image [b, s, s, 3], label [b, s, s], first_click [b, 2],
-        b = config.train.batch_size // process_count.
+        Batches of `Samples`: image [p, s, s, 3], label [b, s, s], first_click [b, 2], with
+        p = config.train.batch_size // process_count pictures and b = p * config.data.targets.
 
     Raises:
         UserError: data that cannot be opened, or a batch that cannot be shared out evenly.
@@ -113,7 +114,15 @@ def training_dataset(
         sources = [open_source(spec, recipe) for spec in config.data.train]
     require(bool(sources), "data.train is empty; name at least one data set")
     samples = grain.MapDataset.source(Samples(sources, config))
-    return samples[process_index::process_count].batch(batch_size // process_count)
+    batches = samples[process_index::process_count].batch(batch_size // process_count)
+    return batches.map(targets_in_a_row)
+
+
+def targets_in_a_row(batch: Batch) -> Batch:
+    """The targets of all pictures along one axis."""
+    return batch | {
+        name: batch[name].reshape(-1, *batch[name].shape[2:]) for name in ("label", "first_click")
+    }
 
 
 class TrainingIterator(grain.DatasetIterator[Batch]):

@@ -18,7 +18,7 @@ def training_sheet(
     """Writes the first samples of a batch as a PNG: target outlined, first click, ignored grey.
 
     Args:
-        batch: image uint8 [b, s, s, 3], label int8 [b, s, s], first_click float32 [b, 2] (y, x).
+        batch: as the pipeline yields it.
         path: of the PNG; its folder is made.
         tiles: how many samples at most.
         columns: how many in a row.
@@ -27,10 +27,15 @@ def training_sheet(
     drawn = [
         draw_sample(*sample)
         for sample in zip(
-            batch["image"][:tiles], batch["label"], batch["first_click"], strict=False
+            pictures(batch)[:tiles], batch["label"], batch["first_click"], strict=False
         )
     ]
     write_png(path, grid(drawn, columns, gap))
+
+
+def pictures(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """uint8 [b, s, s, 3]: the picture of every target of a batch; targets in a row share one."""
+    return np.repeat(batch["image"], len(batch["label"]) // len(batch["image"]), 0)
 
 
 def draw_sample(image: np.ndarray, label: np.ndarray, first_click: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def show_samples(spec: str, path: str, config: config_module.Config, tiles: int)
     """Writes the first training samples of `config` over one data set."""
     import numpy as np
 
-    from rsisrefiner_jax.data.pipeline import Samples
+    from rsisrefiner_jax.data.pipeline import Samples, targets_in_a_row
     from rsisrefiner_jax.data.preview import training_sheet
     from rsisrefiner_jax.data.spec import open_source
     from rsisrefiner_jax.data.stretch import Recipe
@@ -59,7 +59,7 @@ def show_samples(spec: str, path: str, config: config_module.Config, tiles: int)
     samples = Samples([open_source(spec, Recipe.of(data))], dataclasses.replace(config, data=data))
     drawn = [samples[number] for number in range(tiles)]
     batch = {key: np.stack([sample[key] for sample in drawn]) for key in drawn[0]}
-    training_sheet(batch, path, tiles, columns=4, gap=6)
+    training_sheet(targets_in_a_row(batch), path, tiles, columns=4, gap=6)
 
 
 def show_scenes(spec: str, path: str, config: config_module.Config, tiles: int) -> None:

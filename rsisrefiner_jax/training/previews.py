@@ -7,7 +7,7 @@ import cv2
 import jax
 import numpy as np
 
-from rsisrefiner_jax.data.preview import draw_sample
+from rsisrefiner_jax.data.preview import draw_sample, pictures
 
 _POSITIVE, _NEGATIVE = (60, 220, 60), (255, 60, 60)  # RGB
 
@@ -28,10 +28,10 @@ def prediction_sheet(
 
     batch: as the pipeline yields it. shown: {"prob" [b, s, s], "clicks"} of the training step.
     """
-    lines = []
-    for i in range(min(rows, len(batch["image"]))):
-        target = draw_sample(batch["image"][i], batch["label"][i], batch["first_click"][i])
-        answer = draw_answer(batch["image"][i], shown["prob"][i])
+    lines, images = [], pictures(batch)
+    for i in range(min(rows, len(images))):
+        target = draw_sample(images[i], batch["label"][i], batch["first_click"][i])
+        answer = draw_answer(images[i], shown["prob"][i])
         draw_clicks(answer, shown["clicks"].yx[i], shown["clicks"].label[i])
         lines.append(np.hstack([target, answer]))
     columns = [np.vstack(lines[i::2]) for i in range(2) if lines[i::2]]

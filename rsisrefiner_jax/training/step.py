@@ -39,21 +39,36 @@ def init_state(config: Config, params: Any, batch_stats: Any) -> TrainState:
 class ClickStep:
     """The training step of a click loop, compiled for `devices`.
 
-    The number of iterations J is drawn on the host and is an argument of the compiled step; only
-    whether the last one is the first click (J = 1) is static, as a gradient inside a device-side
-    branch runs several times slower on CPU.
+    The number of iterations J is drawn on the host. With `clicks.gradient=last`, the paper's rule,
+    it is an argument of one compiled step; with `every` a compiled step of one click, which ends
+    with an update of the weights, runs J times on what stays on the devices. Whether a click is a
+    first one is static where that takes two passes: a gradient inside a loop or a branch on the
+    device runs many times slower on a CPU.
     """
 
     def __init__(self, config: Config, devices: parallel.DataParallel):
-        self._config = config
+        self._config, self._devices = config, devices
         self._alike = make_model(config.model).first_passes == 1  # first clicks and later ones
-        self._steps = {first: devices.compile(make_step(config, first)) for first in (False, True)}
+        make = make_step if config.clicks.gradient == "last" else make_click_step
+        self._steps = {first: devices.compile(make(config, first)) for first in (False, True)}
+        self._begin = devices.on_each(lambda batch: begin(config, batch))
 
     def __call__(self, state: TrainState, frozen: Any, batch: Any, step: int) -> Any:
         """Step number `step`, counted from 0. Donates `state`; see `make_step`."""
         iterations = draw_iterations(self._config, step)
-        first = iterations == 1 and not self._alike
-        return self._steps[first](state, frozen, batch, jnp.int32(iterations))
+        if self._config.clicks.gradient == "last":
+            first = iterations == 1 and not self._alike
+            return self._steps[first](state, frozen, batch, jnp.int32(iterations))
+        every, carry = [], self._begin(batch)
+        for i in range(iterations):
+            compiled = self._steps[i == 0 and not self._alike]
+            last = jnp.int32(i == iterations - 1)
+            given = batch | self._devices.shard_again(carry)
+            state, metrics, shown = compiled(state, frozen, given, last)
+            carry = {"prev_mask": shown["prob"], "clicks": shown.pop("next_clicks")}
+            every.append(metrics)
+        mean = jax.tree.map(lambda *values: sum(values) / iterations, *every)
+        return state, mean | {"iterations": jnp.float32(iterations)}, shown
 
 
 def draw_iterations(config: Config, step: int) -> int:
@@ -66,58 +81,99 @@ def draw_iterations(config: Config, step: int) -> int:
 def make_step(config: Config, first: bool) -> Any:
     """The per-device step for `parallel.DataParallel.compile`; first: for steps with J = 1.
 
-    step(state, frozen, batch, iterations) with batch = {image uint8 [b, s, s, 3], label int8
-    [b, s, s] in {1, 0, -1}, first_click float32 [b, 2]} -> (state, metrics, shown): scalars
-    averaged over devices, and {"prob" [b, s, s], "clicks"} of the last forward pass.
+    step(state, frozen, batch, iterations) with batch = {image uint8 [p, s, s, 3], label int8
+    [b, s, s] in {1, 0, -1}, first_click float32 [b, 2]}, b / p targets in a row sharing a picture
+    -> (state, metrics, shown): scalars averaged over devices, and {"prob" [b, s, s], "clicks"} of
+    the last forward pass.
     """
-    tx, rate = optimizer(config), schedule(config)
     model = make_model(config.model, parallel.AXIS if config.parallel.sync_batch_norm else None)
 
     def step(state: TrainState, frozen: Any, batch: dict[str, Array], iterations: Array) -> Any:
-        image = batch["image"].astype(jnp.float32) / 255
-        label = batch["label"].astype(jnp.int32)
-        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-        clicks = empty(len(image), config.clicks.max_clicks)
-        positive = jnp.ones(len(image), jnp.int32)
-        clicks = add(clicks, batch["first_click"], positive, positive == 1)
-        prev_mask = jnp.zeros(label.shape)
-
+        image, label, start = picture(batch), batch["label"].astype(jnp.int32), begin(config, batch)
+        prev_mask, clicks = start["prev_mask"], start["clicks"]
         # Iterations 1 .. J-1: no gradient, statistics as at test time.
         if not first:
             variables = {"params": merge(frozen, state.params), "batch_stats": state.batch_stats}
+            key = step_key(config, state)
             prev_mask, clicks = simulate_clicks(
                 config, model, variables, image, label, clicks, iterations - 1, key
             )
         # Iteration J: with gradient.
         sample = Sample(image, label, prev_mask, clicks)
-        (loss, (batch_stats, logits)), grads = jax.value_and_grad(mean_loss, 2, has_aux=True)(
-            config, model, state.params, frozen, state.batch_stats, sample, first
-        )
-        prob = nn.sigmoid(logits)
-        grads, batch_stats = parallel.mean((grads, batch_stats))
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        iou = metrics.iou(label, prob > config.clicks.pred_thr)
-        values = {
-            "loss": loss,
-            "iou": jnp.nan_to_num(iou).mean(),  # none where everything is ignored
-            "grad_norm": optax.global_norm(grads),
-            "lr": jnp.float32(rate(state.step)),
-            "iterations": iterations.astype(jnp.float32),
-        }
-        state = TrainState(state.step + 1, params, batch_stats, opt_state)
-        return state, parallel.mean(values), {"prob": prob, "clicks": clicks}
+        state, metrics, prob = update(config, model, state, frozen, sample, first)
+        metrics["iterations"] = iterations.astype(jnp.float32)
+        return state._replace(step=state.step + 1), metrics, {"prob": prob, "clicks": clicks}
 
     return step
 
 
-class Sample(NamedTuple):
-    """What the pass with a gradient is given."""
+def make_click_step(config: Config, first: bool) -> Any:
+    """The per-device step of one click with a gradient; first: for first clicks.
 
-    image: Float[Array, "b s s 3"]
+    step(state, frozen, batch, last), as `make_step`; batch also holds "prev_mask" and "clicks", and
+    `shown` "next_clicks", which correct the answer. last: 1 if this is the last click on these
+    samples, else 0.
+    """
+    model = make_model(config.model, parallel.AXIS if config.parallel.sync_batch_norm else None)
+
+    def step(state: TrainState, frozen: Any, batch: dict[str, Any], last: Array) -> Any:
+        label = batch["label"].astype(jnp.int32)
+        sample = Sample(picture(batch), label, batch["prev_mask"], batch["clicks"])
+        keys = sample_keys(step_key(config, state), len(label))
+        state, metrics, prob = update(config, model, state, frozen, sample, first)
+        following = add_next_click(config, label, prob, sample.clicks, keys)
+        shown = {"prob": prob, "clicks": sample.clicks, "next_clicks": following}
+        return state._replace(step=state.step + last), metrics, shown
+
+    return step
+
+
+def picture(batch: dict[str, Any]) -> Float[Array, "p s s 3"]:
+    """The pictures of a batch, in 0..1."""
+    return batch["image"].astype(jnp.float32) / 255
+
+
+def begin(config: Config, batch: dict[str, Any]) -> dict[str, Any]:
+    """{"prev_mask": empty, "clicks": the first ones}."""
+    yx = batch["first_click"]
+    positive = jnp.ones(len(yx), jnp.int32)
+    clicks = add(empty(len(yx), config.clicks.max_clicks), yx, positive, positive == 1)
+    return {"prev_mask": jnp.zeros(batch["label"].shape), "clicks": clicks}
+
+
+def step_key(config: Config, state: TrainState) -> Key[Array, ""]:
+    """The randomness of a step."""
+    return jax.random.fold_in(jax.random.key(config.seed), state.step)
+
+
+class Sample(NamedTuple):
+    """What the pass with a gradient is given. b / p targets in a row share a picture."""
+
+    image: Float[Array, "p s s 3"]
     label: Int[Array, "b s s"]
     prev_mask: Float[Array, "b s s"]
     clicks: Clicks
+
+
+def update(
+    config: Config, model: ClickModel, state: TrainState, frozen: Any, sample: Sample, first: bool
+) -> tuple[TrainState, dict[str, Array], Float[Array, "b s s"]]:
+    """The state after one gradient, without counting the step; metrics; probabilities."""
+    (loss, (batch_stats, logits)), grads = jax.value_and_grad(mean_loss, 2, has_aux=True)(
+        config, model, state.params, frozen, state.batch_stats, sample, first
+    )
+    prob = nn.sigmoid(logits)
+    grads, batch_stats = parallel.mean((grads, batch_stats))
+    updates, opt_state = optimizer(config).update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    iou = metrics.iou(sample.label, prob > config.clicks.pred_thr)
+    values = {
+        "loss": loss,
+        "iou": jnp.nan_to_num(iou).mean(),  # none where everything is ignored
+        "grad_norm": optax.global_norm(grads),
+        "lr": jnp.float32(schedule(config)(state.step)),
+    }
+    return TrainState(state.step, params, batch_stats, opt_state), parallel.mean(values), prob
 
 
 def mean_loss(
@@ -133,25 +189,40 @@ def mean_loss(
 
     first: whether these are first clicks.
     """
-    logits, updated = model.apply(
-        {"params": merge(frozen, params), "batch_stats": batch_stats},
-        sample.image,
-        sample.prev_mask,
-        sample.clicks,
-        first=first,
-        group=model.training_group(len(sample.image)),
-        train=True,
-        mutable=["batch_stats"],
-    )
+    variables = {"params": merge(frozen, params), "batch_stats": batch_stats}
+    if model.encodes_alike:
+        features = encode(model, variables, sample.image, len(sample.label))
+        given = (features, sample.prev_mask, sample.clicks)
+        logits: Any = model.apply(variables, *given, method="predict")
+    else:
+        logits, updated = model.apply(
+            variables,
+            *(repeat(sample.image, len(sample.label)), sample.prev_mask, sample.clicks),
+            first=first,
+            group=model.training_group(len(sample.label)),
+            train=True,
+            mutable=["batch_stats"],
+        )
+        batch_stats = updated["batch_stats"]
     loss = normalized_focal_loss(logits, sample.label, config.loss.alpha, config.loss.gamma)
-    return loss.mean(), (updated["batch_stats"], logits)
+    return loss.mean(), (batch_stats, logits)
+
+
+def encode(model: ClickModel, variables: Any, image: Float[Array, "p s s 3"], targets: int) -> Any:
+    """The features of every target; those of a picture are computed once."""
+    return repeat(model.apply(variables, image, method="encode_image"), targets)
+
+
+def repeat(tree: Any, targets: int) -> Any:
+    """Rows [p, ...] so often that there are `targets` of them."""
+    return jax.tree.map(lambda x: jnp.repeat(x, targets // len(x), 0), tree)
 
 
 def simulate_clicks(
     config: Config,
     model: ClickModel,
     variables: Any,
-    image: Float[Array, "b s s 3"],
+    image: Float[Array, "p s s 3"],
     label: Int[Array, "b s s"],
     clicks: Clicks,
     iterations: Int[Array, ""],
@@ -161,26 +232,35 @@ def simulate_clicks(
 
     clicks: the first ones. The picture is encoded once for all iterations.
     """
-    settings = config.clicks
-    index = parallel.sample_index(len(image))
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
-    group = model.training_group(len(image))
-    features = model.apply(variables, image, method="encode_image")
+    keys = sample_keys(key, len(label))
+    group = model.training_group(len(label))
+    features = encode(model, variables, image, len(label))
 
     def click(_: Array, carry: tuple[Array, Clicks]) -> tuple[Array, Clicks]:
         prev_mask, clicks = carry
         inputs = (features, prev_mask, clicks)
         logits: Any = model.apply(variables, *inputs, group=group, method="predict")
         prob = nn.sigmoid(logits)
-        missed, surplus = annotator.training_errors(label, prob, settings.pred_thr)
-        yx, sign, found = annotator.next_click(
-            missed,
-            surplus,
-            None,
-            count(clicks),
-            keys,
-            ClickRule("random", inner_k=settings.inner_k),
-        )
-        return prob, add(clicks, yx, sign, found)
+        return prob, add_next_click(config, label, prob, clicks, keys)
 
     return jax.lax.fori_loop(0, iterations, click, (jnp.zeros(label.shape), clicks))
+
+
+def sample_keys(key: Key[Array, ""], batch: int) -> Key[Array, " {batch}"]:
+    """A key for every sample, the same however a batch is spread over devices."""
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(parallel.sample_index(batch))
+
+
+def add_next_click(
+    config: Config,
+    label: Int[Array, "b s s"],
+    prob: Float[Array, "b s s"],
+    clicks: Clicks,
+    keys: Key[Array, " b"],
+) -> Clicks:
+    """The clicks, and the one that corrects an answer."""
+    settings = config.clicks
+    missed, surplus = annotator.training_errors(label, prob, settings.pred_thr)
+    rule = ClickRule("random", inner_k=settings.inner_k)
+    yx, sign, found = annotator.next_click(missed, surplus, None, count(clicks), keys, rule)
+    return add(clicks, yx, sign, found)
