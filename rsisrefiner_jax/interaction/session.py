@@ -66,8 +66,8 @@ class Programs:
 
     def add_click(self, now: ClickState, click: Click, size: jax.Array) -> ClickState:
         """One more click, the crop moved where that is due."""
-        yx = jnp.array([[click.y, click.x]], jnp.float32)
-        return self._call("add_click", now, yx, jnp.array([click.positive], jnp.int32), size)[0]
+        yx = np.array([[click.y, click.x]], np.float32)
+        return self._call("add_click", now, yx, np.array([click.positive], np.int32), size)[0]
 
     def encode(self, image: jax.Array, now: ClickState) -> Any:
         """The features of the crop in force of uint8 [1, h, w, 3]."""
@@ -92,7 +92,9 @@ class Programs:
 
     def _program(self, name: str, args: Sequence[Any]) -> Any:
         """The function compiled for arguments of these shapes."""
-        key = name, tuple(x.shape for x in jax.tree.leaves(args))
+        # The weights have hundreds of arrays, whose shapes are always the same.
+        shaped = [x for x in args if x is not self._variables]
+        key = name, tuple(x.shape for x in jax.tree.leaves(shaped))
         with self._compiling[key]:  # nothing twice, and nobody waits for another one's program
             if key not in self._compiled:
                 self._compiled[key] = jax.jit(self._functions[name]).lower(*args).compile()
@@ -170,7 +172,7 @@ class ClickSession:
         """Adds a click and returns the new probabilities, float32 [h, w]."""
         click = Click(y, x, positive)
         now = self._programs.add_click(self._with_room(), click, self._size)
-        roi = tuple(now.roi[0].tolist())
+        roi = tuple(np.asarray(now.roi)[0].tolist())
         if roi != self._features_roi:
             self._features = self._programs.encode(self._image, now)
             self._features_roi = roi
