@@ -5,20 +5,16 @@
 Nothing here imports jax, so that `--help` answers at once.
 """
 
-import ast
 import dataclasses
-import difflib
 import json
 import os
 import runpy
-import types
-import typing
 from collections.abc import Sequence
-from typing import Any, Literal, Union
+from typing import Literal
 
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.fields import build, override
 from rsisrefiner_jax.protocol import PRESETS, Protocol
-from rsisrefiner_jax.specs import split_specs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,8 +275,8 @@ def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
         key, equals, value = item.partition("=")
         if not equals:
             raise UserError(f"--set {item}: expected field=value, as in optim.lr=1e-4")
-        _override(values, Config, key.split("."), value, item)
-    return _build(Config, values, "config")  # checked once all are in place
+        override(values, Config, key.split("."), value, item)
+    return build(Config, values, "config")  # checked once all are in place
 
 
 def to_json(config: Config) -> str:
@@ -295,84 +291,4 @@ def from_json(text: str) -> Config:
     order = values.get("protocol", {}).pop("channel_order", None)
     if order is not None:
         values.setdefault("model", {}).setdefault("channel_order", order)
-    return _build(Config, values, "config")
-
-
-def _override(values: Any, kind: Any, path: list[str], text: str, item: str) -> None:
-    hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
-    name, *rest = path
-    if name not in hints:
-        near = difflib.get_close_matches(name, hints, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"--set {item}: no field {name!r}{hint}")
-    if rest:
-        _override(values[name], hints[name], rest, text, item)
-    elif dataclasses.is_dataclass(hints[name]):
-        fields = ", ".join(f.name for f in dataclasses.fields(hints[name]))
-        raise UserError(f"--set {item}: {name!r} is a group; set one of its fields: {fields}")
-    else:
-        values[name] = _parse(text, hints[name], f"--set {item}")
-
-
-def _parse(text: str, hint: Any, where: str) -> Any:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = split_specs(text.strip("[]()")) if text[:1] in "[(" else text
-    try:
-        return _check(value, hint, where)
-    except UserError:
-        if isinstance(value, str):
-            raise
-        return _check(text, hint, where)  # a name that happens to be a Python literal
-
-
-def _check(value: Any, hint: Any, where: str) -> Any:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (Union, types.UnionType):
-        for option in args:
-            try:
-                return _check(value, option, where)
-            except UserError:
-                pass
-        raise UserError(f"{where}: {value!r} is not {_describe(hint)}")
-    if origin is Literal:
-        if value in args:
-            return value
-        near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1)
-        raise UserError(
-            f"{where}: {value!r} is not one of {', '.join(map(str, args))}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-        )
-    if origin is tuple and isinstance(value, (tuple, list)):
-        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
-        if len(kinds) == len(value):
-            return tuple(_check(v, k, where) for v, k in zip(value, kinds, strict=True))
-    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    elif hint is bool and str(value).lower() in ("true", "false"):
-        return str(value).lower() == "true"
-    elif hint is type(None) and value in (None, "none", "None", "null"):
-        return None
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    raise UserError(f"{where}: {value!r} is not {_describe(hint)}")
-
-
-def _describe(hint: Any) -> str:
-    return getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint)
-
-
-def _build(cls: type, values: dict[str, Any], where: str) -> Any:
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise UserError(f"{where}: unknown field {unknown[0]!r}; written by another version?")
-    return cls(
-        **{
-            key: _build(hints[key], value, f"{where}.{key}")
-            if dataclasses.is_dataclass(hints[key])
-            else _check(value, hints[key], f"{where}.{key}")
-            for key, value in values.items()
-        }
-    )
+    return build(Config, values, "config")

@@ -13,6 +13,7 @@ PACKAGE = "rsisrefiner_jax"
 LAYERS = [
     ["errors", "atomic"],
     ["protocol", "specs"],
+    ["fields"],
     ["config", "formats"],
     ["data", "ops"],
     ["weights", "parallel"],
@@ -69,7 +70,17 @@ def test_imports_point_downwards(path):
 
 
 @pytest.mark.parametrize(
-    "part", ["data", "formats", "config.py", "protocol.py", "specs.py", "errors.py", "atomic.py"]
+    "part",
+    [
+        "data",
+        "formats",
+        "config.py",
+        "protocol.py",
+        "specs.py",
+        "fields.py",
+        "errors.py",
+        "atomic.py",
+    ],
 )
 def test_host_code_does_not_import_jax(part):
     path = ROOT / PACKAGE / part

@@ -5,7 +5,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -74,14 +74,10 @@ def evaluate(
     results = _taken_over(entries, finished, dataset)
     todo = [e for e in entries if e.index % count == rank and e.index not in results]
     devices = devices or jax.local_devices()
-    if rows is None:
-        rows = 1 if devices[0].platform == "cpu" else batch_size
+    rows = rows or (1 if devices[0].platform == "cpu" else batch_size)
     work = _Work(model, protocol, variables, batch_size, rows, devices)
     timed: list[int] = []
-    bar = tqdm(
-        total=len(entries), initial=len(results), unit="object", desc=dataset, disable=not progress
-    )
-    with bar:
+    with _progress_bar(len(entries), len(results), dataset, progress) as bar:
         for item, trace in work.click(source, todo, seed):
             entry, scene = item.tag
             result = _result(dataset, entry, trace, seed)
@@ -91,6 +87,21 @@ def evaluate(
                 on_object(entry.index, result, scene, item.target, trace)
             bar.set_postfix(iou=f"{result.ious[-1]:.3f}")
             bar.update()
+    return _evaluation(entries, left_out, results, timed, work)
+
+
+def _progress_bar(total: int, done: int, dataset: str, shown: bool) -> Any:
+    return tqdm(total=total, initial=done, unit="object", desc=dataset, disable=not shown)
+
+
+def _evaluation(
+    entries: Sequence[Entry],
+    left_out: int,
+    results: Mapping[int, ObjectResult],
+    timed: Sequence[int],
+    work: "_Work",
+) -> Evaluation:
+    """What came of it; timed: the objects of this run, in the order they finished."""
     return Evaluation(
         results=tuple(results[index] for index in sorted(results)),
         objects=tuple((entry.image, entry.item.id) for entry in entries),

@@ -71,12 +71,7 @@ def prepare(
         BrokenProcessPool: something killed a worker, most likely for want of memory.
     """
     layout = find_layout(_known(name))
-    unknown = [item for item in classes if item not in layout.classes]
-    require(
-        not unknown,
-        f"--classes: {name} has no class {', '.join(unknown)} to choose; "
-        f"there are {', '.join(layout.classes) or 'none'}",
-    )
+    _check_classes(name, layout, classes)
     require(
         recipe == Recipe() or name in GENERIC,
         f"--bands and --stretch are for data of your own, not for {name}",
@@ -165,6 +160,15 @@ def _known(name: str) -> str:
         f"no data set {name!r} to prepare{nearest(name, known)}; known: {', '.join(known)}",
     )
     return name
+
+
+def _check_classes(name: str, layout: Layout, classes: tuple[str, ...]) -> None:
+    unknown = [item for item in classes if item not in layout.classes]
+    require(
+        not unknown,
+        f"--classes: {name} has no class {', '.join(unknown)} to choose; "
+        f"there are {', '.join(layout.classes) or 'none'}",
+    )
 
 
 def _called(name: str, called: str | None) -> str:
