@@ -9,6 +9,7 @@ import numpy as np
 from rsisrefiner_jax import parallel
 from rsisrefiner_jax.checkpoint.loading import LoadedModel, load_model
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.interaction.mask_values import in_unit_range
 from rsisrefiner_jax.interaction.session import ClickSession, Programs
 from rsisrefiner_jax.protocol import Protocol, preset
 
@@ -119,7 +120,7 @@ class Predictor:
             UserError: another size, or values that mean something else (logits, ids, NaN).
         """
         session = self._open()
-        session.set_mask(_probabilities(mask, session.shape))
+        session.set_mask(in_unit_range(mask, session.shape).astype(np.float32))
 
     @property
     def clicks(self) -> tuple[tuple[float, float, bool], ...]:
@@ -145,24 +146,3 @@ def _number(value: Any, name: str) -> float:
     known = not isinstance(value, str | bytes | bool) and math.isfinite(number)
     require(known, f"{name} must be a number of pixels, not {value!r}")
     return number
-
-
-def _probabilities(mask: Any, shape: tuple[int, int]) -> np.ndarray:
-    """A mask as float32 [h, w] in 0..1. Raises UserError: it cannot be meant as one."""
-    form = "the mask must hold True and False, 0 and 1 (or 0 and 255 in uint8), or probabilities"
-    try:
-        mask = np.asarray(mask)
-    except ValueError as error:  # lists of different lengths
-        raise UserError(f"{form}, one for each pixel") from error
-    require(mask.shape == shape, f"the mask must be {shape}, not {mask.shape}")
-    kind = mask.dtype.kind
-    require(kind in "buif", f"{form}, not {mask.dtype}")
-    low, high = (float(mask.min()), float(mask.max())) if kind != "b" else (0.0, 1.0)
-    if mask.dtype == np.uint8 and high == 255:
-        require(
-            bool(np.isin(mask, (0, 255)).all()), f"{form}; it holds other values than 0 and 255"
-        )
-        return (mask > 0).astype(np.float32)
-    # NaN fails both.
-    require(low >= 0 and high <= 1, f"{form}; it holds values from {low:g} to {high:g}")
-    return mask.astype(np.float32)

@@ -13,6 +13,7 @@ from rsisrefiner_jax.annotate.source import Source
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.interaction.mask_values import in_unit_range
 
 SENT_LIMIT = 64_000_000  # pixels of a picture inside a request
 
@@ -49,9 +50,33 @@ def picture_sent(text: str) -> ArrayPicture:
     return ArrayPicture(np.ascontiguousarray(pixels[..., ::-1]))
 
 
-def mask_sent(text: str, x: int = 0, y: int = 0) -> Mask:
-    """A mask as PNG in base64, what is brighter than half being object. Raises UserError."""
-    return Mask(x, y, _decoded(text, cv2.IMREAD_GRAYSCALE, "mask") > 127)
+def mask_sent(text: str, field: str, x: int = 0, y: int = 0) -> Mask:
+    """A mask as PNG in base64, of the values that a mask may have anywhere (`mask_values`).
+
+    Three equal channels count as one, and transparency is dropped.
+
+    Args:
+        field: what the client calls it.
+
+    Raises:
+        UserError: no picture, or one that is no mask.
+    """
+    pixels = _decoded(text, cv2.IMREAD_UNCHANGED, field)
+    channels = np.atleast_3d(pixels)[..., :3]
+    pixels = channels[..., 0]
+    require(
+        bool((channels == channels[..., :1]).all()),
+        f"{field}: a picture in colours is no mask; send a grey PNG of 0 and 255",
+    )
+    # Elsewhere 1 is almost black: where nothing else is there, nobody can say what is meant.
+    require(
+        pixels.dtype.kind == "f" or not (pixels == 1).all(),
+        f"{field}: every pixel is 1, which may mean all or nothing; send 255 for the object",
+    )
+    try:
+        return Mask(x, y, in_unit_range(pixels, pixels.shape) > 0.5)
+    except UserError as error:
+        raise UserError(f"{field}: {error}; send a PNG of 0 and 255") from error
 
 
 def _decoded(text: str, flags: int, field: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What an interaction is made of, in training, evaluation, the Predictor and the annotator alike.
 
 clicks        clicks of one object, and of a batch on the device
+mask_values   what a mask that somebody gives means
 click_model   what the engine asks of a network
 annotator     the simulated annotator: where the next click goes
 zoom_in       the crop that the network is shown

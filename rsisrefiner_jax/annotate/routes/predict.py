@@ -51,7 +51,7 @@ def _question(
     require_reach(clicks, (picture.width, picture.height))
     start, name = None, ""
     if given.prev_mask is not None:
-        whole = pictures.mask_sent(given.prev_mask)
+        whole = pictures.mask_sent(given.prev_mask, "prev_mask")
         require(
             (whole.height, whole.width) == (picture.height, picture.width),
             f"prev_mask: {whole.width} x {whole.height} pixels, the image has {picture.width} x "

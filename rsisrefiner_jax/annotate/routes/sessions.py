@@ -120,7 +120,7 @@ async def mask(id: SessionId, given: MaskIn, here: Here) -> SteppedOut:
 
 
 def _masked(image: Image, given: MaskIn) -> dict[str, Any]:
-    sent = pictures.mask_sent(given.png, given.x, given.y)
+    sent = pictures.mask_sent(given.png, "png", given.x, given.y)
     require(
         sent.x + sent.width <= image.info.width and sent.y + sent.height <= image.info.height,
         f"mask: {sent.width} x {sent.height} pixels at ({sent.x}, {sent.y}) go beyond the image "
