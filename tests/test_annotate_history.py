@@ -451,3 +451,44 @@ def test_deeds_of_many_clients_at_once(start):
     while history(client)[0]:
         move(client, "undo")
     assert objects(client) == []
+
+
+def finish(client, id, **given):
+    return client.post(f"/api/sessions/{id}/finish", json=given)
+
+
+def test_finished_again_in_another_way_is_refused(start):
+    client = start()
+    ok(client.put("/api/project/classes", json=[{"name": "house"}, {"name": "lake"}]))
+    given = {"class_id": 1, "attributes": {"a": 1, "b": "x"}}
+    id = draw(client, finish=False)
+    made = ok(finish(client, id, **given))
+    for restarts in (False, True):
+        client = start() if restarts else client
+        assert ok(finish(client, id, **given)) == made
+        assert ok(finish(client, id, attributes={"b": "x", "a": 1})) == made
+        assert ok(finish(client, id)) == made  # nothing is asked for that could be ignored
+        refused(finish(client, id, class_id=2), "another class_id", "PATCH /api/objects/1")
+        refused(finish(client, id, class_id=None), "another class_id")
+        refused(finish(client, id, class_id=2, attributes={}), "class_id and attributes")
+        refused(finish(client, id, attributes={"a": True, "b": "x"}), "another attributes")
+        reply = finish(client, id, class_id=7)
+        assert (reply.status_code, reply.json()["detail"][:11]) == (422, "class_id 7:")
+    assert objects(client) == [made]
+    # What was done to the object since does not make a repeated request another one.
+    changed = ok(client.patch("/api/objects/1", json={"class_id": 2}))
+    assert ok(finish(client, id, **given)) == changed
+    refused(finish(client, id, class_id=2), "another class_id")
+
+
+def test_a_refinement_finished_again(start):
+    """What was left out stayed, and leaving it out again is the same."""
+    client = start()
+    ok(client.put("/api/project/classes", json=[{"name": "house"}]))
+    ok(finish(client, draw(client, finish=False), class_id=1, attributes={"a": 1}))
+    id = draw(client, (5, 5, 25, 25), object_id=1, finish=False)
+    made = ok(finish(client, id, attributes={"a": 2}))
+    assert made["class_id"] == 1
+    assert ok(finish(client, id, attributes={"a": 2})) == made
+    refused(finish(client, id, attributes={"a": 1}), "another attributes")
+    refused(finish(client, id, class_id=None), "another class_id")

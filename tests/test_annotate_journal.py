@@ -104,7 +104,7 @@ def test_a_project_opens_as_it_was(tmp_path):
         ]
         steps = [
             [(s.event, s.time, s.x, s.y, s.positive) for s in (*d.steps, None, *d.undone) if s]
-            + [(d.id, d.box, d.start, d.open, d.made, d.object_id, len(d.undone))]
+            + [(d.id, d.box, d.start, d.open, bool(d.made), d.object_id, len(d.undone))]
             for d in project.drawings.all(only_open=False)
         ]
         return objects, steps, project.classes(), project.images()

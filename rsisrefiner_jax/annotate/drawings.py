@@ -1,5 +1,6 @@
 """Objects being drawn: the sessions of a project."""
 
+import json
 from typing import Any
 
 from rsisrefiner_jax.annotate.faults import Conflict, Missing
@@ -162,6 +163,27 @@ class Drawings:
             self._ledger.record("finished", {"session": drawing.id, "object": item})
             return self._state.objects[id]
 
+    def require_same(self, drawing: Drawing, asked: dict[str, Any]) -> None:
+        """Checks that a finished drawing is not asked to be finished in another way.
+
+        asked: "class_id" and "attributes", where they are given.
+
+        Raises:
+            Conflict: it was finished with another of them.
+            UserError: there is no such class.
+        """
+        made = drawing.made
+        assert made is not None
+        others = [name for name in asked if not _alike(asked[name], getattr(made, name))]
+        if not others:
+            return
+        with self._ledger.lock:
+            check_class(self._state, asked.get("class_id"))
+        raise Conflict(
+            f"session {drawing.id} was finished with another {' and '.join(others)}; use "
+            f"PATCH /api/objects/{made.id} to change them"
+        )
+
     def discard(self, id: int) -> int | None:
         """Drops it; the deed by which undo brings it back, unless nothing was drawn."""
         with self._ledger.lock:
@@ -170,6 +192,11 @@ class Drawings:
                 self._ledger.record("discarded", {"session": id})
             deeds = reversed(self._state.histories[drawing.image_id].done)
             return next((deed.event for deed in deeds if deed.session == id), None)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are the same as JSON, in which 1 is not True."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def undeleted(state: State, id: int) -> Object:

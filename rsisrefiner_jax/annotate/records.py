@@ -141,7 +141,7 @@ class Drawing:
     steps: tuple[Step, ...] = ()
     undone: tuple[Step, ...] = ()
     open: bool = True
-    made: bool = False  # finished, rather than discarded
+    made: Object | None = None  # what it was finished as; None when it was discarded
     everything: tuple[Step, ...] = ()  # also what was taken back for good
 
     def since_mask(self) -> tuple[dict[str, Any] | None, tuple[Step, ...]]:

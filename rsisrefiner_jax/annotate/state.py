@@ -142,8 +142,9 @@ class State:
         p = event.payload
         drawing, id = self.drawings[p["session"]], p["object"]["id"]
         label = f"object {id}" if drawing.object_id is None else f"refinement of object {id}"
-        self._draw(drawing, open=False, made=True, object_id=id)
-        self._put(event, label, [self._object(event, p["object"], drawing.image_id)])
+        made = self._object(event, p["object"], drawing.image_id)
+        self._draw(drawing, open=False, made=made, object_id=id)
+        self._put(event, label, [made])
 
     def _imported(self, event: Event) -> None:
         p = event.payload

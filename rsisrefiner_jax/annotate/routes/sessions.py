@@ -146,7 +146,8 @@ async def probability(id: SessionId, here: Here) -> Response:
 
 @router.post("/{id}/finish")
 async def finish(id: SessionId, here: Here, given: FinishIn = FinishIn()) -> ObjectOut:
-    """Makes an object of it. Asked for twice, it is made once."""
+    """Makes an object of it. Asked for twice, it is made once; refused when the second time asks
+    for another class or other attributes."""
     drawing = here.project.drawings.get(id, must_be_open=False)
     ground.require_system(here.project.image(drawing.image_id).info, given.crs)
     if drawing.made:
@@ -161,6 +162,10 @@ async def finish(id: SessionId, here: Here, given: FinishIn = FinishIn()) -> Obj
 
 def _made(here: Context, drawing: Drawing, given: FinishIn) -> ObjectOut:
     assert drawing.object_id is not None
+    asked = given.model_dump(include={"class_id", "attributes"} & given.model_fields_set)
+    if given.attributes is None:
+        asked.pop("attributes", None)
+    here.project.drawings.require_same(drawing, asked)
     return object_out(here.project.object(drawing.object_id), given.crs)
 
 
