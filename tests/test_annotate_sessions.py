@@ -217,6 +217,22 @@ def test_an_object_is_refined(start):
     assert len(ok(client.get("/api/images/1/objects"))) == 1
 
 
+def test_a_negative_click_alone_makes_no_object(start):
+    client = start()
+    ok(client.post("/api/sessions", json={"image_id": 1}))
+    for x, y in [(100, 90), (20, 30)]:
+        session = click(client, 1, x, y, False)
+        assert (session["area_px"], session["geometry"]) == (0, None)
+    assert client.post("/api/sessions/1/finish").status_code == 409
+    clicks = session["clicks"]
+    assert ok(client.post("/api/predict", json={"image_id": 1, "clicks": clicks}))["w"] == 0
+    assert click(client, 1, 150, 120)["area_px"] > 0
+    again = {"image_id": 1, "clicks": [*clicks, {"x": 150, "y": 120}]}
+    found = ok(client.post("/api/predict", json=again))
+    assert found["geometry"] == ok(client.get("/api/sessions/1"))["geometry"]
+    assert ok(client.post("/api/sessions/1/undo"))["area_px"] == 0
+
+
 def test_a_box_starts_an_object(start):
     client = start()
     session = ok(client.post("/api/sessions", json={"image_id": 1, "box": [100, 80, 180, 120]}))

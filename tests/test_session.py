@@ -247,3 +247,33 @@ def test_sessions_share_programs_but_no_state():
 def test_contradicting_settings_are_refused():
     with pytest.raises(UserError, match="zoom_size=100"):
         Programs(Disks(), {}, dataclasses.replace(PAPER, zoom_size=100))
+
+
+def test_without_a_positive_click_or_a_mask_there_is_no_object():
+    """Whatever the network would say of negative clicks alone."""
+    recorded = RecordingPrograms(Everything(), {}, PAPER)
+    session = ClickSession(recorded, noise())
+    for start in (session.reset, lambda: session.set_mask(np.zeros((100, 120)))):
+        start()
+        for _ in range(2):
+            assert not session.click(30, 30, False).any()
+        assert not recorded.calls
+        assert len(session.clicks) == 2
+    assert session.click(60, 60, True).min() > 0.9
+    (call,) = recorded.calls
+    assert call.clicks.label[0, :3].tolist() == [0, 0, 1]
+    for left in (2, 1, 0):
+        assert not session.undo().any()
+        assert len(session.clicks) == left
+    session.set_mask(rectangle((10, 20, 10, 20)))
+    assert session.click(30, 30, False).max() > 0.9  # a mask there is: the network is asked
+
+
+def test_negative_clicks_first_change_no_way_back():
+    session = ClickSession(programs(Mixed(), PAPER), noise(500, 500))
+    states = [session.probs.copy()]
+    for click in [(30, 30, False), (110, 110, True), (105, 118, False)]:
+        states.append(session.click(*click).copy())
+    assert states[2].any()
+    for state in states[-2::-1]:
+        np.testing.assert_array_equal(session.undo(), state)

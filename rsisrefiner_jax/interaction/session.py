@@ -103,11 +103,14 @@ class Programs:
 
 
 class _Answer(NamedTuple):
-    """An answered click: the crop that was in force, and the logits [1, f, s, s] of that crop."""
+    """An answered click: the crop that was in force, and the logits [1, f, s, s] of that crop.
+
+    logits: None where the network was not asked, and nothing stays nothing.
+    """
 
     roi: jax.Array  # int32 [1, 4]
     cropped: jax.Array  # bool [1]
-    logits: jax.Array
+    logits: jax.Array | None
 
 
 class ClickSession:
@@ -169,19 +172,33 @@ class ClickSession:
         return tuple(now.roi[0].tolist()) if bool(now.cropped[0]) else None
 
     def click(self, y: float, x: float, positive: bool) -> np.ndarray:
-        """Adds a click and returns the new probabilities, float32 [h, w]."""
-        click = Click(y, x, positive)
-        now = self._programs.add_click(self._with_room(), click, self._size)
+        """Adds a click and returns the new probabilities, float32 [h, w].
+
+        Where no click is positive and there is no mask to refine, there is no object, and the
+        network is not asked; no evaluation comes to that.
+        """
+        clicks = (*self._clicks, Click(y, x, positive))
+        now = self._programs.add_click(self._with_room(), clicks[-1], self._size)
+        asked = any(click.positive for click in clicks) or bool(self.probs.any())
+        answer = _Answer(now.roi, now.cropped, self._predicted(now) if asked else None)
+        if self._keep_history:
+            self._answers = (*self._answers, answer)
+        self._now = self._with_answer(now, answer)
+        self._clicks = clicks
+        return self.probs
+
+    def _predicted(self, now: ClickState) -> jax.Array:
+        """The network's answer to the last click."""
         roi = tuple(np.asarray(now.roi)[0].tolist())
         if roi != self._features_roi:
             self._features = self._programs.encode(self._image, now)
             self._features_roi = roi
-        logits = self._programs.predict(now, self._features)
-        if self._keep_history:
-            self._answers = (*self._answers, _Answer(now.roi, now.cropped, logits))
-        self._now = self._programs.paste(now, logits)
-        self._clicks = (*self._clicks, click)
-        return self.probs
+        return self._programs.predict(now, self._features)
+
+    def _with_answer(self, now: ClickState, answer: _Answer) -> ClickState:
+        """The state with an answer in it."""
+        now = now._replace(roi=answer.roi, cropped=answer.cropped)
+        return now if answer.logits is None else self._programs.paste(now, answer.logits)
 
     def undo(self) -> np.ndarray:
         """Takes the last click back, if there is one, and returns the probabilities before it.
@@ -227,8 +244,7 @@ class ClickSession:
             last = i == len(self._answers) - 1
             later = self._answers[i + 1 :]
             if last or not (hidden or any(_holds(other.roi, answer.roi) for other in later)):
-                now = now._replace(roi=answer.roi, cropped=answer.cropped)
-                now = self._programs.paste(now, answer.logits)
+                now = self._with_answer(now, answer)
         return now
 
     def _with_room(self) -> ClickState:
