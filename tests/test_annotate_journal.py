@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
+import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsisrefiner_jax.annotate import journal, relative
 from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.annotate.outlines import outlined
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.routes import files
 from rsisrefiner_jax.annotate.safety import Roots
@@ -86,8 +88,8 @@ def test_a_project_opens_as_it_was(tmp_path):
     project.delete_object(3)
     project.delete_object(4)
     project.restore_object(4)
-    square = {"type": "Polygon", "coordinates": [[[1.5, 1], [9, 1], [9, 9], [1.5, 9], [1.5, 1]]]}
-    project.change_object(1, {"geometry": square, "attributes": {"a": 1}, "class_id": 2})
+    square = outlined(shapely.box(1.5, 1, 9, 9), project.image(1).info)
+    project.change_object(1, {"attributes": {"a": 1}, "class_id": 2}, square)
     drawing = project.drawings.start(1, object_id=77)
     project.drawings.step(drawing.id, "click", {"x": 1, "y": 2, "positive": False})
     project.drawings.finish(

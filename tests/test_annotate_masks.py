@@ -1,13 +1,17 @@
 """Masks and outlines that clients send: what they mean, where they are cut."""
 
 import base64
+import json
 
 import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
-from rsisrefiner_jax.annotate import geometry, pictures
+import shapely
+
+from rsisrefiner_jax.annotate import geometry, ground, pictures
+from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.errors import UserError
 from tests import annotating
 from tests.annotating import HEIGHT, WIDTH, refused
@@ -98,3 +102,125 @@ def test_what_is_no_mask_is_refused_and_changes_nothing(client):
     whole = put(client, id, png=png(np.full((HEIGHT, WIDTH), 255, np.uint8)))
     assert whole["area_px"] == HEIGHT * WIDTH
     assert put(client, id, png=png(np.zeros((4, 4), np.uint8)))["area_px"] == 0
+
+
+def polygon(*corners):
+    """GeoJSON of a ring."""
+    return geometry.to_json(shapely.Polygon(corners))
+
+
+def wide(left=70.5):
+    """A bar that leaves the image on the right, from within."""
+    return polygon((left, 10), (500, 10), (500, 30), (left, 30))
+
+
+CUT = {"type": "Polygon", "coordinates": [[[70.5, 10], [90, 10], [90, 30], [70.5, 30]]]}
+NOTE = "went beyond the image"
+
+
+def exported(client, format):
+    """Of every exported outline its box in pixels: left, top, right, bottom."""
+    found = ok(client.get("/api/images/1/export", params={"format": format}))
+    if format == "geojson":
+        info = client.app._app.state.context.project.image(1).info
+        shapes = [shapely.geometry.shape(f["geometry"]) for f in found["features"]]
+        return [s.bounds for s in ground.shapes_in_pixels(info, ground.WGS84, np.array(shapes))]
+    rings = [np.reshape(one["segmentation"][0], (-1, 2)) for one in found["annotations"]]
+    return [(*ring.min(0).tolist(), *ring.max(0).tolist()) for ring in rings]
+
+
+def is_cut(client, one):
+    """Whether an object ends where the image does, in every reply and file."""
+    assert shapely.geometry.shape(one["geometry"]).equals(shapely.geometry.shape(CUT))
+    assert one["bbox"] == [70.5, 10, 90, 30]
+    assert ok(client.get("/api/images/1/objects"))[-1]["bbox"] == one["bbox"]
+    for format in ("coco-polygons", "geojson"):
+        assert exported(client, format)[-1] == pytest.approx(one["bbox"], abs=1e-2)
+    return True
+
+
+@pytest.mark.parametrize("crs", [None, "EPSG:32632"])
+def test_an_outline_that_is_changed_is_cut_to_the_image(client, crs):
+    info = client.app._app.state.context.project.image(1).info
+
+    def there(shape):
+        if crs is None:
+            return shape
+        return geometry.to_json(ground.shape_on_ground(info, geometry.from_json(shape), crs))
+
+    ok(client.post(f"/api/sessions/{session(client, box(5, 5, 20, 20))}/finish"))
+    inside = polygon((1, 1), (90, 1), (90, 60), (1, 60))
+    changed = ok(client.patch("/api/objects/1", json={"geometry": there(inside), "crs": crs}))
+    assert changed["notes"] == []
+    changed = ok(client.patch("/api/objects/1", json={"geometry": there(wide()), "crs": crs}))
+    assert len(changed["notes"]) == 1
+    assert NOTE in changed["notes"][0]
+    (one,) = ok(client.get("/api/images/1/objects"))
+    assert one["bbox"] == pytest.approx([70.5, 10, 90, 30], abs=1e-6)
+    if crs is None:
+        assert is_cut(client, one)
+    for gone in (wide(100), polygon((-9, -9), (0, -9), (0, 0), (-9, 0))):
+        reply = client.patch("/api/objects/1", json={"geometry": there(gone), "crs": crs})
+        refused(reply, "geometry: it lies outside the image of 90 x 60 pixels")
+    thin = polygon((10.6, 10), (10.9, 10), (10.9, 50), (10.6, 50))
+    reply = client.patch("/api/objects/1", json={"geometry": there(thin), "crs": crs})
+    refused(reply, "the centre of no pixel")
+    assert ok(client.get("/api/images/1/objects")) == [one]
+
+
+def test_parts_and_holes_are_cut_as_shapes(client):
+    ok(client.post(f"/api/sessions/{session(client, box(5, 5, 20, 20))}/finish"))
+    ring = shapely.box(-10, -10, 30, 30).difference(shapely.box(-5, -5, 10, 10))
+    both = geometry.to_json(shapely.MultiPolygon([ring, shapely.box(95, 0, 99, 9)]))
+    changed = ok(client.patch("/api/objects/1", json={"geometry": both}))
+    np.testing.assert_array_equal(pixels(changed), box(0, 0, 30, 30) & ~box(0, 0, 10, 10))
+    assert changed["area_px"] == 800
+    assert geometry.from_json(changed["geometry"]).area == 800
+
+
+@pytest.mark.parametrize("name", ["a.geojson", "a_coco.json", "a.txt"])
+def test_outlines_that_are_imported_are_cut_to_the_image(client, name):
+    info = client.app._app.state.context.project.image(1).info
+    outer = np.array([(100, 1), (120, 1), (120, 9), (100, 9)], float)
+    inner = np.array([(1, 1), (9.5, 1), (9.5, 9), (1, 9)], float)
+    bar = np.array(wide()["coordinates"][0][:4])
+    rings = [inner, outer, bar]
+    if name == "a.geojson":
+        shapes = [ground.shape_on_ground(info, shapely.Polygon(r), ground.WGS84) for r in rings]
+        content = {
+            "type": "FeatureCollection",
+            "features": [
+                {"type": "Feature", "properties": {}, "geometry": geometry.to_json(shape)}
+                for shape in shapes
+            ],
+        }
+        content = json.dumps(content)
+    elif name == "a_coco.json":
+        image = {"id": 1, "file_name": "scene.tif", "width": WIDTH, "height": HEIGHT}
+        annotations = [{"image_id": 1, "segmentation": [r.ravel().tolist()]} for r in rings]
+        content = json.dumps({"images": [image], "annotations": annotations})
+    else:
+        lines = [(r / [WIDTH, HEIGHT]).ravel().tolist() for r in rings]
+        content = "".join(f"0 {' '.join(map(str, line))}\n" for line in lines)
+    path = "/api/images/1/import"
+    reply = ok(annotating.upload(client, name, content.encode(), path))
+    assert (reply["objects"], reply["skipped"]) == (2, 1)
+    assert reply["notes"][-1] == f"1 outlines {NOTE} and were cut to it"
+    first, last = ok(client.get("/api/images/1/objects"))
+    assert first["bbox"] == pytest.approx([1, 1, 9.5, 9], abs=1e-2)
+    assert last["bbox"] == pytest.approx([70.5, 10, 90, 30], abs=1e-2)
+    for format in ("coco-polygons", "geojson"):
+        assert exported(client, format)[1] == pytest.approx(last["bbox"], abs=1e-2)
+
+
+def test_an_outline_by_hand_has_come_of_no_click(client, here):
+    item = annotating.items([Mask(5, 5, np.ones((15, 15), bool))], clicks=4)
+    here.project.import_objects(1, item)
+    ok(client.patch("/api/objects/1", json={"attributes": {"a": 1}}))
+    assert ok(client.get("/api/images/1/objects"))[0]["clicks"] == 4
+    changed = ok(client.patch("/api/objects/1", json={"geometry": wide()}))
+    assert changed["clicks"] == 0
+    found = ok(client.get("/api/images/1/export?format=coco"))
+    assert found["annotations"][0]["clicks"] == 0
+    (back,) = ok(client.post("/api/images/1/undo"))["changed"]
+    assert back["clicks"] == 4

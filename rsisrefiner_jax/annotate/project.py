@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shapely.geometry.base import BaseGeometry
-
 from rsisrefiner_jax.annotate import geometry, rasters, relative, safety
 from rsisrefiner_jax.annotate.deeds import Deeds
 from rsisrefiner_jax.annotate.disk import remove_leftovers, room_for, written_aside
@@ -16,6 +14,7 @@ from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
 from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.image_files import ImageFiles
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
+from rsisrefiner_jax.annotate.outlines import Outline
 from rsisrefiner_jax.annotate.records import Class, Image, Object, measure
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
 from rsisrefiner_jax.annotate.source import Source
@@ -205,16 +204,15 @@ class Project:
                 return lookup(self._state.objects, id, "object")
             return undeleted(self._state, id)
 
-    def change_object(self, id: int, changes: dict[str, Any]) -> Object:
-        """Gives an object another class, attributes or outline ("geometry", in pixels).
+    def change_object(
+        self, id: int, changes: dict[str, Any], outline: Outline | None = None
+    ) -> Object:
+        """Gives an object another "class_id", "attributes" or outline, which no click has led to.
 
         Raises:
-            UserError: a class that is not there, or an outline that covers no pixel.
+            UserError: a class that is not there.
         """
-        changes = dict(changes)
-        if "geometry" in changes:
-            object = self.object(id)
-            changes |= drawn(geometry.from_json(changes.pop("geometry")), object.image)
+        changes = changes | (_fields(outline) if outline else {})
         with self._lock:
             before = self.object(id)
             if "class_id" in changes:
@@ -272,11 +270,9 @@ class Project:
         self._ledger.close()
 
 
-def drawn(shape: BaseGeometry, image: Image) -> dict[str, Any]:
-    """An object's "mask" and "drawn" from an outline in pixels. Raises UserError: no pixel."""
-    mask = geometry.rasterise(shape, image.info.width, image.info.height)
-    require(mask.area > 0, "geometry: it covers the centre of no pixel of the image")
-    return {"mask": mask.encode(), "drawn": geometry.to_json(shape)}
+def _fields(outline: Outline) -> dict[str, Any]:
+    """Of an object."""
+    return {"mask": outline.mask.encode(), "drawn": geometry.to_json(outline.shape)}
 
 
 def copy_limited(source: BinaryIO, target: BinaryIO, limit: int, name: str) -> None:

@@ -190,6 +190,12 @@ class ObjectOut(BaseModel):
     geometry: dict[str, Any]
 
 
+class DrawnOut(ObjectOut):
+    """notes: what became of the outline that was sent."""
+
+    notes: list[str]
+
+
 class ClickOut(BaseModel):
     x: float
     y: float

@@ -171,7 +171,7 @@ class State:
         p = event.payload
         changes = {FIELDS.get(key, key): p[key] for key in CHANGES if key in p}
         if "mask" in p:
-            changes |= {"drawn": p.get("drawn"), "version": event.id}
+            changes |= {"drawn": p.get("drawn"), "clicks": 0, "version": event.id}
         what = " and ".join(word for key, word in CHANGES.items() if key in p) or "change"
         object = altered(self.objects[p["id"]], **changes)
         self._put(event, f"{what} of object {p['id']}", [object])

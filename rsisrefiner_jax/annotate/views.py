@@ -9,9 +9,17 @@ from shapely.geometry.base import BaseGeometry
 from rsisrefiner_jax.annotate import geometry, ground, rasters, tiles
 from rsisrefiner_jax.annotate.damage import Damage
 from rsisrefiner_jax.annotate.desk import Result
+from rsisrefiner_jax.annotate.outlines import Outline
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Drawing, Image, Object
-from rsisrefiner_jax.annotate.schemas import ClickOut, ImageOut, ObjectOut, RecipeIn, SessionOut
+from rsisrefiner_jax.annotate.schemas import (
+    ClickOut,
+    DrawnOut,
+    ImageOut,
+    ObjectOut,
+    RecipeIn,
+    SessionOut,
+)
 from rsisrefiner_jax.annotate.stamps import fingerprint_of
 from rsisrefiner_jax.annotate.state import recipe_to
 from rsisrefiner_jax.data.raster import Raster
@@ -85,6 +93,13 @@ def object_out(object: Object, crs: str | None = None) -> ObjectOut:
         bbox=object.shape.bounds,
         geometry=outline(object.image.info, object.shape, crs),
     )
+
+
+def drawn_out(object: Object, outline: Outline | None, crs: str | None) -> DrawnOut:
+    """An object and what is to be said of the outline that it was given, if any."""
+    notes = ["the outline went beyond the image and was cut to it"]
+    cut = outline is not None and outline.cut
+    return DrawnOut(**object_out(object, crs).model_dump(), notes=notes if cut else [])
 
 
 def session_out(

@@ -9,10 +9,10 @@ from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import geometry
 from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.annotate.outlines import SAME, outlined
 from rsisrefiner_jax.annotate.records import Image
 
 OBJECT_LIMIT = 200_000
-SAME = 1e-3  # pixels; how far an outline may be from pixel edges and count as along them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +25,14 @@ class Target:
 
 @dataclasses.dataclass
 class Reading:
-    """items: "id" (or None), "class" (name or ""), "attributes", "clicks", "mask", "drawn"."""
+    """items: "id" (or None), "class" (name or ""), "attributes", "clicks", "mask", "drawn".
+
+    cut: how many of them went beyond the image.
+    """
 
     items: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     skipped: int = 0
+    cut: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def add_mask(self, mask: Mask, **about: Any) -> None:
@@ -39,16 +43,18 @@ class Reading:
         self.items.append(_item(mask, None, about))
 
     def add_shape(self, shape: BaseGeometry, target: Target, **about: Any) -> None:
-        """An object by its outline in pixels; skipped when it covers the centre of none."""
-        info = target.image.info
+        """An object by its outline in pixels, cut to the image; skipped when it covers the centre
+        of none."""
         if not shape.is_valid:
             shape = shapely.make_valid(shape)
         parts = [part for part in geometry.flat(shape) if part.area > 0]
         shape = geometry.united(parts) if parts else shapely.Polygon()
-        mask = geometry.rasterise(shape, info.width, info.height)
+        outline = outlined(shape, target.image.info)
+        shape, mask = outline.shape, outline.mask
         if not mask.area:
             self.skipped += 1
             return
+        self.cut += outline.cut
         along = shapely.normalize(shapely.simplify(geometry.polygons(mask), 0))
         same = shapely.equals_exact(along, shapely.normalize(_rounded(shape)), tolerance=SAME)
         self.items.append(_item(mask, None if same else shape, about))

@@ -51,6 +51,8 @@ def _add(project: Project, image: Image, sent: Sent, kind: str | None) -> Import
         target = Target(image, [item.name for item in project.classes()])
         found = importing.read(kept, target, unpacked, kind)
     renamed = project.import_objects(image.id, found.items)
+    if found.cut:
+        found.notes.append(f"{found.cut} outlines went beyond the image and were cut to it")
     if renamed:
         found.notes.append(f"{renamed} ids were taken already; these objects have new ones")
     return ImportOut(objects=len(found.items), skipped=found.skipped, notes=found.notes)

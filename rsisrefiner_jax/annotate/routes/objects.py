@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Path
 
-from rsisrefiner_jax.annotate import geometry, ground
+from rsisrefiner_jax.annotate import ground
 from rsisrefiner_jax.annotate.context import Here
-from rsisrefiner_jax.annotate.schemas import Crs, Done, ObjectOut, ObjectPatch
-from rsisrefiner_jax.annotate.views import object_out
+from rsisrefiner_jax.annotate.outlines import outline_sent
+from rsisrefiner_jax.annotate.schemas import Crs, Done, DrawnOut, ObjectOut, ObjectPatch
+from rsisrefiner_jax.annotate.views import drawn_out, object_out
 
 router = APIRouter(tags=["objects"])
 Number = Annotated[int, Path(ge=1, lt=2**53)]
@@ -23,16 +23,16 @@ def objects(
 
 
 @router.patch("/objects/{id}")
-def change(id: Number, given: ObjectPatch, here: Here) -> ObjectOut:
-    """Sets what is given: class, all attributes, or the outline."""
+def change(id: Number, given: ObjectPatch, here: Here) -> DrawnOut:
+    """Sets what is given: class, all attributes, or the outline, which is cut to the image and has
+    come of no click."""
     info = here.project.object(id).image.info
     ground.require_system(info, given.crs)
-    changes = given.model_dump(exclude_unset=True, exclude={"crs"})
-    if "geometry" in changes and given.crs is not None:
-        shape = np.array([geometry.from_json(changes["geometry"])])
-        moved = ground.shapes_in_pixels(info, given.crs, shape)[0]
-        changes["geometry"] = geometry.to_json(moved)
-    return object_out(here.project.change_object(id, changes), given.crs)
+    changes = given.model_dump(exclude_unset=True, include={"class_id", "attributes"})
+    outline = None
+    if "geometry" in given.model_fields_set:
+        outline = outline_sent(given.geometry, info, given.crs)
+    return drawn_out(here.project.change_object(id, changes, outline), outline, given.crs)
 
 
 @router.delete("/objects/{id}")
