@@ -224,3 +224,152 @@ def test_an_outline_by_hand_has_come_of_no_click(client, here):
     assert found["annotations"][0]["clicks"] == 0
     (back,) = ok(client.post("/api/images/1/undo"))["changed"]
     assert back["clicks"] == 4
+
+
+def start_all(client):
+    """A session with a mask, and what is added and taken away."""
+    return session(client, box(10, 10, 40, 30)), box(30, 20, 60, 40), box(0, 0, 20, 15)
+
+
+@pytest.mark.parametrize("form", ["png", "geometry", "placed"])
+@pytest.mark.parametrize("mode", ["replace", "add", "subtract", None])
+def test_a_mask_is_replaced_added_or_taken_away(client, form, mode):
+    id, more, less = start_all(client)
+    before = box(10, 10, 40, 30)
+    change = less if mode == "subtract" else more
+    left, top, right, bottom = Mask(0, 0, change).trimmed().box
+    given = {
+        "png": {"png": annotating.grey_png(change)},
+        "geometry": {"geometry": geometry.to_json(shapely.box(left, top, right, bottom))},
+        "placed": {"png": annotating.grey_png(change[top:bottom, left:right]), "x": left, "y": top},
+    }[form]
+    found = put(client, id, **given, **({"mode": mode} if mode else {}))
+    expected = {"add": before | more, "subtract": before & ~less}.get(mode, more)
+    np.testing.assert_array_equal(pixels(found), expected)
+    np.testing.assert_array_equal(pixels(ok(client.post(f"/api/sessions/{id}/undo"))), before)
+    np.testing.assert_array_equal(pixels(ok(client.post(f"/api/sessions/{id}/redo"))), expected)
+    made = ok(client.post(f"/api/sessions/{id}/finish"))
+    assert made["area_px"] == expected.sum()
+
+
+def test_outlines_of_a_session_lie_on_the_ground(client, here):
+    info = here.project.image(1).info
+    shape = ground.shape_on_ground(info, shapely.box(30, 20, 60, 40), "EPSG:32632")
+    given = {"geometry": geometry.to_json(shape), "crs": "EPSG:32632", "mode": "add"}
+    id, more, _ = start_all(client)
+    put(client, id, **given)
+    found = ok(client.get(f"/api/sessions/{id}"))
+    np.testing.assert_array_equal(pixels(found), box(10, 10, 40, 30) | more)
+    found = put(client, id, geometry=wide())
+    np.testing.assert_array_equal(pixels(found), box(71, 10, 90, 30))
+
+
+def test_added_twice_by_one_key_is_added_once(client):
+    id, more, _ = start_all(client)
+    given = {"png": annotating.grey_png(more), "mode": "add", "key": "a"}
+    once = put(client, id, **given)
+    ok(client.post(f"/api/sessions/{id}/undo"))
+    again = put(client, id, **given)
+    assert again["area_px"] < once["area_px"]  # the undo came after it
+    assert again["can_redo"]
+
+
+def test_a_mask_is_added_to_what_was_seen_or_not_at_all(client, here, monkeypatch):
+    """Another client's step in between is not lost."""
+    id, more, less = start_all(client)
+    result = here.desk.result
+
+    async def slow(drawing):
+        found = await result(drawing)
+        monkeypatch.setattr(here.desk, "result", result)
+        here.project.drawings.step(id, "mask", {"mask": Mask(0, 0, less).encode()})
+        return found
+
+    monkeypatch.setattr(here.desk, "result", slow)
+    given = {"png": annotating.grey_png(more), "mode": "add"}
+    refused(client.put(f"/api/sessions/{id}/mask", json=given), "meanwhile", 409)
+    np.testing.assert_array_equal(pixels(ok(client.get(f"/api/sessions/{id}"))), less)
+
+
+def test_masks_that_cannot_be_meant(client):
+    id, more, _ = start_all(client)
+    mask, shape = annotating.grey_png(more), wide()
+    for given, words in [
+        ({}, "give one of png and geometry"),
+        ({"png": mask, "geometry": shape}, "give one of png and geometry"),
+        ({"geometry": shape, "x": 3}, "x and y: a geometry has its own place; leave them out"),
+        ({"png": mask, "mode": "xor"}, "mode: "),
+        ({"geometry": wide(95), "mode": "add"}, "geometry: it lies outside"),
+        ({"geometry": {"type": "Point", "coordinates": [1, 1]}}, "geometry: give a GeoJSON"),
+        ({"png": mask, "x": 1}, "png: 90 x 60 pixels at (1, 0) go beyond the image"),
+    ]:
+        refused(client.put(f"/api/sessions/{id}/mask", json=given), words)
+    assert ok(client.get(f"/api/sessions/{id}"))["area_px"] == 600
+
+
+def test_objects_that_are_too_large_together_are_refused(client, here, monkeypatch):
+    from rsisrefiner_jax.annotate import masks
+
+    monkeypatch.setattr(masks, "BOX_LIMIT", 3000)
+    id = session(client, box(0, 0, 9, 9))
+    given = {"geometry": geometry.to_json(shapely.box(80, 50, 85, 55)), "mode": "add"}
+    refused(client.put(f"/api/sessions/{id}/mask", json=given), "85 x 55 pixels is larger than")
+
+
+def test_clicks_count_since_all_was_replaced(client, here):
+    """By hand nothing is left of them; what is added or taken away leaves them."""
+    drawings = here.project.drawings
+    masks = [Mask(5, 5, np.ones((9, 9), bool)).encode()] * 2
+    kept = {"replace": 1, "add": 3, "subtract": 3}
+    for number, (mode, expected) in enumerate(kept.items(), 1):
+        id = session(client)
+        for step in ("click", "click", "mask", "click"):
+            about = {"mask": masks[0], "mode": mode}
+            fields = about if step == "mask" else {"x": 1, "y": 1, "positive": True}
+            drawings.step(id, step, fields)
+        here.project.journal.keep_result(
+            drawings.get(id).steps[-1].event,
+            {"mask": masks[0], "window": [0, 0, 9, 9], "seconds": 0},
+        )
+        assert ok(client.post(f"/api/sessions/{id}/finish"))["clicks"] == expected
+        again = session(client, object_id=number)
+        put(client, again, geometry=wide(), mode=mode)
+        steps = ok(client.get("/api/images/1/export?format=clicks"))["sessions"][-1]["steps"]
+        assert [one["mode"] for one in steps] == [mode]
+        if mode != "subtract":
+            refined = ok(client.post(f"/api/sessions/{again}/finish"))
+            assert refined["clicks"] == (0 if mode == "replace" else expected)
+
+
+def test_an_object_is_made_of_an_outline(client, here, data):
+    ok(client.put("/api/project/classes", json=[{"name": "pier"}]))
+    given = {"geometry": wide(), "class_id": 1, "attributes": {"a": 1}, "key": "a"}
+    made = ok(client.post("/api/images/1/objects", json=given))
+    assert NOTE in made["notes"][0]
+    assert (made["class_id"], made["attributes"], made["clicks"]) == (1, {"a": 1}, 0)
+    assert is_cut(client, made)
+    assert ok(client.post("/api/images/1/objects", json=given)) == made
+    given_less = {"geometry": polygon((1, 1), (9, 1), (1, 9))}
+    plain = ok(client.post("/api/images/1/objects", json=given_less))
+    assert (plain["id"], plain["class_id"], plain["notes"]) == (2, None, [])
+    history = ok(client.get("/api/images/1/history"))
+    assert history["undo"]["label"] == "object 2"
+    assert ok(client.post("/api/images/1/undo"))["removed"] == [2]
+    assert ok(client.post("/api/images/1/undo"))["removed"] == [1]
+    refused(client.post("/api/images/1/objects", json=given), "object 1 is deleted", 404)
+    ok(client.post("/api/images/1/redo"))
+    before = ok(client.get("/api/images/1/objects"))
+    assert [one["id"] for one in before] == [1]
+    for wrong, words, status in [
+        ({"geometry": wide(), "class_id": 7}, "class_id 7: there is no such class", 422),
+        ({"geometry": wide(95)}, "geometry: it lies outside", 422),
+        ({"geometry": wide(), "crs": "EPSG:none"}, "EPSG:none", 422),
+        ({"class_id": 1}, "geometry: ", 422),
+    ]:
+        refused(client.post("/api/images/1/objects", json=wrong), words, status)
+    assert client.post("/api/images/9/objects", json=given | {"key": "b"}).status_code == 404
+    here.project.close()
+    again = annotating.context(data)
+    assert [one.id for one in again.project.objects(1)] == [1]
+    assert again.project.objects(1)[0].shape.bounds == tuple(made["bbox"])
+    again.project.close()

@@ -76,20 +76,29 @@ class Drawings:
             return self._state.drawings[id]
 
     def step(
-        self, id: int, kind: str, fields: dict[str, Any] | None = None, key: str | None = None
+        self,
+        id: int,
+        kind: str,
+        fields: dict[str, Any] | None = None,
+        key: str | None = None,
+        seen: Drawing | None = None,
     ) -> Drawing:
         """Adds a click or mask, or takes a step back or forth: "click", "mask", "undo", "redo".
 
-        key: asked for twice with the same one, it happens once.
+        Args:
+            key: asked for twice with the same one, it happens once.
+            seen: the drawing as it was when the step was made for it.
 
         Raises:
-            Conflict: there is nothing to undo or redo.
+            Conflict: there is nothing to undo or redo, or the drawing has gone on since.
         """
         with self._ledger.lock:
             drawing = self.get(id)
             key = None if key is None else f"{id}/{key}"
             if key is not None and self._ledger.journal.with_key(key):
                 return drawing
+            if seen is not None:
+                _require_still(drawing, seen)
             if kind == "undo" and not drawing.steps:
                 raise Conflict("nothing to undo")
             if kind == "redo" and not drawing.undone:
@@ -135,11 +144,9 @@ class Drawings:
         if not mask.area:
             raise Conflict("nothing to finish: the object has no pixel yet")
         with self._ledger.lock:
-            now = self.get(drawing.id)
-            if now.steps != drawing.steps:
-                raise Conflict(f"session {drawing.id} has been clicked on meanwhile; look again")
+            _require_still(self.get(drawing.id), drawing)
             check_class(self._state, class_id)
-            clicks, kept = sum(s.mask is None for s in drawing.steps), None
+            kept = None
             if drawing.refined is None:
                 id = self._state.new_id("object")
             else:
@@ -149,7 +156,6 @@ class Drawings:
                         f"object {id} was changed or deleted after this refinement began; finish "
                         "it with overwrite, or discard it"
                     )
-                clicks += self._state.objects[id].clicks
                 # An outline that nothing changed.
                 kept = None if drawing.steps else drawing.refined.drawn
             item = {
@@ -158,7 +164,7 @@ class Drawings:
                 "attributes": attributes,
                 "mask": mask.encode(),
                 "drawn": kept,
-                "clicks": clicks,
+                "clicks": drawing.clicks_behind,
             }
             self._ledger.record("finished", {"session": drawing.id, "object": item})
             return self._state.objects[id]
@@ -192,6 +198,12 @@ class Drawings:
                 self._ledger.record("discarded", {"session": id})
             deeds = reversed(self._state.histories[drawing.image_id].done)
             return next((deed.event for deed in deeds if deed.session == id), None)
+
+
+def _require_still(now: Drawing, seen: Drawing) -> None:
+    """Raises Conflict: a drawing has gone on since."""
+    if now.steps != seen.steps:
+        raise Conflict(f"session {seen.id} has been clicked on meanwhile; look again")
 
 
 def _alike(one: Any, other: Any) -> bool:

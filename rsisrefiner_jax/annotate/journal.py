@@ -24,7 +24,7 @@ from rsisrefiner_jax.annotate.lease import Lease
 from rsisrefiner_jax.annotate.repeating import Repeating
 from rsisrefiner_jax.errors import UserError
 
-FORMAT = 2
+FORMAT = 3
 FOLDING = 120.0  # seconds
 # What a file system says that knows no file locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)

@@ -64,6 +64,24 @@ class Mask:
         full[y - top : y - top + height, x - left : x - left + width] = pixels
         return Mask(left, top, full).trimmed()
 
+    def joined(self, other: "Mask") -> "Mask":
+        """With another's pixels as well. Raises UserError: larger than any object may be."""
+        boxes = [mask.box for mask in (self, other) if mask.area]
+        left, top, right, bottom = union_box(boxes or [self.box])
+        width, height = right - left, bottom - top
+        require(
+            width * height <= BOX_LIMIT,
+            f"an object of {width} x {height} pixels is larger than this server takes; finish this "
+            "one and draw the rest as another",
+        )
+        window = left, top, width, height
+        return Mask(left, top, self.within(*window) | other.within(*window)).trimmed()
+
+    def without(self, other: "Mask") -> "Mask":
+        """Without another's pixels."""
+        taken = other.within(self.x, self.y, self.width, self.height)
+        return Mask(self.x, self.y, self.pixels & ~taken).trimmed()
+
     def same(self, other: "Mask") -> bool:
         """Whether two trimmed masks have the same pixels."""
         return self.box == other.box and np.array_equal(self.pixels, other.pixels)

@@ -204,6 +204,33 @@ class Project:
                 return lookup(self._state.objects, id, "object")
             return undeleted(self._state, id)
 
+    def add_object(
+        self,
+        image_id: int,
+        outline: Outline,
+        class_id: int | None = None,
+        attributes: dict[str, Any] | None = None,
+        key: str | None = None,
+    ) -> Object:
+        """Makes an object of an outline.
+
+        key: asked for twice with the same one, it happens once.
+
+        Raises:
+            UserError: a class that is not there.
+        """
+        with self._lock:
+            key = None if key is None else f"object/{key}"
+            if key is not None and (earlier := self.journal.with_key(key)):
+                return self.object(earlier.payload["object"]["id"])
+            self.image(image_id)
+            check_class(self._state, class_id)
+            id = self._state.new_id("object")
+            about = {"id": id, "class_id": class_id, "attributes": attributes or {}, "clicks": 0}
+            item = about | _fields(outline)
+            self._record("object_added", {"image_id": image_id, "object": item}, key)
+            return self._state.objects[id]
+
     def change_object(
         self, id: int, changes: dict[str, Any], outline: Outline | None = None
     ) -> Object:

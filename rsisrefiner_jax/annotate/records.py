@@ -112,7 +112,11 @@ def measure(objects: Sequence[Object]) -> None:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Step:
-    """A click, or a mask to start from, in an object being drawn. event: its journal number."""
+    """A click, or a mask to go on from, in an object being drawn.
+
+    event: its journal number. mask: all that there is after it. mode: how it came of what there
+    was before, "replace", "add" or "subtract".
+    """
 
     event: int
     time: float
@@ -120,6 +124,7 @@ class Step:
     y: float = 0
     positive: bool = True
     mask: dict[str, Any] | None = None
+    mode: str = "replace"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,3 +155,14 @@ class Drawing:
             if self.steps[i].mask is not None:
                 return self.steps[i].mask, self.steps[i + 1 :]
         return self.start, self.steps
+
+    @property
+    def clicks_behind(self) -> int:
+        """How many clicks have led to what there is; none of those before all was replaced."""
+        count = self.refined.clicks if self.refined else 0
+        for step in self.steps:
+            if step.mask is None:
+                count += 1
+            elif step.mode == "replace":
+                count = 0
+        return count

@@ -61,7 +61,15 @@ class ObjectPatch(Placed):
 
 
 class StepIn(Placed):
+    """key: chosen by the client; a request that is sent again with the same one happens once."""
+
     key: Key | None = None
+
+
+class ObjectIn(StepIn):
+    geometry: dict[str, Any]
+    class_id: Id | None = None
+    attributes: Attributes = {}
 
 
 class SessionIn(StepIn):
@@ -79,7 +87,9 @@ class ClickIn(StepIn):
 class MaskIn(StepIn):
     x: Pixel = 0
     y: Pixel = 0
-    png: Base64
+    png: Base64 | None = None
+    geometry: dict[str, Any] | None = None
+    mode: Literal["replace", "add", "subtract"] = "replace"
 
 
 class FinishIn(Placed):

@@ -157,7 +157,8 @@ class Segmenter:
         """The moment after the last click, given the one before it."""
         windows = self._windows(question.picture)
         if before is None:
-            box = question.box or (question.start.box if question.start else None)
+            start = question.start
+            box = question.box or (start.box if start and start.area else None)
             window = windows.at_first(box, clicks[0])
         else:
             window = before.window

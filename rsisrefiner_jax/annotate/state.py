@@ -105,7 +105,9 @@ class State:
         self._step(event, Step(event.id, event.time, p["x"], p["y"], p["positive"]))
 
     def _mask(self, event: Event) -> None:
-        self._step(event, Step(event.id, event.time, mask=event.payload["mask"]))
+        p = event.payload
+        mode = p.get("mode", "replace")
+        self._step(event, Step(event.id, event.time, mask=p["mask"], mode=mode))
 
     def _step(self, event: Event, step: Step) -> None:
         drawing = self.drawings[event.payload["session"]]
@@ -153,6 +155,11 @@ class State:
             self._used("class", item["id"])
         label = f"import of {_count(len(p['objects']), 'object')}"
         self._put(event, label, [self._object(event, item, p["image_id"]) for item in p["objects"]])
+
+    def _object_added(self, event: Event) -> None:
+        p = event.payload
+        made = self._object(event, p["object"], p["image_id"])
+        self._put(event, f"object {made.id}", [made])
 
     def _object(self, event: Event, item: dict[str, Any], image_id: int) -> Object:
         self._used("object", item["id"])

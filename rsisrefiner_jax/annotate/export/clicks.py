@@ -38,7 +38,7 @@ def _session(job: Job, drawing: Drawing) -> dict[str, Any]:
 def _step(job: Job, step: Step, kept: bool) -> dict[str, Any]:
     about: dict[str, Any] = {"time": step.time, "kept": kept}
     if step.mask is not None:
-        return about | {"kind": "mask", "mask": step.mask}
+        return about | {"kind": "mask", "mode": step.mode, "mask": step.mask}
     found = job.journal.result(step.event) or {}
     return about | {
         "kind": "click",

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from rsisrefiner_jax.annotate import ground
 from rsisrefiner_jax.annotate.context import Here
 from rsisrefiner_jax.annotate.outlines import outline_sent
-from rsisrefiner_jax.annotate.schemas import Crs, Done, DrawnOut, ObjectOut, ObjectPatch
+from rsisrefiner_jax.annotate.schemas import Crs, Done, DrawnOut, ObjectIn, ObjectOut, ObjectPatch
 from rsisrefiner_jax.annotate.views import drawn_out, object_out
 
 router = APIRouter(tags=["objects"])
@@ -20,6 +20,16 @@ def objects(
 ) -> list[ObjectOut]:
     """Those of an image without the deleted ones; or these alone, the last one deleted first."""
     return [object_out(object, crs) for object in here.project.objects(id, deleted)]
+
+
+@router.post("/images/{id}/objects")
+def draw(id: Number, given: ObjectIn, here: Here) -> DrawnOut:
+    """Makes an object of an outline, which is cut to the image; undo of the image takes it back."""
+    image = here.project.image(id)
+    here.project.files.require_unchanged(image)
+    outline = outline_sent(given.geometry, image.info, given.crs)
+    made = here.project.add_object(id, outline, given.class_id, given.attributes, given.key)
+    return drawn_out(made, outline, given.crs)
 
 
 @router.patch("/objects/{id}")

@@ -10,7 +10,8 @@ from rsisrefiner_jax.annotate import ground, pictures
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.desk import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.faults import Missing
-from rsisrefiner_jax.annotate.masks import encoded_box
+from rsisrefiner_jax.annotate.masks import EMPTY, Mask, encoded_box
+from rsisrefiner_jax.annotate.outlines import outline_sent
 from rsisrefiner_jax.annotate.records import Drawing, Image
 from rsisrefiner_jax.annotate.schemas import (
     Changed,
@@ -115,18 +116,38 @@ async def redo(id: SessionId, here: Here, given: StepIn = StepIn()) -> SteppedOu
 
 @router.put("/{id}/mask")
 async def mask(id: SessionId, given: MaskIn, here: Here) -> SteppedOut:
-    """Goes on from a mask that replaces what was there; a step that undo takes back."""
-    return await _step(here, id, "mask", given, lambda image, drawing: _masked(image, given))
+    """Goes on from a mask or an outline that replaces what was there, is added to it or taken away
+    from it; a step that undo takes back. Outlines are cut to the image."""
+    if given.mode == "replace":
+        return await _step(here, id, "mask", given, lambda image, _: _masked(image, given, EMPTY))
+    seen = here.project.drawings.get(id)
+    before = (await here.desk.result(seen)).mask
+    return await _step(
+        here, id, "mask", given, lambda image, _: _masked(image, given, before), seen
+    )
 
 
-def _masked(image: Image, given: MaskIn) -> dict[str, Any]:
+def _masked(image: Image, given: MaskIn, before: Mask) -> dict[str, Any]:
+    sent = _mask_sent(image, given)
+    whole = before.without(sent) if given.mode == "subtract" else before.joined(sent)
+    return {"mask": whole.encode(), "mode": given.mode}
+
+
+def _mask_sent(image: Image, given: MaskIn) -> Mask:
+    info = image.info
+    require((given.png is None) != (given.geometry is None), "give one of png and geometry")
+    if given.geometry is not None:
+        placed = {"x", "y"} & given.model_fields_set
+        require(not placed, "x and y: a geometry has its own place; leave them out")
+        return outline_sent(given.geometry, info, given.crs).mask
+    assert given.png is not None
     sent = pictures.mask_sent(given.png, "png", given.x, given.y)
     require(
-        sent.x + sent.width <= image.info.width and sent.y + sent.height <= image.info.height,
-        f"mask: {sent.width} x {sent.height} pixels at ({sent.x}, {sent.y}) go beyond the image "
-        f"of {image.info.width} x {image.info.height}",
+        sent.x + sent.width <= info.width and sent.y + sent.height <= info.height,
+        f"png: {sent.width} x {sent.height} pixels at ({sent.x}, {sent.y}) go beyond the image "
+        f"of {info.width} x {info.height}",
     )
-    return {"mask": sent.trimmed().encode()}
+    return sent.trimmed()
 
 
 @router.get(
@@ -203,7 +224,14 @@ def _view(here: Context, drawing: Drawing, result: Result, crs: str | None) -> S
     return session_out(drawing, image, result, crs, outdated, others)
 
 
-async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = None) -> SteppedOut:
+async def _step(
+    here: Context,
+    id: int,
+    kind: str,
+    given: StepIn,
+    fields: Any = None,
+    seen: Drawing | None = None,
+) -> SteppedOut:
     def write_down() -> tuple[Drawing, Drawing]:
         before = here.project.drawings.get(id)
         image = here.project.image(before.image_id)
@@ -213,7 +241,7 @@ async def _step(here: Context, id: int, kind: str, given: StepIn, fields: Any = 
         if kind == "click":
             here.worker.check()
         given_fields = fields(image, before) if fields else {}
-        return before, here.project.drawings.step(id, kind, given_fields, given.key)
+        return before, here.project.drawings.step(id, kind, given_fields, given.key, seen)
 
     before, after = await run_in_threadpool(write_down)
     result = await here.desk.result(after)
