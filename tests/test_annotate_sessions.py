@@ -240,9 +240,35 @@ def test_a_box_starts_an_object(start):
     x, _, w, _ = session["window"]
     assert x <= 100
     assert x + w >= 180
-    for box in ([300, 0, 600, 10], [10, 10, 10, 20]):
-        reply = client.post("/api/sessions", json={"image_id": 1, "box": box})
-        assert reply.status_code == 422
+    for box, words in [
+        ([300, 0, 600, 10], "box: it covers nothing of the image of 250 x 200 pixels"),
+        ([10, 10, 10, 20], "box: give x0, y0, x1, y1 with x0 < x1 and y0 < y1"),
+        ([180, 120, 100, 80], "not 180, 120, 100, 80"),
+        ([100, 120, 180, 80], "not 100, 120, 180, 80"),
+    ]:
+        for more in ({}, {"object_id": 1}):
+            given = {"image_id": 1, "box": box, **more}
+            annotating.refused(client.post("/api/sessions", json=given), words)
+    cut = ok(client.post("/api/sessions", json={"image_id": 1, "box": [200, -50, 300, 100]}))
+    assert cut["clicks"] == [{"x": 225, "y": 50, "positive": True}]
+
+
+def test_the_schema_says_what_coordinates_mean(start):
+    schemas = ok(start().get("/api/openapi.json"))["components"]["schemas"]
+    for model, field, words in [
+        ("SessionIn", "box", "x0, y0, x1, y1"),
+        ("SessionOut", "window", "x, y, width, height"),
+        ("ObjectOut", "bbox", "left, top, right, bottom"),
+        ("MaskIn", "png", "0 and 1, or 0 and 255"),
+        ("MaskIn", "geometry", "GeoJSON"),
+        ("MaskIn", "mode", "subtract"),
+        ("ObjectIn", "geometry", "GeoJSON"),
+        ("ObjectPatch", "geometry", "GeoJSON"),
+        ("PredictIn", "prev_mask", "0 and 1, or 0 and 255"),
+        ("ClickIn", "x", "edge"),
+        ("Point", "y", "edge"),
+    ]:
+        assert words in schemas[model]["properties"][field]["description"], (model, field)
 
 
 def test_clicks_in_coordinates(start):

@@ -21,7 +21,20 @@ Attributes = Annotated[
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 Crs = Annotated[str, Field(min_length=1, max_length=4000)]
 Base64 = Annotated[str, Field(min_length=1)]
+PIXELS = "in pixels from the outer edge of the first one, whose middle is at 0.5"
+MASK = (
+    "base64 of a PNG of 0 and 1, or 0 and 255, which is the object; grey, or three equal channels"
+)
+X = Annotated[Number, Field(description=f"to the right, {PIXELS}; with crs: to the east")]
+Y = Annotated[Number, Field(description=f"downwards, {PIXELS}; with crs: to the north")]
 Window = tuple[int, int, int, int]
+Bounds = Annotated[
+    tuple[float, float, float, float], Field(description="left, top, right, bottom, in pixels")
+]
+Outline = Annotated[
+    dict[str, Any],
+    Field(description="GeoJSON Polygon or MultiPolygon, which is cut to the image"),
+]
 
 
 class Given(BaseModel):
@@ -57,7 +70,7 @@ class Placed(Given):
 class ObjectPatch(Placed):
     class_id: Id | None = None
     attributes: Attributes = {}
-    geometry: dict[str, Any] = {}
+    geometry: Outline = {}
 
 
 class StepIn(Placed):
@@ -67,7 +80,7 @@ class StepIn(Placed):
 
 
 class ObjectIn(StepIn):
-    geometry: dict[str, Any]
+    geometry: Outline
     class_id: Id | None = None
     attributes: Attributes = {}
 
@@ -75,21 +88,29 @@ class ObjectIn(StepIn):
 class SessionIn(StepIn):
     image_id: Id
     object_id: Id | None = None
-    box: tuple[Number, Number, Number, Number] | None = None
+    box: tuple[Number, Number, Number, Number] | None = Field(
+        None,
+        description="x0, y0, x1, y1: where to look first, with a positive click in its middle; it "
+        "does not limit the object",
+    )
 
 
 class ClickIn(StepIn):
-    x: Number
-    y: Number
+    x: X
+    y: Y
     positive: bool = True
 
 
 class MaskIn(StepIn):
+    """Either a png, whose first pixel goes to column x and row y of the image, or a geometry."""
+
     x: Pixel = 0
     y: Pixel = 0
-    png: Base64 | None = None
-    geometry: dict[str, Any] | None = None
-    mode: Literal["replace", "add", "subtract"] = "replace"
+    png: Base64 | None = Field(None, description=MASK)
+    geometry: Outline | None = Field(None, description="GeoJSON, as that of an object")
+    mode: Literal["replace", "add", "subtract"] = Field(
+        "replace", description="replace what is there, add to it or subtract from it"
+    )
 
 
 class FinishIn(Placed):
@@ -107,8 +128,8 @@ class DeedIn(StepIn):
 
 
 class Point(Given):
-    x: Number
-    y: Number
+    x: X
+    y: Y
     positive: bool = True
 
 
@@ -117,7 +138,9 @@ class PredictIn(Placed):
     path: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
     image: Base64 | None = None
     clicks: Annotated[list[Point], Field(min_length=1, max_length=200)]
-    prev_mask: Base64 | None = None
+    prev_mask: Base64 | None = Field(
+        None, description=f"the mask that the clicks correct, as large as the image: {MASK}"
+    )
 
 
 class ClassOut(BaseModel):
@@ -196,7 +219,7 @@ class ObjectOut(BaseModel):
     area_px: int
     area_m2: float | None
     clicks: int
-    bbox: tuple[float, float, float, float]
+    bbox: Bounds
     geometry: dict[str, Any]
 
 
@@ -235,7 +258,7 @@ class SessionOut(BaseModel):
     geometry: dict[str, Any] | None
     area_px: int
     area_m2: float | None
-    window: Window | None
+    window: Window | None = Field(description="where the model looked: x, y, width, height")
     seconds: float | None
     outdated: bool
     also_refining: list[int]

@@ -36,7 +36,8 @@ SessionId = Annotated[int, Path(ge=1, lt=2**53)]
 
 @router.post("")
 async def start(given: SessionIn, here: Here) -> SessionOut:
-    """Starts an object, or the refinement of one. A box gets a first click in its middle."""
+    """Starts an object, or the refinement of one. A box is no limit: it says where to look first,
+    and gets a positive click in its middle."""
     drawing = await run_in_threadpool(_open, here, given)
     return await reply_of(here, drawing, given.crs)
 
@@ -48,13 +49,22 @@ def _open(here: Context, given: SessionIn) -> Drawing:
     if given.box is None:
         return here.project.drawings.start(given.image_id, given.object_id, key=given.key)
     x0, y0, x1, y1 = given.box
+    require(
+        x0 < x1 and y0 < y1,
+        "box: give x0, y0, x1, y1 with x0 < x1 and y0 < y1, not "
+        + ", ".join(f"{value:.15g}" for value in given.box),
+    )
     corners = [
         _in_pixels(image, x, y, given.crs) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
     ]
     xs, ys = zip(*corners, strict=True)
-    left, right = max(min(xs), 0), min(max(xs), image.info.width)
-    top, bottom = max(min(ys), 0), min(max(ys), image.info.height)
-    require(left < right and top < bottom, "box: it covers nothing of the image")
+    width, height = image.info.width, image.info.height
+    left, right = max(min(xs), 0), min(max(xs), width)
+    top, bottom = max(min(ys), 0), min(max(ys), height)
+    require(
+        left < right and top < bottom,
+        f"box: it covers nothing of the image of {width} x {height} pixels",
+    )
     require(given.object_id is None, "give either box or object_id")
     here.worker.check()
     return here.project.drawings.start(
