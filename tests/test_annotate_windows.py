@@ -67,6 +67,14 @@ def test_the_first_window_is_native_and_holds_the_click():
     assert not found[75, 300]
 
 
+def test_a_mask_that_was_emptied_draws_no_window_to_the_corner():
+    segmenter = Segmenter(fakes.programs(fakes.Disks(), fakes.PAPER), largest=256)
+    question = Question(picture(), start=Mask(0, 0, np.zeros((0, 0), bool)), start_name="none")
+    answer = segmenter.answer(question, [Click(350, 120, True)])
+    assert answer.window == segmenter.answer(Question(picture()), [Click(350, 120, True)]).window
+    assert answer.window.width == 64
+
+
 def test_the_window_grows_to_hold_the_object():
     """Every click doubles it until the object no longer reaches its border."""
     rgb = np.zeros((250, 700, 3), np.uint8)
