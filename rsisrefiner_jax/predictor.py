@@ -82,7 +82,8 @@ class Predictor:
         self._session = ClickSession(self._programs, rgb)
 
     def click(self, y: float, x: float, positive: bool = True) -> np.ndarray:
-        """Adds a click; the new probabilities float32 [h, w].
+        """Adds a click; the new probabilities float32 [h, w], all 0 as long as no click is
+        positive and there is no mask.
 
         Raises:
             UserError: it lies outside the picture, or is no number.

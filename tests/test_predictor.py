@@ -53,6 +53,13 @@ def test_clicks_answer_with_probabilities(predictor):
     assert predictor.clicks == ((40, 50, True), (10.5, 90.25, False))
 
 
+def test_negative_clicks_alone_find_nothing(predictor):
+    assert predictor.click(40, 50, positive=False).max() == 0
+    assert predictor.click(20, 30).max() > 0
+    predictor.set_mask(np.ones((HEIGHT, WIDTH)))
+    assert predictor.click(40, 50, positive=False).max() > 0
+
+
 def test_undo_is_exact(predictor):
     first = predictor.click(40, 50, True).copy()
     second = predictor.click(60, 20, False).copy()

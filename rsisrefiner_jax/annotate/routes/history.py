@@ -30,8 +30,8 @@ def history(id: ImageId, here: Here) -> HistoryOut:
 
 @router.post("/undo")
 async def undo(id: ImageId, here: Here, given: DeedIn = DeedIn()) -> DeedOut:
-    """Takes the last thing back that was done: objects finished, imported, changed, deleted,
-    restored, or discarded while they were drawn."""
+    """Takes the last thing back that was done: objects finished, added, imported, changed,
+    deleted, restored, or discarded while they were drawn."""
     return await _moved(here, "undo", id, given)
 
 
