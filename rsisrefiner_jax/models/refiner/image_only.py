@@ -5,11 +5,12 @@ F_ViT^1, F_ViT^2 and F_ViT^N are stages of the backbone. Clicks and previous mas
 computed once a crop. SAM's own decoder may lie frozen underneath: its masks are one more input.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.typing import Dtype
 from jax import Array
 from jaxtyping import Float
 
@@ -30,7 +31,7 @@ from rsisrefiner_jax.models.refiner.pyramid import (
 from rsisrefiner_jax.models.sam.mask_decoder import MaskDecoder
 from rsisrefiner_jax.models.sam.network import ask, best
 from rsisrefiner_jax.models.sam.prompt_encoder import PromptEncoder
-from rsisrefiner_jax.models.tiny_vit import TinyViT
+from rsisrefiner_jax.models.tiny_vit import Stages, TinyViT
 from rsisrefiner_jax.ops.resize import halve, resize_half_pixel
 
 
@@ -92,21 +93,26 @@ class ImageOnlyRefiner(ClickModel):
         masks = halve(jnp.stack([prev_mask, modulated], -1))
         maps = click_maps(clicks, side, 2, config.click_radius, config.click_reach)
         aux = jnp.concatenate([masks, maps], -1)
-        sam, start = None, jnp.zeros((*prev_mask.shape, 1))
-        if config.sam_mask:
-            answer = ask(
-                self.prompt_encoder, self.mask_decoder, features.embedding, prev_mask, clicks
-            )
-            answer = jax.lax.stop_gradient(answer)
-            chosen = jnp.take_along_axis(
-                answer.masks, best(answer, clicks)[:, None, None, None], -1
-            )
-            sam = jnp.concatenate([chosen, answer.masks], -1)
-            sam = jnp.concatenate([jnp.clip(sam, -8, 8) / 4, answer.features], -1)
-            start = resize_half_pixel(jnp.clip(chosen, -8, 8) / 2, size)
-        logits = self.pyramid(aux, features, sam)
-        logits = resize_half_pixel(logits, size).astype(jnp.float32)
-        return (start + logits)[..., 0]
+        if not config.sam_mask:
+            logits = self.pyramid(aux, features, None)
+        else:
+            sam, chosen = self.ask_sam(features, prev_mask, clicks)
+            logits = chosen / 2 + self.pyramid(aux, features, sam)
+        return resize_half_pixel(logits.astype(jnp.float32), size)[..., 0]
+
+    def ask_sam(
+        self, features: PictureFeatures, prev_mask: Float[Array, "b s s"], clicks: Clicks
+    ) -> tuple[Float[Array, "b q q c"], Float[Array, "b q q 1"]]:
+        """What SAM says: its masks and the map that they are read from; and its answer.
+
+        Logits are clipped, as SAM's reach 30 and more where it is sure and wrong.
+        """
+        answer = ask(self.prompt_encoder, self.mask_decoder, features.embedding, prev_mask, clicks)
+        answer = jax.lax.stop_gradient(answer)
+        masks = jnp.clip(answer.masks, -8, 8)
+        chosen = jnp.take_along_axis(masks, best(answer, clicks)[:, None, None, None], -1)
+        sam = jnp.concatenate([chosen / 4, masks / 4, answer.features], -1)
+        return sam, chosen
 
     def __call__(
         self,
@@ -125,10 +131,12 @@ class PicturePyramid(nn.Module):
     """The picture and the backbone's stages -> maps of a quarter, an eighth, a 16th of the side."""
 
     channels: tuple[int, int, int, int]
-    dtype: Any = None
+    dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(self, image: Float[Array, "b s s 3"], stages: Any) -> tuple[Any, ...]:
+    def __call__(
+        self, image: Float[Array, "b s s 3"], stages: Stages
+    ) -> tuple[Float[Array, "b q q c4"], Float[Array, "b e e c8"], Float[Array, "b x x c16"]]:
         d, (c2, c4, c8, e) = self.dtype, self.channels
         half = plain_conv(c2, 3, 2, name="half", dtype=d)(image)
         half = half + plain_conv(c2, 3, name="half_1", dtype=d)(nn.relu(half))
@@ -148,11 +156,14 @@ class ClickPyramid(nn.Module):
 
     channels: tuple[int, int, int, int]
     heads: int
-    dtype: Any = None
+    dtype: Dtype | None = None
 
     @nn.compact
     def __call__(
-        self, aux: Float[Array, "b m m 6"], picture: PictureFeatures, sam: Array | None
+        self,
+        aux: Float[Array, "b m m 6"],
+        picture: PictureFeatures,
+        sam: Float[Array, "b q q c"] | None,
     ) -> Float[Array, "b m/2 m/2 1"]:
         d, (c2, c4, c8, e) = self.dtype, self.channels
         half = plain_conv(c2, 3, name="half", dtype=d)(aux)
