@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,7 +23,8 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("net") / "checkpoint"
-    values = tiny.variables()
+    # As a run saves them: orbax notes the device of each, which the other process has not.
+    values = jax.tree.map(jnp.asarray, tiny.variables())
     save_weights(directory, tiny.CONFIG, values["params"], values["batch_stats"])
     return directory
 

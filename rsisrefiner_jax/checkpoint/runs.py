@@ -7,9 +7,11 @@ DIR/<step>/data             position in the data   (training only)
 DIR/<step>/config           the whole configuration
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,14 +166,13 @@ def load_weights(directory: str | Path) -> Weights:
             "python -m convert_weights"
         )
     frozen, meta = load_npz(root / FROZEN)
-    with ocp.CheckpointManager(root) as manager:
+    handlers = {"weights": ocp.StandardCheckpointHandler(), "config": ocp.JsonCheckpointHandler()}
+    with ocp.CheckpointManager(root, item_handlers=handlers) as manager:
         step = manager.latest_step()
         if step is None:
             raise UserError(f"{directory} holds no finished checkpoint; let train.py save one")
-        back = _restore(
-            manager, step, weights=ocp.args.StandardRestore(), config=ocp.args.JsonRestore()
-        )
-    weights = jax.tree.map(np.asarray, back.weights)
+        back = _restore_numpy(manager, step)
+    weights = back.weights
     return Weights(
         config=from_json(back.config["config"]),
         step=step,
@@ -181,9 +182,29 @@ def load_weights(directory: str | Path) -> Weights:
     )
 
 
+def _restore_numpy(manager: ocp.CheckpointManager, step: int) -> Any:
+    """The weights, as numpy, and the configuration.
+
+    What a run saved names its devices, of which another process may have none; numpy names none.
+    """
+    with _readable(manager, step):
+        saved = manager.item_metadata(step)["weights"]
+        arrays = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved)
+    return _restore(
+        manager, step, weights=ocp.args.StandardRestore(arrays), config=ocp.args.JsonRestore()
+    )
+
+
 def _restore(manager: ocp.CheckpointManager, step: int | None, **items: Any) -> Any:
-    try:
+    with _readable(manager, step):
         return manager.restore(step, args=ocp.args.Composite(**items))
+
+
+@contextlib.contextmanager
+def _readable(manager: ocp.CheckpointManager, step: int | None) -> Iterator[None]:
+    """Says in a sentence what orbax raises."""
+    try:
+        yield
     except Exception as error:  # orbax has no error of its own
         raise UserError(
             f"{manager.directory / str(step)} is damaged or was written with another "
