@@ -1,6 +1,7 @@
 """Every test runs on four fake CPU devices, with shapes in signatures checked."""
 
 import os
+import sys
 
 import jax
 import pytest
@@ -43,3 +44,22 @@ def client(here):
     from tests import annotating
 
     return annotating.client(here)
+
+
+@pytest.fixture
+def converter(tmp_path, monkeypatch, capsys):
+    """Runs `python -m convert_weights` in tmp_path -> (exit code, stderr)."""
+    from convert_weights.__main__ import main
+    from rsisrefiner_jax.errors import run_main
+
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["convert_weights", *arguments])
+        try:
+            run_main(main)
+        except SystemExit as stop:
+            return stop.code, capsys.readouterr().err
+        return 0, capsys.readouterr().err
+
+    return command

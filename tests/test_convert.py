@@ -11,11 +11,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from convert_weights import adapt, rules
-from convert_weights.__main__ import main, read_back
+from convert_weights.__main__ import read_back
 from convert_weights.certificate import state_dict_checksum
 from convert_weights.convert import convert
 from convert_weights.source import Source
-from rsisrefiner_jax.errors import UserError, run_main
+from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.weights import load_npz
 from tests import torch_zip
 from tests.stand_in_weights import make_state_dict, manifest, tensor
@@ -61,26 +61,10 @@ def small_vit(width=32, tokens=17):
     return make_state_dict(shapes)
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Runs the command line in tmp_path -> (exit code, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["convert_weights", *arguments])
-        try:
-            run_main(main)
-        except SystemExit as stop:
-            return stop.code, capsys.readouterr().err
-        return 0, capsys.readouterr().err
-
-    return command
-
-
-def test_mfp_writes_the_frozen_part_and_a_certificate(run, tmp_path):
+def test_mfp_writes_the_frozen_part_and_a_certificate(converter, tmp_path):
     weights = small_state_dict("mfp")
     torch_zip.save("mfp.pth", {"state_dict": weights, "config": {"class": "isegm.X"}})
-    code, error = run("mfp.pth", "out/w.npz", "--image-size", "64", "--certificate", "c.json")
+    code, error = converter("mfp.pth", "out/w.npz", "--image-size", "64", "--certificate", "c.json")
     assert (code, error) == (0, "")
     tree, meta = load_npz("out/w.npz")
     assert set(tree) == {"backbone", "patch_embed_coords", "neck"}
@@ -100,10 +84,10 @@ def test_mfp_writes_the_frozen_part_and_a_certificate(run, tmp_path):
     assert "on record" in record["parity_note"]
 
 
-def test_layouts_are_ours(run):
+def test_layouts_are_ours(converter):
     weights = small_state_dict("mfp")
     torch_zip.save("mfp.pth", weights)
-    assert run("mfp.pth", "w.npz", "--image-size", "64")[0] == 0
+    assert converter("mfp.pth", "w.npz", "--image-size", "64")[0] == 0
     tree, _ = load_npz("w.npz")
     w = weights["backbone.patch_embed.proj.weight"]
     kernel = tree["backbone"]["patch_embed"]["kernel"]
@@ -117,20 +101,20 @@ def test_layouts_are_ours(run):
     np.testing.assert_array_equal(tree["neck"]["level_32"]["norm_2"]["scale"], w)
 
 
-def test_a_wrapped_data_parallel_file_is_the_same(run, tmp_path):
+def test_a_wrapped_data_parallel_file_is_the_same(converter, tmp_path):
     weights = small_state_dict("mfp")
     torch_zip.save("a.pth", weights)
     torch_zip.save("b.pth", {"model": {f"module.{key}": w for key, w in weights.items()}})
     for name in "ab":
-        assert run(f"{name}.pth", f"{name}.npz", "--image-size", "64")[0] == 0
+        assert converter(f"{name}.pth", f"{name}.npz", "--image-size", "64")[0] == 0
     (a, _), (b, _) = load_npz("a.npz"), load_npz("b.npz")
     np.testing.assert_equal(a, b)
 
 
-def test_simpleclick_gets_a_silent_modulated_channel(run):
+def test_simpleclick_gets_a_silent_modulated_channel(converter):
     weights = small_state_dict("simpleclick")
     torch_zip.save("sc.pth", weights)
-    assert run("sc.pth", "w.npz", "--image-size", "64")[0] == 0
+    assert converter("sc.pth", "w.npz", "--image-size", "64")[0] == 0
     tree, meta = load_npz("w.npz")
     assert meta["kind"] == "simpleclick"
     assert meta["certificate"]["adapted"] == ["patch_embed_coords.proj.weight"]
@@ -139,16 +123,16 @@ def test_simpleclick_gets_a_silent_modulated_channel(run):
     np.testing.assert_array_equal(ours[:, :, [0, 2, 3]], theirs)
     assert not ours[:, :, 1].any()
     torch_zip.save("mfp.pth", small_state_dict("mfp"))
-    code, error = run("mfp.pth", "x.npz", "--image-size", "64", "--kind", "simpleclick")
+    code, error = converter("mfp.pth", "x.npz", "--image-size", "64", "--kind", "simpleclick")
     assert code == 2
     assert "patch_embed_coords.proj.weight" in error
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32])
-def test_vit_from_safetensors_folds_layer_scale(run, dtype):
+def test_vit_from_safetensors_folds_layer_scale(converter, dtype):
     weights = {key: w.astype(dtype) for key, w in small_vit().items()}
     save_file(weights, "vit.safetensors")
-    assert run("vit.safetensors", "w.npz", "--image-size", "64")[0] == 0
+    assert converter("vit.safetensors", "w.npz", "--image-size", "64")[0] == 0
     tree, meta = load_npz("w.npz")
     assert set(tree) == {"backbone"}
     assert (meta["kind"], meta["unused"]) == ("vit", 4 * 32)
@@ -167,10 +151,10 @@ def test_vit_from_safetensors_folds_layer_scale(run, dtype):
 
 
 @pytest.mark.parametrize("tokens", [16, 17, 26])
-def test_vit_position_embedding_fits_the_image(run, tokens):
+def test_vit_position_embedding_fits_the_image(converter, tokens):
     weights = small_vit(tokens=tokens)
     torch_zip.save("vit.pth", weights)
-    assert run("vit.pth", "w.npz", "--image-size", "64")[0] == 0
+    assert converter("vit.pth", "w.npz", "--image-size", "64")[0] == 0
     tree, meta = load_npz("w.npz")
     pos, theirs = tree["backbone"]["pos_embed"], weights["pos_embed"]
     assert ("pos_embed" in meta["certificate"]["adapted"]) == (tokens != 17)
@@ -188,7 +172,7 @@ def test_vit_position_embedding_fits_the_image(run, tokens):
 @pytest.mark.parametrize(
     "damage", [lambda w: np.nextafter(w, np.inf), lambda w: w.T.copy(), lambda w: -0.0 * w]
 )
-def test_weights_that_come_back_otherwise_are_not_kept(run, tmp_path, monkeypatch, damage):
+def test_weights_that_come_back_otherwise_are_not_kept(converter, tmp_path, monkeypatch, damage):
     weights = small_state_dict("mfp")
     weights["backbone.blocks.1.attn.proj.weight"][:] = 0  # symmetric, but for its first number
     weights["backbone.blocks.1.attn.proj.weight"][0, 1] = 1
@@ -200,20 +184,20 @@ def test_weights_that_come_back_otherwise_are_not_kept(run, tmp_path, monkeypatc
 
     monkeypatch.setattr("convert_weights.__main__.read_back", damaged)
     torch_zip.save("mfp.pth", weights)
-    code, error = run("mfp.pth", "w.npz", "--image-size", "64", "--certificate", "c.json")
+    code, error = converter("mfp.pth", "w.npz", "--image-size", "64", "--certificate", "c.json")
     assert code == 2
     assert "backbone.blocks.1.attn.proj.weight of mfp.pth does not come back" in error
     assert [p.name for p in tmp_path.iterdir()] == ["mfp.pth"]
 
 
-def test_every_mismatch_is_in_one_error_and_nothing_is_written(run, tmp_path):
+def test_every_mismatch_is_in_one_error_and_nothing_is_written(converter, tmp_path):
     weights = small_state_dict("mfp")
     del weights["backbone.blocks.1.attn.qkv.bias"]
     weights["neck.down_16.0.weight"] = weights["neck.down_16.0.weight"][:, :-1]
     weights["backbone.rope.freqs"] = np.zeros(3, np.float32)
     weights["backbone.blocks.0.norm1.weight"] = np.zeros(32, np.int64)
     torch_zip.save("bad.pth", weights)
-    code, error = run("bad.pth", "w.npz", "--image-size", "64", "--certificate", "c.json")
+    code, error = converter("bad.pth", "w.npz", "--image-size", "64", "--certificate", "c.json")
     assert code == 2
     assert error.count("\n") == 1
     assert "1 missing (backbone.blocks.1.attn.qkv.bias)" in error
@@ -224,11 +208,11 @@ def test_every_mismatch_is_in_one_error_and_nothing_is_written(run, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["patch_embed.proj.weight", "pos_embed", "blocks.0.mlp.fc2.bias"])
-def test_a_missing_key_is_named_as_in_the_source(run, key):
+def test_a_missing_key_is_named_as_in_the_source(converter, key):
     weights = small_vit()
     del weights[key]
     torch_zip.save("vit.pth", weights)
-    code, error = run("vit.pth", "w.npz", "--image-size", "64")
+    code, error = converter("vit.pth", "w.npz", "--image-size", "64")
     assert code == 2
     assert f"({key})" in error or f"({key}, " in error
 
@@ -248,14 +232,14 @@ def test_a_missing_key_is_named_as_in_the_source(run, key):
         (("empty.pth", "w.npz"), "no state_dict"),
     ],
 )
-def test_bad_input_is_one_sentence(run, tmp_path, arguments, said):
+def test_bad_input_is_one_sentence(converter, tmp_path, arguments, said):
     (tmp_path / "notes.txt").write_text("not a checkpoint at all")
     (tmp_path / "folder").mkdir()
     torch_zip.save("vit.pth", small_vit())
     torch_zip.save("other.pth", {"encoder.weight": np.ones(3, np.float32)})
     torch_zip.save("empty.pth", {"epoch": 3})
     before = {p.name: p.stat().st_size for p in tmp_path.iterdir()}
-    code, error = run(*arguments)
+    code, error = converter(*arguments)
     assert code == 2
     assert said in error
     assert error.startswith("error: ")
@@ -270,7 +254,7 @@ def test_help_needs_no_jax():
         "except SystemExit as stop: assert stop.code == 0\n"
         "assert not {'jax', 'flax', 'torch'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.converter([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--certificate" in done.stdout
 

@@ -10,35 +10,19 @@ from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
 
 from convert_weights import mobilesam
-from convert_weights.__main__ import main, read_back
+from convert_weights.__main__ import read_back
 from convert_weights.convert import model_of
 from convert_weights.onnx_file import read_onnx
 from convert_weights.rules import Sizes, rename
 from convert_weights.source import read_source
 from rsisrefiner_jax.checkpoint.runs import load_weights
-from rsisrefiner_jax.errors import UserError, run_main
+from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.weights import load_npz
 from tests import torch_onnx, torch_zip
 
 DECODER = ("mask_decoder.", "prompt_encoder.")
 BIAS = ".attention_bias"
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Runs the command line in tmp_path -> (exit code, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["convert_weights", *arguments])
-        try:
-            run_main(main)
-        except SystemExit as stop:
-            return stop.code, capsys.readouterr().err
-        return 0, capsys.readouterr().err
-
-    return command
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +118,10 @@ def check(found, expected, rtol=0.0):
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "onnx", "pt"])
-def test_every_kind_of_file_comes_to_the_same_weights(run, network, kind):
+def test_every_kind_of_file_comes_to_the_same_weights(converter, network, kind):
     ours, theirs = network
     files = save(kind, theirs)
-    assert run(*files, "w.npz", "--certificate", "c.json") == (0, "")
+    assert converter(*files, "w.npz", "--certificate", "c.json") == (0, "")
     check(read_back("w.npz", False), ours, rtol=2e-6 if kind == "pt" else 0)
     _, meta = load_npz("w.npz")
     record = meta["certificate"]
@@ -153,40 +137,40 @@ def test_every_kind_of_file_comes_to_the_same_weights(run, network, kind):
         assert {name, "patch_embed.seq.0.bn.running_var"} <= set(record["adapted"])
 
 
-def test_a_directory_takes_the_whole_network(run, network):
+def test_a_directory_takes_the_whole_network(converter, network):
     ours, theirs = network
     files = save("safetensors", theirs)
-    assert run(*files, "sam", "--kind", "mobilesam") == (0, "")
+    assert converter(*files, "sam", "--kind", "mobilesam") == (0, "")
     check(read_back("sam", True), ours)
     assert load_weights("sam").config.model.network == "sam"
 
 
-def test_a_part_alone(run, network):
+def test_a_part_alone(converter, network):
     ours, theirs = network
     encoder, decoder = save("safetensors", theirs)
-    code, error = run(decoder, "sam")
+    code, error = converter(decoder, "sam")
     assert code == 2
     assert error.count("\n") == 1
     assert "only mask_decoder, prompt_encoder; a checkpoint directory needs the image" in error
-    assert run(encoder, "w.npz") == (0, "")
+    assert converter(encoder, "w.npz") == (0, "")
     check(read_back("w.npz", False), {k: w for k, w in ours.items() if k.startswith("backbone/")})
 
 
-def test_a_tensor_in_two_files_is_refused(run, network):
+def test_a_tensor_in_two_files_is_refused(converter, network):
     encoder, _ = save("safetensors", network[1])
     save_file(dict(itertools.islice(read_source(encoder).tensors.items(), 1)), "more.safetensors")
-    code, error = run(encoder, "more.safetensors", "w.npz")
+    code, error = converter(encoder, "more.safetensors", "w.npz")
     assert code == 2
     assert "more.safetensors holds layers.0.blocks.0.conv1.bias, and so does a file" in error
     with pytest.raises(UserError, match=r"neck.0.weight is there twice"):
         mobilesam.canonical(dict.fromkeys(["neck.0.weight", "image_encoder.neck.0.weight"]))
 
 
-def test_what_is_missing_is_named(run, network):
+def test_what_is_missing_is_named(converter, network):
     encoder = dict(parts(network[1])[0])
     del encoder["layers.0.blocks.1.conv2.bias"], encoder["neck.3.weight"]
     save_file(encoder, "encoder.safetensors")
-    code, error = run("encoder.safetensors", "w.npz")
+    code, error = converter("encoder.safetensors", "w.npz")
     assert code == 2
     assert "2 missing (neck.3.weight, layers.0.blocks.1.conv2.bias)" in error
 
@@ -287,7 +271,7 @@ def test_two_weights_of_one_name_keep_apart(tmp_path):
     assert sorted(found) == ["x.Conv_1.1", "x.weight", "y.weight", "z.weight"]
 
 
-def test_a_bad_graph_is_one_sentence(run, tmp_path):
+def test_a_bad_graph_is_one_sentence(converter, tmp_path):
     graph = torch_onnx.Graph()
     graph.node("/x/Conv", "x", graph.kept("x.weight", array(100)), graph.renamed("Conv", array(9)))
     graph.save("g.onnx")
@@ -310,15 +294,15 @@ def test_a_bad_graph_is_one_sentence(run, tmp_path):
         "empty": "no state_dict",
         "g": "no network that is known here",
     }.items():
-        code, error = run(f"{name}.onnx", "w.npz")
+        code, error = converter(f"{name}.onnx", "w.npz")
         assert code == 2
         assert said in error
         assert error.count("\n") == 1
 
 
-def test_without_onnx_the_way_out_is_named(run, monkeypatch):
+def test_without_onnx_the_way_out_is_named(converter, monkeypatch):
     torch_onnx.Graph().save("g.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    code, error = run("g.onnx", "w.npz")
+    code, error = converter("g.onnx", "w.npz")
     assert code == 2
     assert "g.onnx: reading ONNX files needs onnx; run pip install -e .[onnx]" in error

@@ -19,8 +19,8 @@ class ClickModel(nn.Module):
         features = model.apply(variables, image, method="encode_image")
         logits = model.apply(variables, features, prev_mask, clicks, method="predict")
 
-    Instances are hashable: they are static arguments of compiled functions. A model that is to be
-    trained has `__call__` as well: both methods in one, with a gradient.
+    Instances are hashable: they are static arguments of compiled functions. A model with BatchNorm
+    has a `__call__` of its own for training; one without sets `encodes_alike`.
     """
 
     @property
@@ -66,12 +66,14 @@ class ClickModel(nn.Module):
         group: int = 1,
         train: bool = False,
     ) -> Float[Array, "b s s"]:
-        """`encode_image` and `predict` in one. train: BatchNorm takes the batch's statistics.
+        """`encode_image` and `predict` in one, which differ in training where there is BatchNorm.
 
-        first: whether the batch holds first clicks. It is static, since a gradient needs a fixed
-            number of passes.
+        Args:
+            first: whether the batch holds first clicks. It is static, since a gradient needs a
+                fixed number of passes.
+            train: BatchNorm takes the batch's statistics.
         """
-        raise NotImplementedError
+        return self.predict(self.encode_image(image), prev_mask, clicks, group=group)
 
     @property
     def first_passes(self) -> int:

@@ -68,9 +68,7 @@ class ImageOnlyRefiner(ClickModel):
     def encodes_alike(self) -> bool:
         return True
 
-    def encode_image(
-        self, image: Float[Array, "b s s 3"], *, train: bool = False
-    ) -> PictureFeatures:
+    def encode_image(self, image: Float[Array, "b s s 3"]) -> PictureFeatures:
         image = normalise(image, self.config.channel_order)
         stages = jax.lax.stop_gradient(self.backbone(image))
         quarter, eighth, sixteenth = self.picture(image, stages)
@@ -113,18 +111,6 @@ class ImageOnlyRefiner(ClickModel):
         chosen = jnp.take_along_axis(masks, best(answer, clicks)[:, None, None, None], -1)
         sam = jnp.concatenate([chosen / 4, masks / 4, answer.features], -1)
         return sam, chosen
-
-    def __call__(
-        self,
-        image: Float[Array, "b s s 3"],
-        prev_mask: Float[Array, "b s s"],
-        clicks: Clicks,
-        *,
-        first: bool,
-        group: int = 1,
-        train: bool = False,
-    ) -> Float[Array, "b s s"]:
-        return self.predict(self.encode_image(image), prev_mask, clicks, group=group)
 
 
 class PicturePyramid(nn.Module):

@@ -37,6 +37,10 @@ class Sam(ClickModel):
     def image_size(self) -> int:
         return self.config.image_size
 
+    @property
+    def encodes_alike(self) -> bool:
+        return True
+
     def encode_image(self, image: Float[Array, "b s s 3"]) -> Float[Array, "b s/16 s/16 256"]:
         return self.backbone(normalise(image, self.config.channel_order)).embedding
 
@@ -51,18 +55,6 @@ class Sam(ClickModel):
         answer = ask(self.prompt_encoder, self.mask_decoder, features, prev_mask, clicks)
         mask = jnp.take_along_axis(answer.masks, best(answer, clicks)[:, None, None, None], -1)
         return resize_half_pixel(mask, (self.image_size, self.image_size))[..., 0]
-
-    def __call__(
-        self,
-        image: Float[Array, "b s s 3"],
-        prev_mask: Float[Array, "b s s"],
-        clicks: Clicks,
-        *,
-        first: bool,
-        group: int = 1,
-        train: bool = False,
-    ) -> Float[Array, "b s s"]:
-        return self.predict(self.encode_image(image), prev_mask, clicks)
 
 
 def ask(
