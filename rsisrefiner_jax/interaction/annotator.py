@@ -62,7 +62,7 @@ def next_click(
     positive = deepest_missed > deepest_surplus
     depth = jnp.where(positive[:, None, None], depth[:, 0], depth[:, 1])
     yx = jax.vmap(functools.partial(_choose, rule=rule))(depth, number, keys)
-    found = depth.max((1, 2)) > 0
+    found = jnp.maximum(deepest_missed, deepest_surplus) > 0
     return jnp.where(found[:, None], yx, 0.0), positive.astype(jnp.int32), found
 
 
