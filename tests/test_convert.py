@@ -254,7 +254,7 @@ def test_help_needs_no_jax():
         "except SystemExit as stop: assert stop.code == 0\n"
         "assert not {'jax', 'flax', 'torch'} & set(sys.modules)"
     )
-    done = subprocess.converter([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--certificate" in done.stdout
 

@@ -17,6 +17,8 @@ CONVERT = {
     "tiny_vit": ("MobileSAM", "ENCODER.safetensors DECODER.safetensors", "mobilesam.npz"),
 }
 
+SPARE = ("prompt_encoder", "mask_decoder")  # what a network on MobileSAM may do without
+
 
 def backbone_problem(config: Model) -> str | None:
     """What stands in the way of loading the backbone, in one sentence; None = nothing."""
@@ -61,7 +63,9 @@ def first_variables(config: Model, key: jax.Array) -> tuple[dict[str, Any], dict
     backbone = loaded.get("backbone", {})
     if "pos_embed" in backbone:
         backbone["pos_embed"] = resize_pos_embed(backbone["pos_embed"], grid)
-    for name in params.keys() & loaded.keys():  # a network may do without SAM's decoder
-        check_same(loaded[name], params[name], f"{config.backbone_weights}: {name}")
-        params[name] = loaded[name]
+    for name, tree in loaded.items():
+        if name in SPARE and name not in params:
+            continue
+        check_same(tree, params.get(name, {}), f"{config.backbone_weights}: {name}")
+        params[name] = tree
     return variables | {"params": params}, meta
