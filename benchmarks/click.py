@@ -24,6 +24,7 @@ from rsisrefiner_jax.interaction import loop as click_loop
 from rsisrefiner_jax.interaction.clicks import count
 from rsisrefiner_jax.interaction.loop import Loop, Objects
 from rsisrefiner_jax.models.refiner.fusion import early_fusion
+from rsisrefiner_jax.models.refiner.modulation import modulated_mask
 
 
 def main() -> None:
@@ -142,7 +143,8 @@ def parts(
         f_vit,
         f_hq + f_multi,
     )
-    part("modulation", lambda r, *x: r.modulated(*x, False, loop.copies), prev_mask, clicks)
+    modulation = partial(modulated_mask, config=config, plain=False, group=loop.copies)
+    part("modulation", lambda r, *x: modulation(*x), prev_mask, clicks)
     return sorted(rows, key=lambda row: -row["ms"].median)
 
 
@@ -206,8 +208,8 @@ def around(loop: Loop, args: Any, cached: Times, batch: int) -> list[dict[str, A
 
 
 def _modulate(loop: Loop, given: click_loop.ModelInput) -> jax.Array:
-    modulated: Any = loop.model.apply({}, *given, False, loop.copies, method="modulated")
-    return modulated
+    model: Any = loop.model
+    return modulated_mask(*given, model.config, plain=False, group=loop.copies)
 
 
 def objects_in_flight(loop: Loop, count: int, shape: tuple[int, int]) -> tuple[Objects, Any]:

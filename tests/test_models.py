@@ -14,6 +14,7 @@ from rsisrefiner_jax.interaction.clicks import Clicks
 from rsisrefiner_jax.models import vit
 from rsisrefiner_jax.models.layers import BatchNorm, Up2
 from rsisrefiner_jax.models.refiner.decoder import Decoder, scramble
+from rsisrefiner_jax.models.refiner.modulation import modulated_mask
 from rsisrefiner_jax.models.registry import abstract_variables, make_model
 from rsisrefiner_jax.weights import merge, split
 from tests import tiny
@@ -136,9 +137,7 @@ def test_modulations_differ_and_none_is_none():
     clicks = tiny.object_inputs()[1]
     maps = {
         kind: np.asarray(
-            make_model(changed(modulation=kind)).apply(
-                {}, prob, clicks, False, 1, method="modulated"
-            )
+            modulated_mask(prob, clicks, changed(modulation=kind), plain=False, group=1)
         )
         for kind in ("improved", "original", "none")
     }

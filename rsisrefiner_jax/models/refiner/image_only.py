@@ -20,7 +20,7 @@ from rsisrefiner_jax.interaction.clicks import Clicks
 from rsisrefiner_jax.models.layers import conv, linear
 from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.refiner.decoder import DecoderLayer, FinalToken, dynamic_conv
-from rsisrefiner_jax.models.refiner.modulation import modulate
+from rsisrefiner_jax.models.refiner.modulation import modulated_mask
 from rsisrefiner_jax.models.refiner.pyramid import (
     Down,
     Join,
@@ -84,10 +84,8 @@ class ImageOnlyRefiner(ClickModel):
     ) -> Float[Array, "b s s"]:
         config = self.config
         side, size = config.image_size, (config.image_size, config.image_size)
-        modulated = modulate(
-            prev_mask, clicks, config.modulation, config.r_max, config.r_min, group=group
-        )
-        modulated = jnp.where(is_empty(prev_mask)[:, None, None], prev_mask, modulated)
+        plain = is_empty(prev_mask)[:, None, None]
+        modulated = modulated_mask(prev_mask, clicks, config, plain, group)
         masks = halve(jnp.stack([prev_mask, modulated], -1))
         maps = click_maps(clicks, side, 2, config.click_radius, config.click_reach)
         aux = jnp.concatenate([masks, maps], -1)

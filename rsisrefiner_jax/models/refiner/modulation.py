@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.clicks import Clicks
 
 Pixels = float | Float[Array, ""]
@@ -62,6 +63,25 @@ def modulate(
     )
     valid = jnp.repeat(valid.reshape(-1, group).all(-1), group)
     return jnp.where(valid[:, None, None], modulated.astype(prob.dtype), prob)
+
+
+def modulated_mask(
+    prev_mask: Float[Array, "b s s"],
+    clicks: Clicks,
+    config: Model,
+    plain: bool | Bool[Array, ""] | Bool[Array, "b 1 1"],
+    group: int,
+) -> Float[Array, "b s s"]:
+    """What the network is given beside the previous mask; no gradient.
+
+    plain: where the mask is not modulated. That is an empty one where a first click has a single
+        pass (section III-A: both are zero then), and the draft of two passes.
+    """
+    prev_mask = jax.lax.stop_gradient(prev_mask)
+    modulated = modulate(
+        prev_mask, clicks, config.modulation, config.r_max, config.r_min, group=group
+    )
+    return jnp.where(plain, prev_mask, modulated)
 
 
 def _modulate_one(

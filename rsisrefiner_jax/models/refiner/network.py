@@ -21,7 +21,7 @@ from rsisrefiner_jax.models.refiner.fusion import (
     ImageProjections,
     early_fusion,
 )
-from rsisrefiner_jax.models.refiner.modulation import modulate
+from rsisrefiner_jax.models.refiner.modulation import modulated_mask
 from rsisrefiner_jax.models.refiner.prev_mask import PrevMaskEncoder
 from rsisrefiner_jax.models.vit import PatchEmbed, ViT
 from rsisrefiner_jax.ops.resize import resize_align_corners
@@ -159,32 +159,14 @@ class Refiner(ClickModel):
         train: bool = False,
     ) -> Float[Array, "b s s"]:
         """One pass of the network. draft: its answer is only the previous mask of the next one."""
-        modulated = self.modulated(prev_mask, clicks, draft, group)
+        plain = is_empty(prev_mask)[:, None, None] if self.first_passes == 1 else draft
+        modulated = modulated_mask(prev_mask, clicks, self.config, plain, group)
         size = prev_mask.shape[1], prev_mask.shape[2]
         click_maps = disks(clicks, size, self.config.click_radius)
         # The network's second input: previous mask, modulated mask, positive and negative disks.
         aux = jnp.concatenate([prev_mask[..., None], modulated[..., None], click_maps], -1)
         logits = self.decode(features, aux, group=group, train=train)
         return resize_align_corners(logits[..., None], size)[..., 0]
-
-    def modulated(
-        self,
-        prev_mask: Float[Array, "b s s"],
-        clicks: Clicks,
-        draft: bool | Bool[Array, ""],
-        group: int,
-    ) -> Float[Array, "b s s"]:
-        """The previous mask modulated by the last click; no gradient.
-
-        A draft's is not. Nor is an empty one where a first click has a single pass (section
-        III-A: previous and modulated mask are both zero then).
-        """
-        config, prev_mask = self.config, jax.lax.stop_gradient(prev_mask)
-        modulated = modulate(
-            prev_mask, clicks, config.modulation, config.r_max, config.r_min, group=group
-        )
-        plain = is_empty(prev_mask)[:, None, None] if self.first_passes == 1 else draft
-        return jnp.where(plain, prev_mask, modulated)
 
     def decode(
         self, features: ImageFeatures, aux: Float[Array, "b s s 4"], *, group: int, train: bool
