@@ -79,10 +79,11 @@ class Model:
             f"model.patch_size={self.patch_size}: the extractor and the previous-mask encoder "
             "work at a 16th of the input, so that patches must have 16 pixels",
         )
-        require(
-            self.network == "refiner" or self.backbone == "tiny_vit",
-            f"model.network={self.network} has model.backbone=tiny_vit",
-        )
+        for name, asked in (("network=sam", self.network == "sam"), ("sam_mask", self.sam_mask)):
+            require(
+                not asked or self.backbone == "tiny_vit",
+                f"model.{name} has model.backbone=tiny_vit",
+            )
         if self.backbone == "vit":
             known = ("backbone", "patch_embed_coords", "neck")
         else:
@@ -101,7 +102,7 @@ class Augment:
     # The crop lies about an object, whose longer side takes such a share of it (drawn on a log
     # scale) as far as `scale` allows and the picture fills the crop; none: anywhere.
     zoom: tuple[float, float] | None = None
-    stretch: float = 1.0  # with zoom: one side of the picture is longer by at most this factor
+    aspect: float = 1.0  # with zoom: the ratio of the sides changes by at most this factor
     flip: float = 0.5
     rotate90: float = 0.5
     shift_rotate: float = 0.75  # probability of the next two

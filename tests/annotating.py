@@ -9,6 +9,7 @@ import numpy as np
 from fastapi.testclient import TestClient
 from rasterio.transform import Affine
 
+from rsisrefiner_jax.annotate import geometry
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.context import Context
 from rsisrefiner_jax.annotate.guard import LOOPBACK
@@ -88,3 +89,12 @@ def refused(reply: Any, words: str, status: int = 422) -> None:
 def upload(client: TestClient, name: str, content: bytes, path: str = "/api/images") -> Any:
     """The reply to a file that is sent."""
     return client.post(path, files={"file": (name, content)})
+
+
+def pixels(one: dict[str, Any], size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+    """bool [height, width]: those within the outline of an object or a session."""
+    if one["geometry"] is None:
+        return np.zeros(size, bool)
+    height, width = size
+    shape = geometry.from_json(one["geometry"])
+    return geometry.rasterise(shape, width, height).within(0, 0, width, height)

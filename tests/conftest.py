@@ -63,3 +63,28 @@ def converter(tmp_path, monkeypatch, capsys):
         return 0, capsys.readouterr().err
 
     return command
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts the server on a project of one image; again after a stop, too. No model is needed:
+    objects are drawn by masks."""
+    from tests import annotating
+
+    running = []
+
+    def start(name="project"):
+        for here in running:
+            here.worker.stop()
+            here.project.close()
+        if not running:
+            annotating.raster(tmp_path)
+        running[:] = [annotating.context(tmp_path, project=name)]
+        running[0].project.add_image(tmp_path / "scene.tif")
+        return annotating.client(running[0])
+
+    start.here = lambda: running[0]
+    yield start
+    for here in running:
+        here.worker.stop()
+        here.project.close()

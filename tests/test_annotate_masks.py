@@ -41,14 +41,6 @@ def box(left, top, right, bottom):
     return mask
 
 
-def pixels(one):
-    """Those within the outline of an object or a session."""
-    if one["geometry"] is None:
-        return np.zeros((HEIGHT, WIDTH), bool)
-    shape = geometry.from_json(one["geometry"])
-    return geometry.rasterise(shape, WIDTH, HEIGHT).within(0, 0, WIDTH, HEIGHT)
-
-
 def session(client, mask=None, **about):
     """The id of a new one, with a mask in it."""
     id = ok(client.post("/api/sessions", json={"image_id": 1, **about}))["id"]
@@ -79,7 +71,7 @@ def forms(mask):
 def test_every_form_of_a_mask_means_the_same(client, form):
     mask = box(10, 5, 30, 20)
     found = put(client, session(client), png=forms(mask)[form])
-    np.testing.assert_array_equal(pixels(found), mask)
+    np.testing.assert_array_equal(annotating.pixels(found), mask)
     sent = pictures.mask_sent(forms(mask)[form], "prev_mask")
     np.testing.assert_array_equal(sent.pixels, mask)
 
@@ -90,7 +82,6 @@ def test_what_is_no_mask_is_refused_and_changes_nothing(client):
     noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
     ids = mask.astype(np.uint8) * 7
     for wrong, words in [
-        (np.ones((HEIGHT, WIDTH), np.uint8), "png: every pixel is 1"),
         (noise, "png: the mask must hold"),
         (ids, "values from 0 to 7"),
         (np.dstack([noise, noise // 2, noise]), "png: a picture in colours is no mask"),
@@ -98,9 +89,10 @@ def test_what_is_no_mask_is_refused_and_changes_nothing(client):
         refused(client.put(f"/api/sessions/{id}/mask", json={"png": png(wrong)}), words)
         with pytest.raises(UserError, match="prev_mask: "):
             pictures.mask_sent(png(wrong), "prev_mask")
-    np.testing.assert_array_equal(pixels(ok(client.get(f"/api/sessions/{id}"))), mask)
-    whole = put(client, id, png=png(np.full((HEIGHT, WIDTH), 255, np.uint8)))
-    assert whole["area_px"] == HEIGHT * WIDTH
+    np.testing.assert_array_equal(annotating.pixels(ok(client.get(f"/api/sessions/{id}"))), mask)
+    for value in (255, 1):
+        whole = put(client, id, png=png(np.full((HEIGHT, WIDTH), value, np.uint8)))
+        assert whole["area_px"] == HEIGHT * WIDTH
     assert put(client, id, png=png(np.zeros((4, 4), np.uint8)))["area_px"] == 0
 
 
@@ -173,7 +165,9 @@ def test_parts_and_holes_are_cut_as_shapes(client):
     ring = shapely.box(-10, -10, 30, 30).difference(shapely.box(-5, -5, 10, 10))
     both = geometry.to_json(shapely.MultiPolygon([ring, shapely.box(95, 0, 99, 9)]))
     changed = ok(client.patch("/api/objects/1", json={"geometry": both}))
-    np.testing.assert_array_equal(pixels(changed), box(0, 0, 30, 30) & ~box(0, 0, 10, 10))
+    np.testing.assert_array_equal(
+        annotating.pixels(changed), box(0, 0, 30, 30) & ~box(0, 0, 10, 10)
+    )
     assert changed["area_px"] == 800
     assert geometry.from_json(changed["geometry"]).area == 800
 
@@ -245,9 +239,13 @@ def test_a_mask_is_replaced_added_or_taken_away(client, form, mode):
     }[form]
     found = put(client, id, **given, **({"mode": mode} if mode else {}))
     expected = {"add": before | more, "subtract": before & ~less}.get(mode, more)
-    np.testing.assert_array_equal(pixels(found), expected)
-    np.testing.assert_array_equal(pixels(ok(client.post(f"/api/sessions/{id}/undo"))), before)
-    np.testing.assert_array_equal(pixels(ok(client.post(f"/api/sessions/{id}/redo"))), expected)
+    np.testing.assert_array_equal(annotating.pixels(found), expected)
+    np.testing.assert_array_equal(
+        annotating.pixels(ok(client.post(f"/api/sessions/{id}/undo"))), before
+    )
+    np.testing.assert_array_equal(
+        annotating.pixels(ok(client.post(f"/api/sessions/{id}/redo"))), expected
+    )
     made = ok(client.post(f"/api/sessions/{id}/finish"))
     assert made["area_px"] == expected.sum()
 
@@ -259,9 +257,9 @@ def test_outlines_of_a_session_lie_on_the_ground(client, here):
     id, more, _ = start_all(client)
     put(client, id, **given)
     found = ok(client.get(f"/api/sessions/{id}"))
-    np.testing.assert_array_equal(pixels(found), box(10, 10, 40, 30) | more)
+    np.testing.assert_array_equal(annotating.pixels(found), box(10, 10, 40, 30) | more)
     found = put(client, id, geometry=wide())
-    np.testing.assert_array_equal(pixels(found), box(71, 10, 90, 30))
+    np.testing.assert_array_equal(annotating.pixels(found), box(71, 10, 90, 30))
 
 
 def test_added_twice_by_one_key_is_added_once(client):
@@ -288,7 +286,7 @@ def test_a_mask_is_added_to_what_was_seen_or_not_at_all(client, here, monkeypatc
     monkeypatch.setattr(here.desk, "result", slow)
     given = {"png": annotating.grey_png(more), "mode": "add"}
     refused(client.put(f"/api/sessions/{id}/mask", json=given), "meanwhile", 409)
-    np.testing.assert_array_equal(pixels(ok(client.get(f"/api/sessions/{id}"))), less)
+    np.testing.assert_array_equal(annotating.pixels(ok(client.get(f"/api/sessions/{id}"))), less)
 
 
 def test_masks_that_cannot_be_meant(client):

@@ -67,13 +67,7 @@ def apply(canvas, changed):
 
 
 def outline(session):
-    """The pixels within a session's geometry."""
-    from rsisrefiner_jax.annotate import geometry
-
-    if session["geometry"] is None:
-        return np.zeros((HEIGHT, WIDTH), bool)
-    shape = geometry.from_json(session["geometry"])
-    return geometry.rasterise(shape, WIDTH, HEIGHT).within(0, 0, WIDTH, HEIGHT)
+    return annotating.pixels(session, (HEIGHT, WIDTH))
 
 
 def test_clicks_undo_redo_and_finish(start):

@@ -268,7 +268,7 @@ def test_a_zoomed_crop_is_filled_and_holds_its_object(height, width, share, seed
     rng = np.random.default_rng(seed)
     box = np.array([rng.integers(height // 2), rng.integers(width // 2), 9, 15])
     config = dataclasses.replace(
-        NEVER, scale=(0.2, 4.0), zoom=(share, share), stretch=1.4, flip=0.5, rotate90=0.5
+        NEVER, scale=(0.2, 4.0), zoom=(share, share), aspect=1.4, flip=0.5, rotate90=0.5
     )
     matrix = A.zoom_geometry((height, width), box, 64, config, rng)
     picture = A.warp(np.full((height, width), 255, np.uint8), matrix, 64, cv2.INTER_NEAREST)

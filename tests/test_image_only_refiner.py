@@ -57,16 +57,25 @@ def test_a_picture_has_several_targets_in_a_row(batch):
         assert label[int(y), int(x)] == 1
 
 
-def test_features_know_nothing_of_clicks_and_the_first_answer_is_sams(variables):
-    """The adapter begins at SAM's mask, as its last layers begin near zero."""
+def test_without_what_it_adds_it_answers_as_sam(variables):
     model, image = make_model(MODEL), jax.random.uniform(jax.random.key(1), (1, SIDE, SIDE, 3))
     one = jnp.ones(1, jnp.int32)
     clicks = add(empty(1, 3), jnp.array([[20.0, 30.0]]), one, one == 1)
-    prev_mask = jnp.zeros((1, SIDE, SIDE))
-    features = model.apply(variables, image, method="encode_image")
-    apart = model.apply(variables, features, prev_mask, clicks, method="predict")
-    whole = model.apply(variables, image, prev_mask, clicks, first=True, train=True)
-    np.testing.assert_allclose(apart, whole, atol=1e-5)
+    params = dict(variables["params"])
+    pyramid = dict(params["pyramid"])
+    for name in ("kernel_mlp_out", "fine"):
+        pyramid[name] = jax.tree.map(jnp.zeros_like, pyramid[name])
+    silent = {"params": params | {"pyramid": pyramid}}
+    sam = make_model(dataclasses.replace(MODEL, network="sam"))
+    parts = {"params": {name: params[name] for name in MODEL.frozen}}
+    for prev_mask in (jnp.zeros((1, SIDE, SIDE)), jnp.full((1, SIDE, SIDE), 0.3)):
+        with tiny.quick_compilation():
+            ours, theirs = (
+                jax.jit(lambda v, m=m, p=prev_mask: m.apply(v, image, p, clicks, first=True))(v)
+                for m, v in ((model, silent), (sam, parts))
+            )
+        assert np.abs(theirs).max() < 8  # where nothing is clipped
+        np.testing.assert_allclose(ours, theirs / 2, atol=1e-5)
 
 
 def run(config, variables, batch, steps, backend="shard_map"):

@@ -88,7 +88,7 @@ def test_clicks_and_previous_mask_matter(sam):
 
 def test_a_single_click_takes_the_best_of_three_readings():
     iou = jnp.array([[0.9, 0.1, 0.3, 0.2]])
-    answer = Answer(*(jnp.zeros((1, 1, 1, 4)),), iou, None, None)
+    answer = Answer(jnp.zeros((1, 1, 1, 4)), iou, jnp.zeros((1, 1, 1, 32)))
     assert int(best(answer, clicks((1, 1, True)))[0]) == 2
     assert int(best(answer, clicks((1, 1, True), (2, 2, False)))[0]) == 0
 

@@ -68,11 +68,6 @@ def mask_sent(text: str, field: str, x: int = 0, y: int = 0) -> Mask:
         bool((channels == channels[..., :1]).all()),
         f"{field}: a picture in colours is no mask; send a grey PNG of 0 and 255",
     )
-    # Elsewhere 1 is almost black: where nothing else is there, nobody can say what is meant.
-    require(
-        pixels.dtype.kind == "f" or not (pixels == 1).all(),
-        f"{field}: every pixel is 1, which may mean all or nothing; send 255 for the object",
-    )
     try:
         return Mask(x, y, in_unit_range(pixels, pixels.shape) > 0.5)
     except UserError as error:

@@ -71,8 +71,8 @@ def zoom_geometry(
     assert config.zoom is not None
     share = np.exp(rng.uniform(*np.log(config.zoom)))
     scale = np.clip(share * crop / max(box[2:]), *config.scale)
-    stretch = config.stretch ** rng.uniform(-0.5, 0.5)
-    scales = np.array([scale * stretch, scale / stretch])
+    aspect = config.aspect ** rng.uniform(-0.5, 0.5)
+    scales = np.array([scale * aspect, scale / aspect])
     scales *= max(1.0, *(crop / (scales * size)))  # the picture fills the crop
     new_size = (round(size[0] * scales[0]), round(size[1] * scales[1]))
     matrix = resize_matrix(size, new_size)

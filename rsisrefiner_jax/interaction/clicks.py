@@ -53,16 +53,34 @@ def add(
 
 
 def disks(clicks: Clicks, size: tuple[int, int], radius: float) -> Float[Array, "b h w 2"]:
-    """Click maps: 1 within `radius` pixels of a click, else 0; positive clicks first.
+    """Click maps: 1 within `radius` pixels of a click, else 0; positive clicks first."""
+    return (squared_distances(clicks, size) <= radius**2).astype(jnp.float32)
 
-    A click that lies outside the map both above and to the left of it draws nothing.
+
+def squared_distances(
+    clicks: Clicks, size: tuple[int, int], stride: int = 1
+) -> Float[Array, "b h w 2"]:
+    """Squared distance in pixels to the nearest positive and to the nearest negative click.
+
+    It is infinite where there is none. A click that lies outside both above and to the left does
+    not count.
+
+    Args:
+        size: of the map.
+        stride: pixels of the picture for each place of the map, measured at its middle.
     """
     rows, cols = (
-        (jnp.arange(side, dtype=clicks.yx.dtype) - clicks.yx[..., axis, None]).astype(jnp.float32)
+        (
+            jnp.arange(side, dtype=clicks.yx.dtype) * stride
+            + (stride - 1) / 2
+            - clicks.yx[..., axis, None]
+        ).astype(jnp.float32)
         for axis, side in enumerate(size)
     )
     distance = rows[..., :, None] ** 2 + cols[..., None, :] ** 2  # [b, k, h, w], never stored
-    near = distance <= radius**2
-    drawn = clicks.yx.max(-1) >= 0
-    maps = [(near & (drawn & (clicks.label == sign))[..., None, None]).any(1) for sign in (1, 0)]
-    return jnp.stack(maps, -1).astype(jnp.float32)
+    counts = clicks.yx.max(-1) >= 0
+    maps = [
+        jnp.where((counts & (clicks.label == sign))[..., None, None], distance, jnp.inf).min(1)
+        for sign in (1, 0)
+    ]
+    return jnp.stack(maps, -1)

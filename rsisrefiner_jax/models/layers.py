@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.typing import Dtype
 from jax import Array
-from jax.nn.initializers import Initializer, normal, zeros
+from jax.nn.initializers import Initializer, normal, variance_scaling, zeros
 from jaxtyping import Float
 
 from rsisrefiner_jax.ops.deform_conv import deform_conv
@@ -73,6 +73,21 @@ def conv_relu(
     """Convolution then ReLU, initialised by Kaiming's normal rule (fan out), bias 0."""
     init = normal(math.sqrt(2 / (features * size * size)))
     return nn.relu(_conv(features, size, stride, 1, init, zeros, dtype, name)(x))
+
+
+def conv_he(
+    x: Float[Array, "b h w c"],
+    features: int,
+    size: int,
+    *,
+    name: str,
+    stride: int = 1,
+    zero: bool = False,
+    dtype: Dtype | None = None,
+) -> Float[Array, "b h/{stride} w/{stride} {features}"]:
+    """Convolution with He's initialisation (fan in), or one that begins as zero; bias 0."""
+    init = zeros if zero else variance_scaling(2.0, "fan_in", "normal")
+    return _conv(features, size, stride, 1, init, zeros, dtype, name)(x)
 
 
 def _conv(

@@ -64,9 +64,9 @@ class ClickStep:
             compiled = self._steps[i == 0 and not self._alike]
             last = jnp.int32(i == iterations - 1)
             given = batch | self._devices.shard_again(carry)
-            state, metrics, shown = compiled(state, frozen, given, last)
+            state, measured, shown = compiled(state, frozen, given, last)
             carry = {"prev_mask": shown["prob"], "clicks": shown.pop("next_clicks")}
-            every.append(metrics)
+            every.append(measured)
         mean = jax.tree.map(lambda *values: sum(values) / iterations, *every)
         return state, mean | {"iterations": jnp.float32(iterations)}, shown
 
@@ -100,9 +100,9 @@ def make_step(config: Config, first: bool) -> Any:
             )
         # Iteration J: with gradient.
         sample = Sample(image, label, prev_mask, clicks)
-        state, metrics, prob = update(config, model, state, frozen, sample, first)
-        metrics["iterations"] = iterations.astype(jnp.float32)
-        return state._replace(step=state.step + 1), metrics, {"prob": prob, "clicks": clicks}
+        state, measured, prob = update(config, model, state, frozen, sample, first)
+        measured["iterations"] = iterations.astype(jnp.float32)
+        return state._replace(step=state.step + 1), measured, {"prob": prob, "clicks": clicks}
 
     return step
 
@@ -120,10 +120,10 @@ def make_click_step(config: Config, first: bool) -> Any:
         label = batch["label"].astype(jnp.int32)
         sample = Sample(picture(batch), label, batch["prev_mask"], batch["clicks"])
         keys = sample_keys(step_key(config, state), len(label))
-        state, metrics, prob = update(config, model, state, frozen, sample, first)
+        state, measured, prob = update(config, model, state, frozen, sample, first)
         following = add_next_click(config, label, prob, sample.clicks, keys)
         shown = {"prob": prob, "clicks": sample.clicks, "next_clicks": following}
-        return state._replace(step=state.step + last), metrics, shown
+        return state._replace(step=state.step + last), measured, shown
 
     return step
 

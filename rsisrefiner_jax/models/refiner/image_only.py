@@ -1,13 +1,14 @@
 """RS-ISRefiner on a backbone that sees the picture alone: MobileSAM's TinyViT.
 
 F_ViT^1, F_ViT^2 and F_ViT^N are stages of the backbone. Clicks and previous mask come in behind it
-(sections III-A and III-D), so that all that the picture needs, the HQ features included, is
-computed once a crop. SAM's own decoder may lie frozen underneath: its masks are one more input.
+(sections III-A and III-D), so that the picture is looked at once a crop. Of the paper's parts it
+has the modulation, the two-way decoder and the dynamic convolution; the Image Feature Extractor and
+the fusions of section III-C are not in it. SAM's own decoder may lie underneath: its masks are one
+more input.
 """
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.typing import Dtype
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.click_model import ClickModel, is_empty
 from rsisrefiner_jax.interaction.clicks import Clicks
-from rsisrefiner_jax.models.layers import conv, linear
+from rsisrefiner_jax.models.layers import conv, conv_he, linear
 from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.refiner.decoder import DecoderLayer, FinalToken, dynamic_conv
 from rsisrefiner_jax.models.refiner.modulation import modulated_mask
@@ -26,13 +27,14 @@ from rsisrefiner_jax.models.refiner.pyramid import (
     Join,
     ResidualBlock,
     click_maps,
-    plain_conv,
 )
 from rsisrefiner_jax.models.sam.mask_decoder import MaskDecoder
 from rsisrefiner_jax.models.sam.network import ask, best
 from rsisrefiner_jax.models.sam.prompt_encoder import PromptEncoder
 from rsisrefiner_jax.models.tiny_vit import Stages, TinyViT
 from rsisrefiner_jax.ops.resize import halve, resize_half_pixel
+
+SURE = 8.0  # the largest logit of SAM's that is passed on
 
 
 class PictureFeatures(NamedTuple):
@@ -70,7 +72,7 @@ class ImageOnlyRefiner(ClickModel):
 
     def encode_image(self, image: Float[Array, "b s s 3"]) -> PictureFeatures:
         image = normalise(image, self.config.channel_order)
-        stages = jax.lax.stop_gradient(self.backbone(image))
+        stages = self.backbone(image)
         quarter, eighth, sixteenth = self.picture(image, stages)
         return PictureFeatures(quarter, eighth, sixteenth, stages.embedding)
 
@@ -104,8 +106,7 @@ class ImageOnlyRefiner(ClickModel):
         Logits are clipped, as SAM's reach 30 and more where it is sure and wrong.
         """
         answer = ask(self.prompt_encoder, self.mask_decoder, features.embedding, prev_mask, clicks)
-        answer = jax.lax.stop_gradient(answer)
-        masks = jnp.clip(answer.masks, -8, 8)
+        masks = jnp.clip(answer.masks, -SURE, SURE)
         chosen = jnp.take_along_axis(masks, best(answer, clicks)[:, None, None, None], -1)
         sam = jnp.concatenate([chosen / 4, masks / 4, answer.features], -1)
         return sam, chosen
@@ -122,8 +123,8 @@ class PicturePyramid(nn.Module):
         self, image: Float[Array, "b s s 3"], stages: Stages
     ) -> tuple[Float[Array, "b q q c4"], Float[Array, "b e e c8"], Float[Array, "b x x c16"]]:
         d, (c2, c4, c8, e) = self.dtype, self.channels
-        half = plain_conv(c2, 3, 2, name="half", dtype=d)(image)
-        half = half + plain_conv(c2, 3, name="half_1", dtype=d)(nn.relu(half))
+        half = conv_he(image, c2, 3, stride=2, name="half", dtype=d)
+        half = half + conv_he(nn.relu(half), c2, 3, name="half_1", dtype=d)
         quarter = Down(c4, d, name="half_to_quarter")(half)
         quarter = quarter + conv(stages.stage_0, c4, 1, name="quarter", dtype=d)
         quarter = ResidualBlock(d, name="quarter_block")(quarter)
@@ -150,7 +151,7 @@ class ClickPyramid(nn.Module):
         sam: Float[Array, "b q q c"] | None,
     ) -> Float[Array, "b m/2 m/2 1"]:
         d, (c2, c4, c8, e) = self.dtype, self.channels
-        half = plain_conv(c2, 3, name="half", dtype=d)(aux)
+        half = conv_he(aux, c2, 3, name="half", dtype=d)
         quarter = Down(c4, d, name="down_4")(half) + picture.quarter
         if sam is not None:
             quarter = quarter + conv(sam, c4, 1, name="sam", dtype=d)
@@ -173,4 +174,4 @@ class ClickPyramid(nn.Module):
         kernel = nn.relu(linear(token, c4, name="kernel_mlp_in", dtype=d))
         kernel = linear(kernel, 9 * c4 + 1, name="kernel_mlp_out", dtype=d)
         dynamic = dynamic_conv(quarter, kernel * 0.1)[..., None]
-        return dynamic + plain_conv(1, 3, name="fine", dtype=d, zero=True)(nn.relu(quarter))
+        return dynamic + conv_he(nn.relu(quarter), 1, 3, name="fine", zero=True, dtype=d)

@@ -1,16 +1,13 @@
 """Maps at several scales, in which clicks and the previous mask keep their detail."""
 
-import math
-
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.typing import Dtype
 from jax import Array
-from jax.nn.initializers import normal, zeros
 from jaxtyping import Float
 
-from rsisrefiner_jax.interaction.clicks import Clicks
-from rsisrefiner_jax.models.layers import Up2, group_norm
+from rsisrefiner_jax.interaction.clicks import Clicks, squared_distances
+from rsisrefiner_jax.models.layers import Up2, conv_he, group_norm
 
 
 def click_maps(
@@ -21,38 +18,9 @@ def click_maps(
     Two are disks of `radius` pixels; two fall off smoothly with the distance to the nearest click,
     to 0.6 at `reach` pixels, so that a click is felt far away.
     """
-    at = jnp.arange(side // stride) * stride + (stride - 1) / 2
-    dy = (at - clicks.yx[..., 0, None]) ** 2
-    dx = (at - clicks.yx[..., 1, None]) ** 2
-    distance = dy[..., :, None] + dx[..., None, :]  # [b, k, m, m], never stored
-    far = 1e9
-    maps = []
-    for sign in (1, 0):
-        used = (clicks.label == sign)[..., None, None]
-        maps.append(jnp.where(used, distance, far).min(1))
-    nearest = jnp.stack(maps, -1)
+    nearest = squared_distances(clicks, (side // stride, side // stride), stride)
     disks = (nearest <= radius**2).astype(jnp.float32)
     return jnp.concatenate([disks, jnp.exp(-nearest / (2 * reach**2))], -1)
-
-
-def plain_conv(
-    features: int, size: int, stride: int = 1, *, name: str, dtype: Dtype | None, zero: bool = False
-) -> nn.Conv:
-    """A convolution with He's initialisation, or one that begins as zero."""
-    pad = (size - 1) // 2
-
-    def he(key: Array, shape: tuple[int, ...], dtype: Dtype = jnp.float32) -> Array:
-        return normal(math.sqrt(2 / math.prod(shape[:-1])))(key, shape, dtype)
-
-    return nn.Conv(
-        features,
-        (size, size),
-        stride,
-        ((pad, pad), (pad, pad)),
-        kernel_init=zeros if zero else he,
-        dtype=dtype,
-        name=name,
-    )
 
 
 class ResidualBlock(nn.Module):
@@ -64,8 +32,8 @@ class ResidualBlock(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         width, d = x.shape[-1], self.dtype
         y = nn.relu(group_norm(x, name="norm", dtype=d))
-        y = nn.relu(plain_conv(width, 3, name="conv_0", dtype=d)(y))
-        return x + plain_conv(width, 3, name="conv_1", dtype=d, zero=True)(y)
+        y = nn.relu(conv_he(y, width, 3, name="conv_0", dtype=d))
+        return x + conv_he(y, width, 3, name="conv_1", zero=True, dtype=d)
 
 
 class Down(nn.Module):
@@ -76,7 +44,7 @@ class Down(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 {self.features}"]:
-        return plain_conv(self.features, 3, 2, name="conv", dtype=self.dtype)(nn.relu(x))
+        return conv_he(nn.relu(x), self.features, 3, stride=2, name="conv", dtype=self.dtype)
 
 
 class Join(nn.Module):

@@ -23,7 +23,6 @@ class Answer(NamedTuple):
     masks: Float[Array, "b 4*s 4*s 4"]  # logits
     iou: Float[Array, "b 4"]  # how good it thinks each of them is
     features: Float[Array, "b 4*s 4*s e/8"]  # the map that masks are read from
-    tokens: Float[Array, "b 4 e"]  # one a mask
 
 
 class MaskDecoder(nn.Module):
@@ -55,7 +54,7 @@ class MaskDecoder(nn.Module):
         kernels = [mlp(tokens[:, 1 + i], width, width // 8, f"mask_{i}", d) for i in range(MASKS)]
         masks = jnp.einsum("bhwc,bmc->bhwm", x, jnp.stack(kernels, 1)).astype(jnp.float32)
         iou = mlp(tokens[:, 0], width, MASKS, "iou", d).astype(jnp.float32)
-        return Answer(masks, iou, x, tokens[:, 1 : 1 + MASKS])
+        return Answer(masks, iou, x)
 
 
 class TwoWay(nn.Module):
