@@ -37,8 +37,9 @@ config = Config(
         min_object_area=48,
         targets=4,
         merge_objects=0.03,
+        hull_objects=0.12,
         threads=1,
-        augment=Augment(scale=(0.3, 3.0), zoom=(0.06, 0.75), aspect=1.5),
+        augment=Augment(scale=(0.25, 4.0), zoom=(0.04, 0.8), aspect=1.5),
     ),
     # 3, 5, 7, 10 or 12 clicks: the last objects need many.
     clicks=Clicks(iterations=(0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 0, 0.5), gradient="every"),

@@ -132,6 +132,7 @@ class Data:
     min_object_area: int = 256  # pixels after augmentation
     targets: int = 1  # of every training picture
     merge_objects: float = 0.15  # probability of a target made of two objects
+    hull_objects: float = 0.0  # probability of the convex hull of one to six neighbours as target
     erode_objects: float = 0.9  # probability of eroding before the first click is drawn
     first_click_k: float = 1.7  # first click: distance > max / k
 

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
 from rsisrefiner_jax.config import Data
-from rsisrefiner_jax.data.first_click import click_candidates, draw_target, erode, large_objects
+from rsisrefiner_jax.data.first_click import (
+    click_candidates,
+    draw_target,
+    erode,
+    hull,
+    large_objects,
+)
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "goldens" / "first_click_train.npz")
 CASES = sorted({name.split("/")[0] for name in GOLDEN})
@@ -120,3 +126,36 @@ def test_nothing_to_learn_from():
     assert draw_target(np.zeros_like(full), CLEAR, Data(), rng) is None
     assert draw_target(full, CLEAR, Data(), rng) is None
     assert draw_target(scene(), ~CLEAR, Data(), rng) is None
+
+
+def test_the_hull_of_neighbours_as_target():
+    labels = np.zeros((60, 60, 1), np.int32)
+    labels[10:20, 5:15], labels[10:20, 25:35], labels[10:20, 45:55] = 1, 2, 3
+    targets = draws(
+        labels, np.zeros((60, 60), bool), Data(merge_objects=0, hull_objects=1, min_object_area=50)
+    )
+    areas = {int(target.sum()) for target, _ in targets}
+    assert areas == {100, 300, 500}  # one, two neighbours and what lies between, all three
+    assert all(target[tuple(click.astype(int))] == 1 for target, click in targets)
+    none = draws(labels, np.zeros((60, 60), bool), Data(merge_objects=0, min_object_area=50))
+    assert {int(target.sum()) for target, _ in none} == {100}
+    hidden = np.zeros((60, 60), bool)
+    hidden[:, 17:22] = True
+    for target, _ in draws(
+        labels, hidden, Data(merge_objects=0, hull_objects=1, min_object_area=50), 50
+    ):
+        assert (target[hidden] == -1).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_hull_contains_what_lies_between_its_points(seed):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((30, 40), bool)
+    ends = rng.integers(0, (30, 40), (int(rng.integers(1, 5)), 2))
+    mask[tuple(ends.T)] = True
+    middle = np.rint((ends[0] + ends[-1]) / 2).astype(int)
+    around = hull(mask)
+    assert around[mask].all()
+    near = around[max(middle[0] - 1, 0) : middle[0] + 2, max(middle[1] - 1, 0) : middle[1] + 2]
+    assert near.any()
+    assert around.sum() <= np.prod(np.ptp(ends, axis=0) + 1)

@@ -1,7 +1,8 @@
 """What is to be segmented in a training picture, and where the first click falls.
 
 The sampling of RITM that the paper's training inherits: one object, now and then two, and a click
-well inside the first of them.
+well inside the first of them. Beyond it, where the configuration asks for them: regions drawn
+around several objects, whose border is no edge in the picture (`Data.hull_objects`).
 """
 
 import cv2
@@ -34,6 +35,8 @@ def draw_target(
     chosen = rng.choice(len(objects), size=2 if merge else 1, replace=False)
     masks = [labels[..., layer] == id for layer, id in (objects[i] for i in chosen)]
     union = np.logical_or.reduce(masks)
+    if rng.random() < config.hull_objects:
+        union = hull(union | neighbours(labels, objects, masks[0], rng)) & ~ignore
     if union[~ignore].all():
         return None
     clicked = erode(masks[0]) if rng.random() < config.erode_objects else masks[0]
@@ -51,6 +54,26 @@ def large_objects(labels: np.ndarray, min_area: int) -> list[tuple[int, int]]:
         ids, areas = np.unique(values[values > 0], return_counts=True)
         found += [(layer, int(id)) for id in ids[areas >= min_area]]
     return found
+
+
+def neighbours(
+    labels: np.ndarray,
+    objects: list[tuple[int, int]],
+    mask: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """bool [h, w]: from none to five of the `objects` (layer, id) that are nearest to a mask."""
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    masks = [labels[..., layer] == id for layer, id in objects]
+    masks.sort(key=lambda other: away[other].min())  # the mask itself comes first
+    return np.logical_or.reduce(masks[: 1 + int(rng.integers(6))])
+
+
+def hull(mask: np.ndarray) -> np.ndarray:
+    """bool [h, w]: the convex hull of a non-empty mask, the mask included."""
+    points = cv2.findNonZero(mask.astype(np.uint8))
+    filled = cv2.fillConvexPoly(mask.astype(np.uint8), cv2.convexHull(points), 1)
+    return filled.astype(bool)
 
 
 def erode(mask: np.ndarray) -> np.ndarray:
