@@ -76,6 +76,8 @@ def main() -> None:
     files = [args.certificate] if args.certificate else []
     whole = kind == "rsisrefiner" or (kind == "mobilesam" and not args.dest.endswith(".npz"))
     if whole:
+        from rsisrefiner_jax.checkpoint.runs import require_new_directory
+
         require_new_directory(args.dest)
     else:
         files.append(args.dest)
@@ -168,12 +170,6 @@ def require_writable(path: str, sources: list[str]) -> None:
         os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK),
         f"{path} cannot be written: {folder} is not a folder that you may write to",
     )
-
-
-def require_new_directory(dest: str) -> None:
-    """Raises UserError unless `dest` is free or an empty directory."""
-    free = not os.path.lexists(dest) or (os.path.isdir(dest) and not os.listdir(dest))
-    require(free, f"DEST {dest} exists already; name a new directory for the checkpoint")
 
 
 if __name__ == "__main__":

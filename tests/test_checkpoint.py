@@ -1,6 +1,7 @@
 """Checkpoints: what goes in comes out, and what cannot be read is said."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -9,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rsisrefiner_jax.checkpoint import about
 from rsisrefiner_jax.checkpoint import export as export_weights
 from rsisrefiner_jax.checkpoint.loading import load_model
 from rsisrefiner_jax.checkpoint.runs import (
     CheckpointWriter,
-    is_checkpoint,
     load_weights,
     save_weights,
 )
 from rsisrefiner_jax.data.pipeline import training_iterator
+from rsisrefiner_jax.data.synthetic import SyntheticSource
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.parallel import DataParallel
 from tests import tiny
@@ -52,21 +54,26 @@ def test_weights_come_back(copy):
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(weights.params))
 
 
-def test_exported_weights_are_those_of_the_run(copy, tmp_path, capsys):
+def test_exported_weights_are_those_of_the_run(copy, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(about, "HASHED", 3)
     export_weights.main([str(copy), str(tmp_path / "own")])
     assert "step 0" in capsys.readouterr().out
     found = load_weights(tmp_path / "own")
     assert found.config == tiny.CONFIG
     assert found.meta == META | {"step": 0}
     assert_equal(dict(found.params), tiny.variables()["params"])
-    with pytest.raises(UserError, match="not empty"):
+    (data,) = json.loads((tmp_path / "own" / "about.json").read_text())["data"]
+    assert data["spec"] == "synthetic:train@96"
+    assert (data["scenes_hashed"], data["licence"]) == (3, "none: drawn by this package")
+    scenes = [SyntheticSource("train", 96)[i] for i in range(3)]
+    assert data["objects"] == sum(len(scene.objects) for scene in scenes)
+    with pytest.raises(UserError, match="exists already"):
         export_weights.main([str(copy), str(tmp_path / "own")])
 
 
 def test_a_work_directory_is_taken_for_its_checkpoints(copy, tmp_path):
     (tmp_path / "run").mkdir()
     copy.rename(tmp_path / "run" / "checkpoints")
-    assert is_checkpoint(tmp_path / "run")
     assert load_weights(tmp_path / "run").config == tiny.CONFIG
 
 
@@ -138,7 +145,7 @@ def test_what_is_not_a_checkpoint(copy, damage):
 
 
 def test_nothing_is_overwritten(copy):
-    with pytest.raises(UserError, match="not empty"):
+    with pytest.raises(UserError, match="exists already"):
         save_weights(copy, tiny.CONFIG, {}, {})
 
 

@@ -12,7 +12,7 @@ PACKAGE = "rsisrefiner_jax"
 # A module may import modules of its own layer (same name) and of any earlier layer.
 LAYERS = [
     ["errors", "atomic"],
-    ["protocol", "specs"],
+    ["protocol", "specs", "networks"],
     ["fields"],
     ["config", "formats"],
     ["data", "ops"],

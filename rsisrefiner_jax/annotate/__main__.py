@@ -13,8 +13,7 @@ from pathlib import Path
 from rsisrefiner_jax.annotate.access import VARIABLE, Access, given_token
 from rsisrefiner_jax.annotate.safety import UPLOAD_QUOTA
 from rsisrefiner_jax.errors import require, run_main
-
-PACKAGED = Path(__file__).parent / "model"
+from rsisrefiner_jax.networks import PACKAGED, checkpoint_folder
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,10 +28,11 @@ def main(arguments: list[str] | None = None) -> None:
         no_token=options.no_token,
     )
     require(options.upload_quota >= 0, f"--upload-quota {options.upload_quota}: must not be < 0")
-    checkpoint = options.checkpoint or PACKAGED
+    checkpoint = checkpoint_folder(options.checkpoint)
     require(
         checkpoint.is_dir(),
-        f"{checkpoint}: no checkpoint there; name one with --checkpoint DIR",
+        f"{checkpoint}: no checkpoint there; name one with --checkpoint DIR, or a packaged one: "
+        f"{', '.join(PACKAGED)}",
     )
     for path in (*options.images, *options.root):
         require(path.exists(), f"{path}: no such file or folder")
@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
         help="rasters to open, or folders of them",
     )
     add(
-        "--checkpoint", type=Path, metavar="DIR", help="a trained model (default: the one included)"
+        "--checkpoint",
+        default="small",
+        metavar="DIR",
+        help="a trained network, or one of those included: box (default), small",
     )
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add("--port", type=int, default=8000, metavar="N", help="%(default)s; 0 chooses a free one")

@@ -1,10 +1,15 @@
 """A run's newest weights as a checkpoint of their own: no optimizer state, no data position.
 
-python -m rsisrefiner_jax.checkpoint.export runs/annotator rsisrefiner_jax/annotate/model
+    python -m rsisrefiner_jax.checkpoint.export runs/annotator DEST
+
+about.json beside the weights says what they were trained on, with hashes and licences.
 """
 
 import argparse
+import json
+from pathlib import Path
 
+from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.errors import run_main
 
 
@@ -19,11 +24,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("destination", metavar="DEST", help="a new or empty directory")
     options = parser.parse_args(arguments)
 
-    from rsisrefiner_jax.checkpoint.runs import load_weights, save_weights
+    from rsisrefiner_jax.checkpoint.about import ABOUT, describe
+    from rsisrefiner_jax.checkpoint.runs import load_weights, require_new_directory, save_weights
 
+    require_new_directory(options.destination)
     found = load_weights(options.source)
     meta = found.meta | {"step": found.step}
+    about = describe(found.config, found.step, meta)
     save_weights(options.destination, found.config, found.params, found.batch_stats, meta)
+    with atomic_file(Path(options.destination) / ABOUT) as file:
+        file.write(json.dumps(about, indent=1).encode())
     print(f"{options.destination}: the weights of step {found.step}")
 
 

@@ -24,6 +24,7 @@ from rsisrefiner_jax.config import Config, from_json, to_json
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.models.pretrained import first_variables
 from rsisrefiner_jax.models.registry import abstract_variables
+from rsisrefiner_jax.networks import PACKAGED, checkpoint_folder
 from rsisrefiner_jax.training.step import TrainState
 from rsisrefiner_jax.weights import check_same, load_npz, merge, save_npz, split
 
@@ -102,11 +103,8 @@ def save_weights(
 
     params, batch_stats: the whole network's, as nested dicts of arrays.
     """
+    require_new_directory(directory)
     directory = Path(directory).absolute()
-    require(
-        not directory.exists() or not any(directory.iterdir()),
-        f"{directory} is not empty; name a new directory",
-    )
     frozen, trainable = split(params, config.model.frozen)
     directory.mkdir(parents=True, exist_ok=True)
     save_npz(directory / FROZEN, frozen, meta or {})
@@ -118,6 +116,14 @@ def save_weights(
                 config=ocp.args.JsonSave({"config": to_json(config)}),
             ),
         )
+
+
+def require_new_directory(directory: str | Path) -> None:
+    """Raises UserError unless a checkpoint can be written there: nothing, or an empty directory."""
+    free = not os.path.lexists(directory) or (
+        os.path.isdir(directory) and not os.listdir(directory)
+    )
+    require(free, f"{directory} exists already; name a new directory for the checkpoint")
 
 
 def first_weights(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -154,16 +160,18 @@ class Weights:
 def load_weights(directory: str | Path) -> Weights:
     """Reads the newest checkpoint in `directory`, which may also be a run's work directory.
 
+    The name of a packaged network (`networks.PACKAGED`) stands for its directory.
+
     Raises:
         UserError: nothing there that can be read as a checkpoint.
     """
-    root = Path(directory).absolute()
+    root = checkpoint_folder(directory).absolute()
     if (root / "checkpoints").is_dir():
         root = root / "checkpoints"
     if not (root / FROZEN).is_file():
         raise UserError(
-            f"{directory} holds no checkpoint; train one with train.py or convert one with "
-            "python -m convert_weights"
+            f"{directory} holds no checkpoint; train one with train.py, convert one with "
+            f"python -m convert_weights, or name a packaged one: {', '.join(PACKAGED)}"
         )
     frozen, meta = load_npz(root / FROZEN)
     handlers = {"weights": ocp.StandardCheckpointHandler(), "config": ocp.JsonCheckpointHandler()}
@@ -215,8 +223,3 @@ def _readable(manager: ocp.CheckpointManager, step: int | None) -> Iterator[None
 
 def _weights(params: Any, batch_stats: Any) -> dict[str, Any]:
     return {"params": params, "batch_stats": batch_stats}
-
-
-def is_checkpoint(directory: str | Path) -> bool:
-    """Whether `load_weights` would find something to read."""
-    return any(os.path.isfile(os.path.join(directory, d, FROZEN)) for d in ("", "checkpoints"))

@@ -75,6 +75,8 @@ class CocoSource:
         content = read_json(annotations)
         if isinstance(content, Problem):
             raise UserError(f"{annotations} {content.message}; fetch or export it again")
+        names = [item["name"] for item in sound_entries(content, "licenses")[0]]
+        self.licence = "; ".join(names) or "not stated"
         self._pictures = self._index(content)
         self._require_files()
         require(

@@ -15,6 +15,7 @@ _FIELDS = {  # without which an entry says nothing
     "images": ("id", "file_name"),
     "annotations": ("id", "image_id"),
     "categories": ("id", "name"),
+    "licenses": ("id", "name"),
 }
 
 

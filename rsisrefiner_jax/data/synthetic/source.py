@@ -33,6 +33,8 @@ class SyntheticSource:
         IndexError: index outside the data set.
     """
 
+    licence = "none: drawn by this package"
+
     def __init__(
         self,
         split: Literal["train", "val", "test"] | str = "train",
