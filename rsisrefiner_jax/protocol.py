@@ -35,7 +35,9 @@ class Protocol:
     zoom_expansion: float = 1.4
     zoom_min_crop: int = 200  # pixels of the image
     zoom_recompute_iou: float = 0.5
-    zoom_refresh: Literal["on_demand", "always"] = "on_demand"
+    # When the crop follows: a positive click or the object has left it (the field's rule); or
+    # also where the object touches an edge of the crop that is none of the image; at every click.
+    zoom_refresh: Literal["on_demand", "cut_off", "always"] = "on_demand"
     zoom_outside: Literal["keep", "zero"] = "keep"  # probabilities outside the crop
     # Network calls.
     flip: bool = True  # average the logits of the image and its mirror image

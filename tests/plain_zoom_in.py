@@ -40,6 +40,7 @@ def next_roi(
         or protocol.zoom_refresh == "always"
         or not holds_positive_clicks(roi, clicks)
         or box_iou(candidate, roi) < protocol.zoom_recompute_iou
+        or (protocol.zoom_refresh == "cut_off" and cut_off(probs > protocol.zoom_prob_thr, roi))
     ):
         return candidate
     return roi
@@ -85,6 +86,18 @@ def holds_positive_clicks(roi: Roi, clicks: Sequence[Click]) -> bool:
     top, bottom, left, right = roi
     return all(
         top <= click.y < bottom and left <= click.x < right for click in clicks if click.positive
+    )
+
+
+def cut_off(mask: np.ndarray, roi: Roi) -> bool:
+    """Whether the box of a mask reaches an edge of `roi` that is none of the image."""
+    box = bounding_box(mask)
+    height, width = mask.shape
+    return box is not None and (
+        (0 < roi[0] and box[0] <= roi[0])
+        or (roi[1] < height - 1 and box[1] >= roi[1])
+        or (0 < roi[2] and box[2] <= roi[2])
+        or (roi[3] < width - 1 and box[3] >= roi[3])
     )
 
 

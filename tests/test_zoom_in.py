@@ -319,6 +319,30 @@ def test_only_a_positive_click_outside_moves_the_crop(click, stays):
     assert (move(roi, probs, [click], protocol) == roi) == stays
 
 
+CUT_OFF = dataclasses.replace(PAPER, zoom_refresh="cut_off", zoom_min_crop=10)
+
+
+@pytest.mark.parametrize(
+    ("object_box", "roi", "follows"),
+    [
+        ((310, 490, 310, 490), (300, 500, 300, 500), False),  # it keeps clear of every edge
+        ((300, 490, 310, 490), (300, 500, 300, 500), True),
+        ((310, 500, 310, 490), (300, 500, 300, 500), True),
+        ((310, 490, 300, 490), (300, 500, 300, 500), True),
+        ((310, 490, 310, 500), (300, 500, 300, 500), True),
+        ((0, 190, 0, 190), (0, 200, 0, 200), False),  # beyond those edges there is nothing
+        ((810, 999, 810, 999), (800, 999, 800, 999), False),
+    ],
+)
+def test_the_crop_follows_an_object_that_it_cuts_off(object_box, roi, follows):
+    probs = _probs(object_box)
+    click = [Click(object_box[0] + 20, object_box[2] + 20, True)]
+    assert move(roi, probs, click) == roi  # the field's rule keeps it
+    expected = plain_zoom_in.expand_box(object_box, probs.shape, 1.4, 10) if follows else roi
+    assert move(roi, probs, click, CUT_OFF) == expected
+    assert plain_zoom_in.next_roi(roi, probs, click, CUT_OFF) == expected
+
+
 def test_skipped_clicks_see_the_whole_image():
     one, two = [Click(400, 400, True)], [Click(400, 400, True)] * 2
     probs = _probs((390, 410, 390, 410))

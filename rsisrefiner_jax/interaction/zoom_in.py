@@ -51,6 +51,8 @@ def next_roi(
         & holds_positive_clicks(roi, clicks)
         & overlaps(candidate, roi, protocol.zoom_recompute_iou)
     )
+    if protocol.zoom_refresh == "cut_off":
+        keep &= ~cut_off(mask, roi, size)
     skip = (clicks.label >= 0).sum() <= protocol.zoom_skip_clicks
     if protocol.zoom_skip_clicks >= 0:
         skip |= empty
@@ -106,6 +108,19 @@ def holds_positive_clicks(roi: Int[Array, " 4"], clicks: Clicks) -> Bool[Array, 
     y, x = clicks.yx[:, 0], clicks.yx[:, 1]
     inside = (roi[0] <= y) & (y < roi[1]) & (roi[2] <= x) & (x < roi[3])
     return (inside | (clicks.label != 1)).all()
+
+
+def cut_off(
+    mask: Bool[Array, "h w"], roi: Int[Array, " 4"], size: Int[Array, " 2"]
+) -> Bool[Array, ""]:
+    """Whether the box of a mask (not empty) reaches an edge of `roi` that is none of the image."""
+    reached = jnp.bool(False)
+    for axis in (0, 1):
+        first, last = extent(mask.any(1 - axis))
+        low, high = roi[2 * axis], roi[2 * axis + 1]
+        reached |= (first <= low) & (low > 0)
+        reached |= (last >= high) & (high < size[axis] - 1)
+    return reached
 
 
 def overlaps(a: Int[Array, " 4"], b: Int[Array, " 4"], least: float) -> Bool[Array, ""]:
