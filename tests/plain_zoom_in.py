@@ -94,9 +94,9 @@ def cut_off(mask: np.ndarray, roi: Roi) -> bool:
     box = bounding_box(mask)
     height, width = mask.shape
     return box is not None and (
-        (0 < roi[0] and box[0] <= roi[0])
+        (roi[0] > 0 and box[0] <= roi[0])
         or (roi[1] < height - 1 and box[1] >= roi[1])
-        or (0 < roi[2] and box[2] <= roi[2])
+        or (roi[2] > 0 and box[2] <= roi[2])
         or (roi[3] < width - 1 and box[3] >= roi[3])
     )
 
