@@ -36,13 +36,14 @@ config = Config(
         weights=(0.22, 0.2, 0.23, 0.35),
         min_object_area=48,
         targets=4,
+        mosaic=0.5,
         merge_objects=0.03,
-        hull_objects=0.12,
+        hull_objects=0.08,
         threads=1,
-        augment=Augment(scale=(0.25, 4.0), zoom=(0.04, 0.8), aspect=1.5),
+        augment=Augment(scale=(0.25, 4.0), zoom=(0.03, 0.8), aspect=1.5),
     ),
-    # 3, 5, 7, 10 or 12 clicks: the last objects need many.
-    clicks=Clicks(iterations=(0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 0, 0.5), gradient="every"),
+    # One to twelve clicks: first clicks need most samples, the last objects many clicks.
+    clicks=Clicks(iterations=(2, 1, 1, 0, 1, 0, 0, 0.8, 0, 0, 0, 0.5), gradient="every"),
     optim=Optim(lr=6e-4, milestones=(8, 11), decay=0.3, warmup_steps=15, clip_norm=1.0),
     train=Train(
         batch_size=2,  # pictures, of four targets each

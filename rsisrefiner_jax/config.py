@@ -131,6 +131,7 @@ class Data:
     augment: Augment = Augment()
     min_object_area: int = 256  # pixels after augmentation
     targets: int = 1  # of every training picture
+    mosaic: float = 0.0  # probability of four or nine pictures side by side as one
     merge_objects: float = 0.15  # probability of a target made of two objects
     hull_objects: float = 0.0  # probability of the convex hull of one to six neighbours as target
     erode_objects: float = 0.9  # probability of eroding before the first click is drawn

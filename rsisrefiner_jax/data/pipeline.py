@@ -12,10 +12,11 @@ import grain
 import numpy as np
 from absl import flags
 
-from rsisrefiner_jax.config import Config
+from rsisrefiner_jax.config import Config, Data
 from rsisrefiner_jax.data.augment import augment
 from rsisrefiner_jax.data.first_click import draw_target
-from rsisrefiner_jax.data.scene import Source
+from rsisrefiner_jax.data.mosaic import mosaic
+from rsisrefiner_jax.data.scene import Scene, Source
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
@@ -57,7 +58,7 @@ class Samples:
         for _ in range(_MAX_DRAWS):
             source = self._sources[rng.choice(len(self._sources), p=self._weights)]
             try:
-                scene = source[int(rng.integers(len(source)))]
+                scene = _draw_scene(source, data, rng)
             except UserError as error:
                 self._tell(str(error))
                 continue
@@ -82,6 +83,18 @@ class Samples:
             self._told.add(problem)
             number = len(self._told)
             print(f"note: training without scene ({number} so far): {problem}", file=sys.stderr)
+
+
+def _draw_scene(source: Source, config: Data, rng: np.random.Generator) -> Scene:
+    """A scene, or as often as the configuration asks for it four or nine of them as one."""
+
+    def draw() -> Scene:
+        return source[int(rng.integers(len(source)))]
+
+    if not config.mosaic or rng.random() >= config.mosaic:
+        return draw()
+    side = int(rng.integers(2, 4))
+    return mosaic([draw() for _ in range(side**2)], side)
 
 
 def training_dataset(
