@@ -69,6 +69,8 @@ def test_exported_weights_are_those_of_the_run(copy, tmp_path, capsys, monkeypat
     assert data["objects"] == sum(len(scene.objects) for scene in scenes)
     with pytest.raises(UserError, match="exists already"):
         export_weights.main([str(copy), str(tmp_path / "own")])
+    export_weights.main([str(copy), str(tmp_path / "7"), "--set", "protocol.max_clicks=7"])
+    assert load_weights(tmp_path / "7").config.protocol.max_clicks == 7
 
 
 def test_a_work_directory_is_taken_for_its_checkpoints(copy, tmp_path):

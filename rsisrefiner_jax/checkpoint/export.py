@@ -22,16 +22,25 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("source", metavar="RUN", help="a run's directory, or a checkpoint")
     parser.add_argument("destination", metavar="DEST", help="a new or empty directory")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change the configuration that is stored: model.image_size=448, data.train=...",
+    )
     options = parser.parse_args(arguments)
 
     from rsisrefiner_jax.checkpoint.about import ABOUT, describe
-    from rsisrefiner_jax.checkpoint.runs import load_weights, require_new_directory, save_weights
+    from rsisrefiner_jax.checkpoint.loading import load_changed
+    from rsisrefiner_jax.checkpoint.runs import require_new_directory, save_weights
 
     require_new_directory(options.destination)
-    found = load_weights(options.source)
+    found, config = load_changed(options.source, options.set)
     meta = found.meta | {"step": found.step}
-    about = describe(found.config, found.step, meta)
-    save_weights(options.destination, found.config, found.params, found.batch_stats, meta)
+    about = describe(config, found.step, meta)
+    save_weights(options.destination, config, found.params, found.batch_stats, meta)
     with atomic_file(Path(options.destination) / ABOUT) as file:
         file.write(json.dumps(about, indent=1).encode())
     print(f"{options.destination}: the weights of step {found.step}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from rsisrefiner_jax.checkpoint.runs import load_weights
+from rsisrefiner_jax.checkpoint.runs import Weights, load_weights
 from rsisrefiner_jax.config import Config, apply_overrides
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.models.parameters import parameter_counts
@@ -30,8 +30,8 @@ class LoadedModel:
         return make_model(self.config.model)
 
 
-def load_model(directory: str | Path, overrides: Sequence[str] = ()) -> LoadedModel:
-    """Loads a checkpoint with its own configuration, changed by `a.b=value` overrides.
+def load_changed(directory: str | Path, overrides: Sequence[str] = ()) -> tuple[Weights, Config]:
+    """A checkpoint's weights, and its configuration changed by `a.b=value` overrides.
 
     Raises:
         UserError: no checkpoint there, or an override that does not fit.
@@ -41,6 +41,16 @@ def load_model(directory: str | Path, overrides: Sequence[str] = ()) -> LoadedMo
     if config.model != weights.config.model:
         expected = abstract_variables(config.model)["params"]
         check_same(weights.params, expected, f"{directory} with {' '.join(overrides)}")
+    return weights, config
+
+
+def load_model(directory: str | Path, overrides: Sequence[str] = ()) -> LoadedModel:
+    """Loads a checkpoint with its own configuration, changed by `a.b=value` overrides.
+
+    Raises:
+        UserError: no checkpoint there, or an override that does not fit.
+    """
+    weights, config = load_changed(directory, overrides)
     unused = int(weights.meta.get("unused", 0))
     return LoadedModel(
         config=config,
