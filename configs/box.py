@@ -39,6 +39,7 @@ config = Config(
         mosaic=0.5,
         merge_objects=0.03,
         hull_objects=0.08,
+        loose_objects=0.2,
         threads=1,
         augment=Augment(scale=(0.25, 4.0), zoom=(0.03, 0.8), aspect=1.5),
     ),

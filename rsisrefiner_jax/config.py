@@ -134,6 +134,7 @@ class Data:
     mosaic: float = 0.0  # probability of four or nine pictures side by side as one
     merge_objects: float = 0.15  # probability of a target made of two objects
     hull_objects: float = 0.0  # probability of the convex hull of one to six neighbours as target
+    loose_objects: float = 0.0  # probability of an outline with few corners and a margin
     erode_objects: float = 0.9  # probability of eroding before the first click is drawn
     first_click_k: float = 1.7  # first click: distance > max / k
 

@@ -15,6 +15,7 @@ from rsisrefiner_jax.data.first_click import (
     erode,
     hull,
     large_objects,
+    loose,
 )
 
 GOLDEN = np.load(pathlib.Path(__file__).parent / "goldens" / "first_click_train.npz")
@@ -159,3 +160,25 @@ def test_a_hull_contains_what_lies_between_its_points(seed):
     near = around[max(middle[0] - 1, 0) : middle[0] + 2, max(middle[1] - 1, 0) : middle[1] + 2]
     assert near.any()
     assert around.sum() <= np.prod(np.ptp(ends, axis=0) + 1)
+
+
+def test_a_loose_outline_has_few_corners_and_stays_near():
+    mask = np.zeros((120, 120), bool)
+    yy, xx = np.mgrid[:120, :120]
+    mask[(yy - 60) ** 2 + (xx - 60) ** 2 < 40**2] = True
+    for seed in range(20):
+        drawn = loose(mask, np.random.default_rng(seed))
+        iou = (drawn & mask).sum() / (drawn | mask).sum()
+        assert 0.6 < iou < 1
+        far = distance_transform_edt(~mask)
+        assert far[drawn].max() < 9
+        assert distance_transform_edt(mask)[~drawn].max() < 9
+
+
+def test_loose_outlines_as_often_as_asked():
+    plain = draws(scene(), CLEAR, Data(merge_objects=0))
+    some = draws(scene(), CLEAR, Data(merge_objects=0, loose_objects=0.5))
+    changed = sum(int(target.sum()) not in (400, 500) for target, _ in some)
+    assert all(int(target.sum()) in (400, 500) for target, _ in plain)
+    assert 60 < changed < 200
+    assert all(target[tuple(click.astype(int))] == 1 for target, click in some)

@@ -2,7 +2,8 @@
 
 The sampling of RITM that the paper's training inherits: one object, now and then two, and a click
 well inside the first of them. Beyond it, where the configuration asks for them: regions drawn
-around several objects, whose border is no edge in the picture (`Data.hull_objects`).
+around several objects, whose border is no edge in the picture (`Data.hull_objects`), and outlines
+as people draw them in haste (`Data.loose_objects`).
 """
 
 import cv2
@@ -37,6 +38,8 @@ def draw_target(
     union = np.logical_or.reduce(masks)
     if rng.random() < config.hull_objects:
         union = hull(union | neighbours(labels, objects, masks[0], rng)) & ~ignore
+    if rng.random() < config.loose_objects:
+        union = (loose(union, rng) | masks[0]) & ~ignore
     if union[~ignore].all():
         return None
     clicked = erode(masks[0]) if rng.random() < config.erode_objects else masks[0]
@@ -74,6 +77,21 @@ def hull(mask: np.ndarray) -> np.ndarray:
     points = cv2.findNonZero(mask.astype(np.uint8))
     filled = cv2.fillConvexPoly(mask.astype(np.uint8), cv2.convexHull(points), 1)
     return filled.astype(bool)
+
+
+def loose(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """bool [h, w]: a non-empty mask as a hasty person outlines it, with few corners and a margin.
+
+    The margin is at most a tenth of the root of the area, and the corners keep within 3 % of each
+    outline's length.
+    """
+    margin = int(rng.uniform(0, 0.1) * np.sqrt(mask.sum()))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
+    grown = cv2.dilate(mask.astype(np.uint8), kernel)
+    outlines, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    share = rng.uniform(0.003, 0.03)
+    corners = [cv2.approxPolyDP(o, share * cv2.arcLength(o, True), True) for o in outlines]
+    return cv2.fillPoly(np.zeros_like(grown), corners, 1).astype(bool)
 
 
 def erode(mask: np.ndarray) -> np.ndarray:
