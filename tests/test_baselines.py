@@ -27,14 +27,25 @@ PARAMETERS = {"mfp": 98_659_753, "simpleclick": 98_025_513}
 UNREAD = 771_304 + 185_472
 # Multiply-adds of a pass at 448 px in thousand millions, counted on the published networks.
 COST = {
-    r"backbone/patch_embed|patch_embed_coords": {"mfp": 1.08},
-    r"backbone/block_.*": {"mfp": 70.84, "simpleclick": 70.84},
-    r"neck/.*": {"mfp": 4.93, "simpleclick": 4.93},
+    r"backbone/patch_embed|patch_embed_coords": {"mfp": 1.08, "base": 1.08},
+    r"backbone/block_.*": {"mfp": 70.84, "simpleclick": 70.84, "base": 77.92},
+    r"neck/.*": {"mfp": 4.93, "simpleclick": 4.93, "base": 4.93},
     r"head/fusion": {"mfp": 4.06, "simpleclick": 4.06},
     r"head/picture_.": {"mfp": 2.87},
     r"head/refine_.": {"mfp": 2.64},
     r"head/classify": {"mfp": 0.003, "simpleclick": 0.003},
-    r"(?!resize).*": {"mfp": 86.43, "simpleclick": 80.76},
+    r"gate": {"base": 0.93},
+    r"prev_mask/.*": {"base": 3.21},
+    r"fusion/.*_attends": {"base": 5.59},
+    r"fusion/up_.": {"base": 1.85},
+    r"multi_scale/.*": {"base": 2.43},
+    # Less than published: shortcuts halve the map first; bilinear samples are not in the count.
+    r"extractor/.*": {"base": 14.14 - 0.95 - 0.20},
+    r"decoder/dense_fusion": {"base": 0.93},
+    # Queries and keys of an attention to a single token have no effect and are left out.
+    r"decoder/(layer_.|final_token)": {"base": 4.65 - 1.85},
+    r"decoder/up_.": {"base": 1.85},
+    r"(?!resize).*": {"mfp": 86.43, "simpleclick": 80.76, "base": 119.51 - 0.954 - 0.202 - 1.854},
 }
 
 
@@ -52,22 +63,22 @@ def test_parameters_of_the_published_networks(kind):
     assert count(variables["params"]) + UNREAD == PARAMETERS[kind]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "base"])
 def test_multiply_adds_of_the_published_networks(kind):
     counted = multiply_adds(*full_size(kind), depth=2)
     for pattern, expected in COST.items():
         if kind in expected:
             found = sum(n for name, n in counted.items() if re.fullmatch(pattern, name)) / 1e9
-            digits = 3 if expected[kind] < 0.01 else 2
-            assert round(found, digits) == expected[kind], pattern
+            allowed = 0.0005 if expected[kind] < 0.01 else 0.01  # half a digit, and that of parts
+            assert abs(found - expected[kind]) <= allowed, (pattern, found)
 
 
 def test_attention_in_windows_is_that_of_each_quarter():
     side, heads, width = 6, 2, 8
     x = np.random.default_rng(0).normal(size=(2, side * side, width)).astype(np.float32)
     module = SelfAttention(heads, windows=2)
-    variables = module.init(jax.random.key(0), x)
-    ours = np.asarray(module.apply(variables, x))
+    variables = module.init(jax.random.key(0), jnp.asarray(x))
+    ours = np.asarray(module.apply(variables, jnp.asarray(x)))
     weights = jax.tree.map(np.asarray, variables["params"])
     expected = np.full_like(ours, np.nan)
     for sample in range(2):
@@ -104,8 +115,9 @@ def test_the_head_is_that_of_plain_numpy():
     levels = tuple(
         rng.normal(size=(1, 8 // 2**i, 8 // 2**i, 3 + i)).astype(np.float32) for i in range(4)
     )
-    variables = LevelsHead().init(jax.random.key(0), levels, False)
-    ours = np.asarray(LevelsHead().apply(variables, levels, False))
+    given = jax.tree.map(jnp.asarray, levels)
+    variables = LevelsHead().init(jax.random.key(0), given, False)
+    ours = np.asarray(LevelsHead().apply(variables, given, False))
     weights = jax.tree.map(np.asarray, variables["params"])
 
     def pointwise(x, layer):
@@ -134,13 +146,15 @@ def enlarged(x, side):
 
 def test_training_drops_whole_channels_of_the_head():
     levels = tuple(jnp.ones((2, 8 // 2**i, 8 // 2**i, 4)) for i in range(4))
-    variables = LevelsHead().init(jax.random.key(0), levels, False)
-    run = functools.partial(LevelsHead().apply, variables, levels)
-    plain, first, second = (
-        np.asarray(run(train, rngs={"dropout": jax.random.key(seed)}))
-        for train, seed in ((False, 0), (True, 0), (True, 1))
-    )
-    np.testing.assert_array_equal(plain[0], plain[1])
+    head = LevelsHead()
+
+    @jax.jit
+    def run(key):
+        variables = head.init(jax.random.key(0), levels, False)
+        return head.apply(variables, levels, True, rngs={"dropout": key})
+
+    with tiny.quick_compilation():
+        first, second = (np.asarray(run(jax.random.key(seed))) for seed in range(2))
     assert np.ptp(first[0]) < 1e-5  # equal pixels of a sample stay equal
     assert abs(first[0] - first[1]).max() > 1e-4  # samples do not
     assert abs(first - second).max() > 1e-4
@@ -156,9 +170,10 @@ def test_what_makes_a_baseline_is_asked_for(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_of_it_is_trained(kind):
-    model = dataclasses.replace(tiny.MODEL, network=kind, frozen=(), **BASELINES[kind])
-    # Two clicks a step, so that one program is compiled.
-    clicks = Clicks(iterations=(0.0, 1.0))
+    own: dict = {"network": kind, "frozen": (), "first_pass": "single"}
+    model = dataclasses.replace(tiny.MODEL, **own, **BASELINES[kind])
+    # One click a step and one pass a click: the smallest program there is.
+    clicks = Clicks(iterations=(1.0,), gradient="every")
     config = dataclasses.replace(tiny.CONFIG, model=model, clicks=clicks)
     devices = DataParallel("shard_map", 4, jax.devices()[:1])
     step, batch = ClickStep(config, devices), devices.shard(tiny.batch())
