@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict
 from benchmarks.cost import multiply_adds
 from rsisrefiner_jax.config import BASELINES, Clicks, Model, load
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.models.registry import abstract_variables, init_variables
+from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.models.simpleclick import LevelsHead
 from rsisrefiner_jax.models.vit import SelfAttention, ViT
 from rsisrefiner_jax.parallel import DataParallel
@@ -168,17 +168,32 @@ def test_what_makes_a_baseline_is_asked_for(kind):
         Model(network=kind, **BASELINES[kind] | {"modulation": "improved"})
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def drawn_variables(model):
+    """Random variables, without the program that draws those of a new network."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map_with_path(
+        lambda path, x: (
+            np.ones(x.shape, np.float32)
+            if path[-1].key in ("var", "scale")
+            else rng.normal(0, 0.1, x.shape).astype(np.float32)
+        ),
+        abstract_variables(model),
+    )
+
+
+# SimpleClick has no part that MFP lacks.
+@pytest.mark.parametrize("kind", ["mfp", pytest.param("simpleclick", marks=pytest.mark.slow)])
 def test_all_of_it_is_trained(kind):
     own: dict = {"network": kind, "frozen": (), "first_pass": "single"}
+    own |= {"depth": 1, "early_blocks": (1, 1)}
     model = dataclasses.replace(tiny.MODEL, **own, **BASELINES[kind])
     # One click a step and one pass a click: the smallest program there is.
     clicks = Clicks(iterations=(1.0,), gradient="every")
     config = dataclasses.replace(tiny.CONFIG, model=model, clicks=clicks)
     devices = DataParallel("shard_map", 4, jax.devices()[:1])
     step, batch = ClickStep(config, devices), devices.shard(tiny.batch())
+    variables = drawn_variables(model)
     with tiny.quick_compilation():
-        variables = jax.tree.map(np.asarray, init_variables(model, jax.random.key(0)))
         state, frozen = tiny.start(devices, config, variables)
         for k in range(2):
             state, metrics, shown = step(state, frozen, batch, k)

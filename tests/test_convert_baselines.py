@@ -29,7 +29,7 @@ def small_file(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_whole_checkpoint_is_converted_and_evaluated(converter, tmp_path, kind):
+def test_a_whole_checkpoint_is_converted(converter, tmp_path, kind):
     theirs, ours = small_file(kind)
     torch_zip.save("net.pth", {"state_dict": theirs, "config": {"class": "isegm.Net"}})
     code, error = converter("net.pth", "out", "--image-size", "64", "--certificate", "c.json")
@@ -46,8 +46,15 @@ def test_a_whole_checkpoint_is_converted_and_evaluated(converter, tmp_path, kind
     assert record["unused"] == ["head.up_conv1.0.bias"]
     assert record["tensors"]["left_over"] == (kind == "mfp")
 
+    assert load_model("out").parameters["total"] == count(weights.params) + 3
+
+
+# SimpleClick has no part that MFP lacks.
+@pytest.mark.parametrize("kind", ["mfp", pytest.param("simpleclick", marks=pytest.mark.slow)])
+def test_a_converted_network_is_evaluated(converter, kind):
+    torch_zip.save("net.pth", small_file(kind)[0])
+    assert converter("net.pth", "out", "--image-size", "64") == (0, "")
     loaded = load_model("out")
-    assert loaded.parameters["total"] == count(weights.params) + 3
     scenes = [fakes.scene("a", [(10, 30, 10, 50)], h=70, w=90)]
     with tiny.quick_compilation():
         run = evaluate(
