@@ -40,7 +40,7 @@ def evaluated(predictor, data, protocol=SHORT, **settings):
     return [(result.clicks, result.ious) for result in run.results]
 
 
-def plain_loop(image, target, protocol):
+def plain_loop(image, target, protocol, probability=probability):
     """What the harness must equal where whole pictures are shown."""
     clicks, ious, probs = [], [], np.zeros(target.shape, np.float32)
     while len(ious) < protocol.max_clicks:
@@ -81,8 +81,7 @@ def test_whole_pictures_as_a_plain_loop(predictor):
         assert made.shown == len(data)  # a picture is shown once for all its clicks
 
 
-@pytest.mark.parametrize("predictor", [Single, Batched])
-@pytest.mark.parametrize("protocol", [SHORT, RITM], ids=lambda p: p.name)
+@pytest.mark.parametrize(("predictor", "protocol"), [(Single, SHORT), (Batched, RITM)])
 def test_zoomed_in_as_a_plain_loop(predictor, protocol):
     data = scenes()
     found = evaluated(predictor(SIDE), data, protocol, batch_size=7)

@@ -62,7 +62,7 @@ class OnnxSam:
         self.about = about or {}
 
     def set_image(self, rgb: np.ndarray) -> None:
-        """[h, w, 3] in 0..255: its longest side becomes `side`, below and to the right are zeros."""
+        """[h, w, 3] in 0..255. Its longest side becomes `side`, zeros fill the rest."""
         self._shape = rgb.shape[:2]
         scale = self._side / max(self._shape)
         self._inside = tuple(int(length * scale + 0.5) for length in self._shape)

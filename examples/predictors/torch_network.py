@@ -62,7 +62,7 @@ class TorchNetwork:
         return self.predict_batch(self._rgb[None], [clicks], prev_mask[None])[0]
 
     def predict_batch(self, images: np.ndarray, clicks, prev_masks: np.ndarray) -> np.ndarray:
-        """[b, h, w, 3] in 0..255, b lists of clicks, float32 [b, h, w]. Returns float32 [b, h, w]."""
+        """[b, h, w, 3] in 0..255, b lists of clicks, float32 [b, h, w]. Returns [b, h, w]."""
         image = np.concatenate([images / np.float32(255), prev_masks[..., None]], -1)
         image = np.ascontiguousarray(image.transpose(0, 3, 1, 2), np.float32)
         with torch.inference_mode():
