@@ -112,7 +112,7 @@ class Disks:
         return 1 / (1 + np.exp(-logits[0]))
 
 
-@pytest.mark.parametrize("strategy", ["centre", "random", "human"])
+@pytest.mark.parametrize("strategy", ["random", "human"])
 def test_it_draws_as_our_own_loop(strategy):
     protocol = dataclasses.replace(SHORT, click_strategy=strategy)
     data = fakes.source()

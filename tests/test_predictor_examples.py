@@ -120,7 +120,7 @@ def test_an_onnx_sam_as_a_plain_loop(tmp_path, monkeypatch, runtime):
     loaded = load_predictor(f"{ONNX}:factory", [*options, f"side={SIDE}", "threads=1"])
     assert loaded.zoom_in_size is None
     graphs = [
-        onnx.reference.ReferenceEvaluator(tmp_path / f"{part}.onnx")
+        onnx.reference.ReferenceEvaluator(str(tmp_path / f"{part}.onnx"))
         for part in ("encoder", "decoder")
     ]
 
@@ -187,6 +187,7 @@ def flax_sam():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("import_anew")
 def test_the_onnx_example_asks_as_the_sam_of_this_package():
     from examples.predictors.onnx_sam import OnnxSam

@@ -2,6 +2,8 @@
 
 import torch
 
+torch.set_num_threads(1)  # several would wait for each other on a busy machine
+
 
 class Small(torch.nn.Module):
     """A convolution of picture and previous mask, with disks at the clicks."""
