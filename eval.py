@@ -2,8 +2,8 @@
 
     python eval.py --checkpoint runs/base --data synthetic:val --out runs/base/eval
 
-Writes results.json, objects.jsonl, table.md, miou.png and report.html into --out. Run again with
-the same settings, it goes on where it stopped.
+Writes results.json, objects.jsonl, table.md, miou.png and report.html with its numbers in
+report.json into --out. Run again with the same settings, it goes on where it stopped.
 """
 
 import argparse
@@ -44,30 +44,31 @@ def main() -> None:
     import jax
 
     from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.evaluation.report import Gallery, markdown, write_report
-    from rsisrefiner_jax.evaluation.results import ResultLog, read_datasets, summarize
+    from rsisrefiner_jax.evaluation import results as kept
+    from rsisrefiner_jax.evaluation.report.gallery import Gallery
+    from rsisrefiner_jax.evaluation.report.write import write_report
+    from rsisrefiner_jax.evaluation.runs import read_run
 
     parallel.initialize()
     rank, count = jax.process_index(), jax.process_count()
     setup = prepare(arguments)
-    log = ResultLog(arguments.out, setup.settings(), rank, count)
-    earlier = read_datasets(arguments.out)
-    datasets, galleries, everything = {}, {}, []
+    log = kept.ResultLog(arguments.out, setup.settings(), rank, count)
+    earlier = kept.read_datasets(arguments.out)
+    datasets, drawn, everything = {}, {}, []
     for name, source in setup.sources.items():
         gallery = Gallery(arguments.out / "gallery", name, setup.protocol)
         runs = click(setup, name, source, log, gallery)
         everything += [result for run in runs for result in run.results]
-        gallery.complete(runs[0].results)
-        datasets[name] = summarize(runs, setup.protocol)
+        drawn[name] = runs[0]
+        datasets[name] = kept.summarize(runs, setup.protocol)
         if datasets[name]["seconds_per_click"] is None:  # all of it was there
             datasets[name] |= timing_of(earlier.get(name, {}))
-        galleries[name] = gallery
     if rank != 0:
         return
     log.finish(everything)
-    results = setup.results() | {"datasets": datasets}
-    write_report(arguments.out, results, galleries)
-    print(markdown(results))
+    kept.write_results(arguments.out, setup.results() | {"datasets": datasets})
+    draw(setup, drawn, arguments.out / "panels")
+    print(write_report(arguments.out, {"this run": read_run(arguments.out)}))
     print(f"Report: {arguments.out / 'report.html'}")
 
 
@@ -111,14 +112,17 @@ class Setup:
     def results(self) -> dict[str, Any]:
         """results.json without its data sets."""
         from rsisrefiner_jax.evaluation.environment import environment
+        from rsisrefiner_jax.models.flops import click_flops
 
         config, counts = self.loaded.config, self.loaded.parameters
+        network = self.loaded.model, self.loaded.variables
         return {
             "protocol": self.protocol.to_json(),
             "model": {
                 "kind": "rsisrefiner",
                 "parameters": sum(counts[k] for k in ("frozen", "trainable", "unused")),
                 "trainable": counts["trainable"],
+                "flops": click_flops(*network, self.protocol.max_clicks),
             },
             "checkpoint": self.checkpoint,
             "environment": environment(config.model.dtype),
@@ -189,6 +193,38 @@ def click(setup: Setup, name: str, source: Any, log: Any, gallery: Any) -> list[
         )
         runs.append(gather(own, partial(log.of, name, seed)))
     return runs
+
+
+def draw(setup: Setup, runs: Mapping[str, Any], directory: Path) -> None:
+    """Draws some objects of every data set click by click; a run for each."""
+    import functools
+
+    from rsisrefiner_jax.evaluation.report.gallery import folder_of
+    from rsisrefiner_jax.evaluation.report.panels import Modulation, draw_panels
+    from rsisrefiner_jax.interaction.loop import Loop
+    from rsisrefiner_jax.interaction.session import ClickSession, Programs
+
+    loaded, protocol = setup.loaded, setup.protocol
+
+    @functools.cache  # compiled only where something is drawn
+    def programs() -> Programs:
+        return Programs(loaded.model, loaded.variables, protocol)
+
+    def open_session(image: Any) -> ClickSession:
+        return ClickSession(programs(), image, keep_history=False)
+
+    config = loaded.config.model
+    modulation = Modulation(Loop(loaded.model, protocol, 1), config)
+    for name, run in runs.items():
+        draw_panels(
+            directory / folder_of(name),
+            run,
+            setup.sources[name],
+            loaded.config.eval.panels,
+            open_session,
+            modulation if config.network == "refiner" else None,
+            progress=True,
+        )
 
 
 def timing_of(entry: Mapping[str, Any]) -> dict[str, Any]:
