@@ -6,9 +6,10 @@ panels of several runs show the same objects.
 """
 
 import functools
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,7 @@ from rsisrefiner_jax.interaction.loop import ClickState, Loop
 from rsisrefiner_jax.interaction.padding import pad, padded_shape
 from rsisrefiner_jax.interaction.session import in_slots
 from rsisrefiner_jax.models.refiner.modulation import modulate
+from rsisrefiner_jax.protocol import Protocol
 
 MOMENTS = (1, 2, 3, 5, 10, 20)  # after so many clicks
 SIDE = 200  # of a picture, pixels
@@ -42,13 +44,10 @@ KINDS: tuple[Literal["none", "original", "improved"], ...] = ("none", "original"
 MODULATED = 2  # the click whose modulation is shown: the first that has a map to modulate
 
 
-class Session(Protocol):
+class Session(typing.Protocol):
     """One object that can be clicked; `interaction.session.ClickSession` is one."""
 
     def click(self, y: float, x: float, positive: bool) -> np.ndarray: ...
-
-    @property
-    def mask(self) -> np.ndarray: ...
 
     @property
     def probs(self) -> np.ndarray: ...
@@ -68,18 +67,20 @@ def draw_panels(
     directory: Path,
     run: Evaluation,
     source: Source,
+    protocol: Protocol,
     count: int,
     open_session: Callable[[np.ndarray], Session],
     modulation: Modulation | None = None,
-    progress: bool = False,
 ) -> None:
     """Writes the panels of up to `count` objects into a folder, but for those that are there.
+
+    Shows progress.
 
     open_session: makes one of a picture, uint8 [h, w, 3]. modulation: None = the network is
     given no modulated mask.
     """
     places = chosen(len(run.objects), count)
-    for index in tqdm(places, unit="object", desc="panels", disable=not progress, leave=False):
+    for index in tqdm(places, unit="object", desc="panels", leave=False):
         result = run.results[index]
         paths = [directory / file_of(index, k) for k in moments(len(result.clicks))]
         if all(path.exists() for path in paths):
@@ -88,7 +89,7 @@ def draw_panels(
         item = next(item for item in scene.objects if item.id == result.object_id)
         session = open_session(scene.image)
         target = target_of(scene, item)
-        pictures = _replayed(session, scene.image, target, result, modulation)
+        pictures = _replayed(session, scene.image, target, result, protocol.pred_thr, modulation)
         for what, picture in pictures.items():
             with atomic_file(directory / file_of(index, what)) as file:
                 file.write(png(picture))
@@ -110,6 +111,7 @@ def _replayed(
     image: np.ndarray,
     target: np.ndarray,
     result: ObjectResult,
+    pred_thr: float,
     modulation: Modulation | None,
 ) -> dict[Any, np.ndarray]:
     """Pictures by the number of clicks; by kind those of the modulation."""
@@ -120,7 +122,9 @@ def _replayed(
         session.click(*click)
         clicks = result.clicks[:number]
         if number in drawn:
-            pictures[number] = draw_object(image, target, session.mask, clicks, SIDE, window)
+            pictures[number] = draw_object(
+                image, target, session.probs > pred_thr, clicks, SIDE, window
+            )
         if number == MODULATED and modulation is not None:
             roi = session.roi or (0, image.shape[0] - 1, 0, image.shape[1] - 1)
             now = _state(before, in_slots(clicks), roi)
