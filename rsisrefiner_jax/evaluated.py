@@ -94,7 +94,7 @@ class Checkpoint:
 
     def modulation(self, protocol: Protocol) -> Modulation | None:
         """How it modulates the previous mask; None where it has no such input."""
-        if self.config.model.network != "refiner":
+        if self.config.model.network not in ("refiner", "mfp"):
             return None
         return Modulation(Loop(self.loaded.model, protocol, 1), self.config.model)
 

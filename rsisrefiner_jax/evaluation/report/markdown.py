@@ -31,7 +31,7 @@ def _rows(document: dict[str, Any], data: dict[str, Any]) -> list[list[str]]:
     for run, found in data["runs"].items():
         seconds = found["seconds_per_click"]
         counts = [_noc(found, t) for t in targets] + [
-            _cell(found["nof"], t, ".4g") for t in targets
+            _cell(found["nof"], t, ".6g") for t in targets
         ]
         rows.append([run, *counts, "-" if seconds is None else f"{seconds:.3f}"])
     for method, found in (data["published"] or {"methods": {}})["methods"].items():

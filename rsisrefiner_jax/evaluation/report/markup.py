@@ -12,7 +12,7 @@ th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd 
 th:first-child, td:first-child { text-align: left }
 tr.ours { background: #eef6ee } tr.published { color: #666 }
 figure { display: inline-block; margin: .3rem; vertical-align: top; width: 20rem }
-figure.small { width: 12rem } figure.whole { display: block; width: auto }
+figure.small { width: 11.3rem } figure.whole { display: block; width: auto }
 img { max-width: 100% } figcaption, small { color: #555; font-size: .85rem }
 pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
 """

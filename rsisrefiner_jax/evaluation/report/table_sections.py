@@ -45,7 +45,7 @@ def _run(numbers: Numbers, name: str, run: str) -> Row:
         if numbers.at(*path, "noc_interval_of_clicks"):
             text += f"<br>clicks{_interval(numbers, *path, 'noc_interval_of_clicks', t)}"
         cells.append(text)
-    return "ours", cells + [numbers.show(*path, "nof", t, form=".4g") for t in targets]
+    return "ours", cells + [numbers.show(*path, "nof", t, form=".6g") for t in targets]
 
 
 def _published(numbers: Numbers, name: str, method: str) -> Row:
@@ -155,6 +155,6 @@ def _strata(numbers: Numbers, name: str, key: str) -> str:
             cells = ["" if place else escaped(title), escaped(run)]
             cells.append(numbers.show(*path, "objects"))
             cells += [numbers.show(*path, "noc", t, form=".2f") for t in targets]
-            cells += [numbers.show(*path, "nof", t, form=".4g") for t in targets]
+            cells += [numbers.show(*path, "nof", t, form=".6g") for t in targets]
             rows.append(("", [*cells, numbers.show(*path, "last_iou", form=".3f")]))
     return table([*header, "last IoU"], rows)
