@@ -10,18 +10,25 @@ import json
 import os
 import runpy
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.fields import build, override
 from rsisrefiner_jax.protocol import PRESETS, Protocol
+
+# What the networks that RS-ISRefiner is compared with have of their own.
+BASELINES: dict[str, dict[str, Any]] = {
+    "mfp": {"backbone": "vit", "attention": "windowed", "modulation": "original"},
+    "simpleclick": {"backbone": "vit", "attention": "windowed", "modulation": "none"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
     """What the network is (paper section III). Widths are channels."""
 
-    network: Literal["refiner", "sam"] = "refiner"  # sam: Segment Anything as it is
+    # sam: Segment Anything as it is; mfp, simpleclick: with their own heads, see BASELINES.
+    network: Literal["refiner", "sam", "mfp", "simpleclick"] = "refiner"
     # tiny_vit: MobileSAM's image encoder, which sees the picture alone.
     backbone: Literal["vit", "tiny_vit"] = "vit"
     image_size: int = 448  # side of the square input, a multiple of 2 * patch_size
@@ -29,7 +36,7 @@ class Model:
     width: int = 768
     depth: int = 12
     heads: int = 12
-    # windowed: 2x2 windows except in two blocks, as MFP and SimpleClick were trained.
+    # windowed: 2x2 windows except in a few blocks, as MFP and SimpleClick were trained.
     attention: Literal["global", "windowed"] = "global"
     early_blocks: tuple[int, int] = (2, 3)  # 1-based; the paper's F_ViT^1 and F_ViT^2
     fpn_channels: tuple[int, int, int, int] = (128, 256, 512, 1024)
@@ -84,6 +91,12 @@ class Model:
                 not asked or self.backbone == "tiny_vit",
                 f"model.{name} has model.backbone=tiny_vit",
             )
+        own = BASELINES.get(self.network, {})
+        require(
+            all(getattr(self, name) == value for name, value in own.items()),
+            f"model.network={self.network} has "
+            + ", ".join(f"model.{name}={value}" for name, value in own.items()),
+        )
         if self.backbone == "vit":
             known = ("backbone", "patch_embed_coords", "neck")
         else:
