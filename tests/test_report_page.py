@@ -39,7 +39,15 @@ def report(runs, tmp_path_factory):
     return out
 
 
-TRAJECTORIES = {}
+TRAJECTORIES = {
+    "datasets": {
+        "nwpu:val": {
+            "objects": 10,
+            "strategies": {"best": {"mean_iou": 0.875}, "worst": {"mean_iou": 0.5}},
+            "gap": {"mean": 0.375, "ci95": [0.3125, 0.4375], "after_click": [0.1875, 0.3125]},
+        }
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +151,24 @@ def test_published_numbers_are_marked_as_such(report, document):
     assert "| a/eval | " in ours
     assert "paper:" not in theirs
     assert document["datasets"]["my <set>/x"]["published"] is None
+
+
+def test_best_and_worst_clicks(report, document):
+    data = document["datasets"]
+    assert data["nwpu:val"]["robustness"]["a/eval"]["gap"] == 0.375
+    assert data["nwpu:val"]["robustness"]["a/eval"]["gap_at"] == {"1": 0.1875, "2": 0.3125}
+    assert data["my <set>/x"]["robustness"] == {}
+    assert (report / "report.html").read_text().count("<h3>Robustness</h3>") == 1
+
+
+def test_a_directory_of_all_click_strategies_is_its_centre_clicks(tmp_path):
+    centre = evaluations.folder(tmp_path / "centre", {"ships": [A]})
+    (tmp_path / "trajectories.json").write_text(json.dumps(TRAJECTORIES))
+    run = read_run(tmp_path)
+    assert (run.directory, run.robustness) == (centre, TRAJECTORIES)
+    (tmp_path / "trajectories.json").write_text("[]")
+    with pytest.raises(UserError, match=r"trajectories\.json: cannot be read"):
+        read_run(tmp_path)
 
 
 def test_costs(document):

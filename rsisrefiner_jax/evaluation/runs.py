@@ -17,7 +17,7 @@ class Run:
     """One evaluation.
 
     results: results.json. objects: data set -> object -> its line of objects.jsonl, in the order
-    of the data set. robustness: trajectories.json, where it is there.
+    of the data set. robustness: trajectories.json (`evaluation.trajectories`), where it is there.
     """
 
     directory: Path
@@ -27,7 +27,14 @@ class Run:
 
 
 def read_run(directory: Path) -> Run:
-    """Raises UserError: the directory holds no finished evaluation."""
+    """The evaluation in a directory; of those of all click strategies, that of centre clicks.
+
+    Raises:
+        UserError: the directory holds no finished evaluation.
+    """
+    robustness = _robustness(directory)
+    if robustness is not None and not (directory / "results.json").exists():
+        directory = directory / "centre"
     results, objects = _results(directory), _objects(directory)
     for name in results["datasets"]:
         require(
@@ -35,7 +42,7 @@ def read_run(directory: Path) -> Run:
             f"{directory}: results.json has the data set {name!r} and objects.jsonl no object of "
             "it; run the evaluation again",
         )
-    return Run(directory, results, objects, _robustness(directory))
+    return Run(directory, results, objects, robustness)
 
 
 def names_of(directories: Sequence[Path]) -> list[str]:
@@ -83,6 +90,9 @@ def _robustness(directory: Path) -> dict[str, Any] | None:
         return None
     try:
         found: dict[str, Any] = json.loads(path.read_text())
+        found["datasets"].items()
         return found
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON; write it anew or delete it") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: cannot be read as best and worst trajectories; write it anew or delete it"
+        ) from error

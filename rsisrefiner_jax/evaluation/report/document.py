@@ -77,7 +77,7 @@ def _dataset(runs: Mapping[str, Run], name: str, paper: str | None) -> dict[str,
         "classes": per_object.strata(having, name, by_class),
         "panels": {key: pictures.panels(run, name) for key, run in having.items()},
         "extremes": {key: pictures.extremes(run, name) for key, run in having.items()},
-        "robustness": {k: r.robustness for k, r in having.items() if r.robustness is not None},
+        "robustness": _robustness(having, name),
     }
 
 
@@ -92,6 +92,24 @@ def _summary(run: Run, name: str) -> dict[str, Any]:
         "noc_interval_of_clicks": entry.get("noc_ci95"),
         "miou_at": {str(k): miou[k - 1] for k in AT if k <= len(miou)},
     }
+
+
+def _robustness(runs: Mapping[str, Run], name: str) -> dict[str, Any]:
+    """Run -> the gap between best and worst clicks, where it was clicked in both ways."""
+    found = {}
+    for run, one in runs.items():
+        entry = one.robustness and one.robustness["datasets"].get(name)
+        if not entry:
+            continue
+        gap, after = entry["gap"], entry["gap"]["after_click"]
+        found[run] = {
+            "objects": entry["objects"],
+            "gap": gap["mean"],
+            "gap_interval": gap["ci95"],
+            "gap_at": {str(k): after[k - 1] for k in AT if k <= len(after)},
+            "mean_iou": {way: clicked["mean_iou"] for way, clicked in entry["strategies"].items()},
+        }
+    return found
 
 
 def _published(paper: str) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def _object_lists(numbers: Numbers, name: str) -> list[str]:
     return texts
 
 
-def _interval(numbers: Numbers, *path: str) -> str:
-    low, high = (numbers.show(*path, end, form=".2f") for end in (0, 1))
+def _interval(numbers: Numbers, *path: str, form: str = ".2f") -> str:
+    low, high = (numbers.show(*path, end, form=form) for end in (0, 1))
     return f" <small>[{low}, {high}]</small>"
 
 
@@ -142,7 +142,29 @@ def _paired(numbers: Numbers, path: Sequence[str], scale: float, form: str) -> s
 
 
 def _robustness(numbers: Numbers, name: str) -> Iterator[str]:
-    return iter(())
+    """What the best and the worst clicks make of the same objects."""
+    runs = numbers.at("datasets", name, "robustness")
+    if not runs:
+        return
+    ways = list(dict.fromkeys(way for found in runs.values() for way in found["mean_iou"]))
+    clicks = max((list(found["gap_at"]) for found in runs.values()), key=len)
+    rows: list[Row] = []
+    for run, found in runs.items():
+        path = ("datasets", name, "robustness", run)
+        gap = numbers.show(*path, "gap", form=".3f")
+        if found["gap_interval"]:
+            gap += _interval(numbers, *path, "gap_interval", form=".3f")
+        cells = [numbers.show(*path, "mean_iou", way, form=".3f") for way in ways]
+        cells += [gap, *(numbers.show(*path, "gap_at", k, form=".3f") for k in clicks)]
+        rows.append(("", [escaped(run), numbers.show(*path, "objects"), *cells]))
+    yield "<h3>Robustness</h3>"
+    header = ["run", "objects", *(f"IoU, {way}" for way in ways), "gap"]
+    yield table([*header, *(f"gap at {k}" for k in clicks)], rows)
+    yield note(
+        "IoU: mean over the clicks of an object and over objects, where every click is the best, "
+        "the usual or the worst of its kind for the network. Gap: best minus worst, in brackets "
+        "its interval over objects; then after so many clicks."
+    )
 
 
 def _strata(numbers: Numbers, name: str, key: str) -> str:
