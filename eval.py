@@ -205,6 +205,7 @@ def draw(setup: Setup, runs: Mapping[str, Any], directory: Path) -> None:
     from rsisrefiner_jax.evaluation.report.panels import draw_panels
 
     subject, protocol = setup.subject, setup.protocol
+    open_session = subject.sessions(protocol)  # compiled once for all
     for name, run in runs.items():
         draw_panels(
             directory / folder_of(name),
@@ -212,7 +213,7 @@ def draw(setup: Setup, runs: Mapping[str, Any], directory: Path) -> None:
             setup.sources[name],
             protocol,
             subject.config.eval.panels,
-            subject.sessions(protocol),
+            open_session,
             subject.modulation(protocol),
         )
 
