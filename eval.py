@@ -4,8 +4,8 @@
     python eval.py --predictor examples.predictors.onnx_sam:factory \\
         --options encoder=encoder.onnx decoder=sam.onnx --data synthetic:val --out runs/sam
 
-Writes results.json, objects.jsonl, table.md, miou.png and report.html into --out. Run again with
-the same settings, it goes on where it stopped.
+Writes results.json, objects.jsonl, table.md, miou.png and report.html with its numbers in
+report.json into --out. Run again with the same settings, it goes on where it stopped.
 """
 
 import argparse
@@ -59,30 +59,31 @@ def main() -> None:
     import jax
 
     from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.evaluation.report import Gallery, markdown, write_report
-    from rsisrefiner_jax.evaluation.results import ResultLog, read_datasets, summarize
+    from rsisrefiner_jax.evaluation import results as kept
+    from rsisrefiner_jax.evaluation.report.gallery import Gallery
+    from rsisrefiner_jax.evaluation.report.write import write_report
+    from rsisrefiner_jax.evaluation.runs import read_run
 
     parallel.initialize()
     rank, count = jax.process_index(), jax.process_count()
     setup = prepare(arguments)
-    log = ResultLog(arguments.out, setup.settings(), rank, count)
-    earlier = read_datasets(arguments.out)
-    datasets, galleries, everything = {}, {}, []
+    log = kept.ResultLog(arguments.out, setup.settings(), rank, count)
+    earlier = kept.read_datasets(arguments.out)
+    datasets, drawn, everything = {}, {}, []
     for name, source in setup.sources.items():
         gallery = Gallery(arguments.out / "gallery", name, setup.protocol)
         runs = click(setup, name, source, log, gallery)
         everything += [result for run in runs for result in run.results]
-        gallery.complete(runs[0].results)
-        datasets[name] = summarize(runs, setup.protocol)
+        drawn[name] = runs[0]
+        datasets[name] = kept.summarize(runs, setup.protocol)
         if datasets[name]["seconds_per_click"] is None:  # all of it was there
             datasets[name] |= timing_of(earlier.get(name, {}))
-        galleries[name] = gallery
     if rank != 0:
         return
     log.finish(everything)
-    results = setup.results() | {"datasets": datasets}
-    write_report(arguments.out, results, galleries)
-    print(markdown(results))
+    kept.write_results(arguments.out, setup.results() | {"datasets": datasets})
+    draw(setup, drawn, arguments.out / "panels")
+    print(write_report(arguments.out, {"this run": read_run(arguments.out)}))
     print(f"Report: {arguments.out / 'report.html'}")
 
 
@@ -131,7 +132,7 @@ class Setup:
 
     def results(self) -> dict[str, Any]:
         """results.json without its data sets."""
-        return {"protocol": self.protocol.to_json()} | self.subject.results()
+        return {"protocol": self.protocol.to_json()} | self.subject.results(self.protocol)
 
 
 def prepare(arguments: argparse.Namespace) -> Setup:
@@ -196,6 +197,25 @@ def click(setup: Setup, name: str, source: Any, log: Any, gallery: Any) -> list[
         )
         runs.append(gather(own, partial(log.of, name, seed)))
     return runs
+
+
+def draw(setup: Setup, runs: Mapping[str, Any], directory: Path) -> None:
+    """Draws some objects of every data set click by click; a run for each."""
+    from rsisrefiner_jax.evaluation.report.gallery import folder_of
+    from rsisrefiner_jax.evaluation.report.panels import draw_panels
+
+    subject, protocol = setup.subject, setup.protocol
+    open_session = subject.sessions(protocol)  # compiled once for all
+    for name, run in runs.items():
+        draw_panels(
+            directory / folder_of(name),
+            run,
+            setup.sources[name],
+            protocol,
+            subject.config.eval.panels,
+            open_session,
+            subject.modulation(protocol),
+        )
 
 
 def timing_of(entry: Mapping[str, Any]) -> dict[str, Any]:

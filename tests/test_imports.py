@@ -97,6 +97,7 @@ def test_host_code_does_not_import_jax(part):
         ["-m", "convert_weights"],
         ["-m", "rsisrefiner_jax.checkpoint.export"],
         ["-m", "rsisrefiner_jax.evaluation.compare"],
+        ["-m", "rsisrefiner_jax.evaluation.report"],
         ["-m", "rsisrefiner_jax.annotate"],
     ],
     ids=lambda c: c[-1],
