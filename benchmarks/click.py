@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.flops import flops
 from benchmarks.measure import Times, arguments, machine, peak_memory, report, timed
 from benchmarks.network import pass_input, timed_model
 from rsisrefiner_jax.checkpoint.loading import LoadedModel
@@ -23,6 +22,7 @@ from rsisrefiner_jax.interaction import annotator, metrics
 from rsisrefiner_jax.interaction import loop as click_loop
 from rsisrefiner_jax.interaction.clicks import count
 from rsisrefiner_jax.interaction.loop import Loop, Objects
+from rsisrefiner_jax.models.flops import flops
 from rsisrefiner_jax.models.refiner.fusion import early_fusion
 from rsisrefiner_jax.models.refiner.modulation import modulated_mask
 

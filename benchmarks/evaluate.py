@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.flops import flops
 from benchmarks.measure import arguments, machine, peak_memory, report
 from benchmarks.network import pass_input, timed_model
 from rsisrefiner_jax.checkpoint.loading import LoadedModel
@@ -30,6 +29,7 @@ from rsisrefiner_jax.interaction import loop as click_loop
 from rsisrefiner_jax.interaction.loop import Loop
 from rsisrefiner_jax.interaction.session import ClickSession, Programs
 from rsisrefiner_jax.interaction.simulate import Trace, simulate
+from rsisrefiner_jax.models.flops import flops
 from rsisrefiner_jax.protocol import preset
 
 

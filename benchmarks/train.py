@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.flops import flops
 from benchmarks.measure import Times, arguments, machine, peak_memory, report, timed
 from benchmarks.network import timed_model
 from rsisrefiner_jax import parallel
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.errors import run_main
+from rsisrefiner_jax.models.flops import flops
 from rsisrefiner_jax.training.step import init_state, make_step
 from rsisrefiner_jax.weights import split
 

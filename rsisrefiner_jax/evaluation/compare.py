@@ -6,15 +6,14 @@ A and B are directories that eval.py wrote.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.errors import UserError, run_main
+from rsisrefiner_jax.errors import run_main
+from rsisrefiner_jax.evaluation.runs import Key, read_run
 
 SHOWN = 10  # objects of each data set
-Key = tuple[str, int, int]  # image, object id, seed
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,11 +32,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def compare(a: Path, b: Path) -> Iterator[str]:
     """The differences as lines of text. Raises UserError."""
-    results = [_results(directory) for directory in (a, b)]
+    runs = [read_run(directory) for directory in (a, b)]
+    results = [run.results for run in runs]
     one, other = ({k: v for k, v in r.items() if k != "datasets"} for r in results)
     for name, old, new in differences(one, other):
         yield f"{name}: {old} | {new}"
-    objects = [_objects(directory) for directory in (a, b)]
+    objects = [run.objects for run in runs]
     for name in sorted({*objects[0], *objects[1]}):
         found = [each.get(name, {}) for each in objects]
         yield from _counts(name, *(r["datasets"].get(name) for r in results))
@@ -105,29 +105,6 @@ def _first_other(a: Sequence[Any], b: Sequence[Any]) -> int | None:
 def _named(key: Key) -> str:
     image, object_id, seed = key
     return f"{image}, object {object_id}" + (f", seed {seed}" if seed else "")
-
-
-def _results(directory: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((directory / "results.json").read_text())
-        found["datasets"].items()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{directory}: holds no finished evaluation (results.json)") from error
-    return found
-
-
-def _objects(directory: Path) -> dict[str, dict[Key, dict[str, Any]]]:
-    """Data set -> object -> its line of objects.jsonl."""
-    found: dict[str, dict[Key, dict[str, Any]]] = {}
-    path = directory / "objects.jsonl"
-    try:
-        for line in path.read_text().splitlines():
-            entry = json.loads(line)
-            key = entry["image"], entry["object_id"], entry.get("seed", 0)
-            found.setdefault(entry["dataset"], {})[key] = entry
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as the objects of an evaluation") from error
-    return found
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ class Refiner(ClickModel):
         coords = self.patch_embed_coords(aux)
         self.sow("intermediates", "coord_tokens", coords)
         first, second, last = self.backbone(features.tokens, coords)
-        if {"backbone", "patch_embed_coords"} <= set(config.frozen):
+        if {"backbone", "patch_embed_coords"} <= set(config.frozen) and not config.lora_rank:
             first, second, last = jax.lax.stop_gradient((first, second, last))
         side = aux.shape[1] // config.patch_size
         f_vit = last.reshape(last.shape[0], side, side, config.width)

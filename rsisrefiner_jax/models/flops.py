@@ -5,7 +5,33 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
+
+from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.interaction.clicks import empty
+
+
+def click_flops(model: ClickModel, variables: Any, max_clicks: int) -> dict[str, int]:
+    """{"first_click", "later_click"}: operations of one answer to a new picture without mirroring.
+
+    later_click: one pass of the network, what the paper's Table IV means (it counts with thop,
+    which leaves attention out and takes some transposed convolutions fourfold). The picture's
+    share, which later clicks on the same crop do not compute again, is in both.
+    """
+    s = model.image_size
+    image, prev_mask = jnp.zeros((1, s, s, 3)), jnp.zeros((1, s, s))
+
+    def answer(variables: Any, image: jax.Array, prev_mask: jax.Array) -> Any:
+        features = model.apply(variables, image, method="encode_image")
+        given = (features, prev_mask, empty(1, max_clicks))
+        return model.apply(variables, *given, method="predict")
+
+    inputs = (variables, image, prev_mask)
+    return {
+        "first_click": flops(answer, *inputs, rounds=model.first_passes),
+        "later_click": flops(answer, *inputs),
+    }
 
 
 def flops(function: Callable, *args: Any, rounds: int = 1) -> int:
