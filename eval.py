@@ -1,6 +1,8 @@
-"""Evaluates a checkpoint by simulated clicks.
+"""Evaluates a checkpoint, or any other model, by simulated clicks.
 
     python eval.py --checkpoint runs/base --data synthetic:val --out runs/base/eval
+    python eval.py --predictor examples.predictors.onnx_sam:factory \\
+        --options encoder=encoder.onnx decoder=sam.onnx --data synthetic:val --out runs/sam
 
 Writes results.json, objects.jsonl, table.md, miou.png and report.html into --out. Run again with
 the same settings, it goes on where it stopped.
@@ -8,7 +10,6 @@ the same settings, it goes on where it stopped.
 
 import argparse
 import dataclasses
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,21 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--checkpoint", required=True, metavar="DIR", help="what to evaluate")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--checkpoint", metavar="DIR", help="what to evaluate")
+    what.add_argument(
+        "--predictor",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="instead: a model of another kind (docs/other-models.md)",
+    )
+    parser.add_argument(
+        "--options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="arguments of the factory, given as text",
+    )
     parser.add_argument("--data", nargs="+", metavar="SPEC", help="default: data.eval")
     parser.add_argument(
         "--protocol",
@@ -73,6 +88,15 @@ def main() -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises UserError: something on the command line cannot be meant."""
+    require(
+        arguments.checkpoint is None or not arguments.options,
+        "--options are arguments of a --predictor's factory; --set changes a checkpoint's fields",
+    )
+    for item in arguments.set if arguments.predictor else []:
+        require(
+            item.startswith(("protocol.", "data.", "eval.")),
+            f"--set {item}: with --predictor only protocol., data. and eval. fields can be set",
+        )
     choose_protocol(arguments.protocol or "paper", arguments.set)
     require(
         arguments.limit is None or arguments.limit > 0,
@@ -86,10 +110,9 @@ def check(arguments: argparse.Namespace) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What is evaluated: a loaded checkpoint on data sets, under a protocol."""
+    """What is evaluated on which data sets, under a protocol."""
 
-    checkpoint: str
-    loaded: Any
+    subject: Any  # `evaluated.Checkpoint` or `evaluated.External`
     protocol: Protocol
     specs: Sequence[str]
     recipe: Any
@@ -98,44 +121,34 @@ class Setup:
 
     def settings(self) -> dict[str, Any]:
         """What results belong to: those of other settings do not mix with them."""
-        return {
-            "weights": fingerprint(self.loaded.variables),
-            "model": dataclasses.asdict(self.loaded.config.model),
+        return self.subject.settings() | {
             "protocol": self.protocol.to_json(),
             "data": list(self.specs),
             "recipe": dataclasses.asdict(self.recipe),
             "limit": self.limit,
-            "seeds": self.loaded.config.eval.seeds,
+            "seeds": self.subject.config.eval.seeds,
         }
 
     def results(self) -> dict[str, Any]:
         """results.json without its data sets."""
-        from rsisrefiner_jax.evaluation.environment import environment
-
-        config, counts = self.loaded.config, self.loaded.parameters
-        return {
-            "protocol": self.protocol.to_json(),
-            "model": {
-                "kind": "rsisrefiner",
-                "parameters": sum(counts[k] for k in ("frozen", "trainable", "unused")),
-                "trainable": counts["trainable"],
-            },
-            "checkpoint": self.checkpoint,
-            "environment": environment(config.model.dtype),
-        }
+        return {"protocol": self.protocol.to_json()} | self.subject.results()
 
 
 def prepare(arguments: argparse.Namespace) -> Setup:
-    """Loads the checkpoint and opens the data. Raises UserError."""
-    from rsisrefiner_jax.checkpoint.loading import load_model
+    """Loads what is evaluated and opens the data. Raises UserError."""
     from rsisrefiner_jax.data.spec import open_source
     from rsisrefiner_jax.data.stretch import Recipe
+    from rsisrefiner_jax.evaluated import Checkpoint, External
 
-    loaded = load_model(arguments.checkpoint, arguments.set)
-    config, protocol = loaded.config, loaded.config.protocol
+    subject: Checkpoint | External
+    if arguments.predictor:
+        subject = External.load(arguments.predictor, arguments.options, arguments.set)
+    else:
+        subject = Checkpoint.load(arguments.checkpoint, arguments.set)
+    config, protocol = subject.config, subject.config.protocol
     if arguments.protocol:
         protocol = choose_protocol(arguments.protocol, arguments.set)
-    protocol.check(config.model.image_size)
+    protocol = subject.in_force(protocol)
     require(
         config.eval.seeds == 1 or protocol.click_strategy != "centre",
         f"eval.seeds={config.eval.seeds}: the centre click draws nothing at random; "
@@ -145,8 +158,7 @@ def prepare(arguments: argparse.Namespace) -> Setup:
     recipe = Recipe.of(config.data)
     opened = [open_source(spec, recipe) for spec in specs]
     return Setup(
-        checkpoint=str(arguments.checkpoint),
-        loaded=loaded,
+        subject=subject,
         protocol=protocol,
         specs=specs,
         recipe=recipe,
@@ -159,10 +171,9 @@ def click(setup: Setup, name: str, source: Any, log: Any, gallery: Any) -> list[
     """Clicks every object of a data set, once for each seed; results go to `log` as they come."""
     import jax
 
-    from rsisrefiner_jax.evaluation.evaluate import evaluate
     from rsisrefiner_jax.evaluation.processes import gather
 
-    rank, settings = jax.process_index(), setup.loaded.config.eval
+    rank = jax.process_index()
 
     def keep(index: int, result: Any, scene: Any, target: Any, trace: Any) -> None:
         log.append(result)
@@ -170,15 +181,11 @@ def click(setup: Setup, name: str, source: Any, log: Any, gallery: Any) -> list[
             gallery.add(index, result, scene, target, trace)
 
     runs = []
-    for seed in range(settings.seeds):
-        own = evaluate(
-            setup.loaded.model,
-            setup.loaded.variables,
+    for seed in range(setup.subject.config.eval.seeds):
+        own = setup.subject.evaluate(
             source,
             setup.protocol,
             dataset=name,
-            batch_size=settings.batch_size,
-            rows=settings.rows,
             rank=rank,
             count=jax.process_count(),
             seed=seed,
@@ -223,17 +230,6 @@ def short_name(spec: str) -> str:
     if kind in ("instances", "classes") and len(paths) > 1:
         return Path(paths[1]).resolve().parent.name or kind
     return spec
-
-
-def fingerprint(variables: Any) -> str:
-    """A checksum over all weights of a network, so that a resumed run is of the same one."""
-    import jax
-    import numpy as np
-
-    checksum = 0
-    for weights in jax.tree.leaves(variables):
-        checksum = zlib.crc32(np.ascontiguousarray(weights).tobytes(), checksum)
-    return f"crc32:{checksum:08x}"
 
 
 if __name__ == "__main__":

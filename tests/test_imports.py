@@ -21,7 +21,7 @@ LAYERS = [
     ["models"],
     ["training", "evaluation"],
     ["checkpoint"],
-    ["predictor"],
+    ["predictor", "evaluated"],
     ["annotate"],
     ["convert_weights"],
     ["train", "eval"],

@@ -5,6 +5,7 @@ import itertools
 import queue
 import threading
 import time
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -68,14 +69,58 @@ def evaluate(
             does not fit `source`.
     """
     protocol.check(model.image_size)
+    devices = devices or jax.local_devices()
+    rows = rows or (1 if devices[0].platform == "cpu" else batch_size)
+    work = _Work(model, protocol, variables, batch_size, rows, devices)
+    return run_work(
+        work,
+        source,
+        protocol,
+        dataset=dataset,
+        rank=rank,
+        count=count,
+        seed=seed,
+        limit=limit,
+        finished=finished,
+        on_object=on_object,
+        progress=progress,
+    )
+
+
+class Work(typing.Protocol):
+    """How objects are clicked. seconds: that it took, without compilation; made, needed: answers
+    of the model (idle rows of a batch included), and the clicks that asked for one."""
+
+    seconds: float
+    made: int
+    needed: int
+
+    def click(
+        self, source: Source, entries: Sequence[Entry], seed: int
+    ) -> Iterator[tuple[Item, Trace]]:
+        """Every object with its trace as it finishes; tags of the items are (entry, scene)."""
+
+
+def run_work(
+    work: Work,
+    source: Source,
+    protocol: Protocol,
+    *,
+    dataset: str,
+    rank: int,
+    count: int,
+    seed: int,
+    limit: int | None,
+    finished: Sequence[ObjectResult],
+    on_object: OnObject | None,
+    progress: bool,
+) -> Evaluation:
+    """What `evaluate` does, whoever answers the clicks; the arguments are described there."""
     entries, left_out = plan(source, protocol, limit, progress)
     if not entries:
         raise UserError(f"data set {dataset!r} holds no object to evaluate ({left_out} left out)")
     results = _taken_over(entries, finished, dataset)
     todo = [e for e in entries if e.index % count == rank and e.index not in results]
-    devices = devices or jax.local_devices()
-    rows = rows or (1 if devices[0].platform == "cpu" else batch_size)
-    work = _Work(model, protocol, variables, batch_size, rows, devices)
     timed: list[int] = []
     with _progress_bar(len(entries), len(results), dataset, progress) as bar:
         for item, trace in work.click(source, todo, seed):
@@ -99,7 +144,7 @@ def _evaluation(
     left_out: int,
     results: Mapping[int, ObjectResult],
     timed: Sequence[int],
-    work: "_Work",
+    work: Work,
 ) -> Evaluation:
     """What came of it; timed: the objects of this run, in the order they finished."""
     return Evaluation(
@@ -115,8 +160,7 @@ def _evaluation(
 
 @dataclasses.dataclass
 class _Work:
-    """How objects are clicked. seconds: that it took, without compilation; made, needed: answers
-    of the model, as `Slots` counts them."""
+    """By one of our own networks, on the device."""
 
     model: ClickModel
     protocol: Protocol

@@ -8,5 +8,7 @@ zoom_in       the crop that the network is shown
 loop, slots   the click loop of many objects, whole on the device
 session       one object clicked interactively
 simulate      one object clicked by the simulated annotator, with the host in the loop
+external      models of another kind: what one is asked, shown (`external_views`) and clicked by
+              (`external_loop`)
 metrics       IoU, NoC, NoF, the mIoU curve
 """

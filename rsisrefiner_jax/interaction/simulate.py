@@ -5,13 +5,14 @@ click by click, and what any session that can be clicked may be tried with.
 """
 
 import dataclasses
+import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rsisrefiner_jax.interaction import annotator, metrics
-from rsisrefiner_jax.interaction.clicks import Click, Clicks
+from rsisrefiner_jax.interaction.annotator import ClickRule
+from rsisrefiner_jax.interaction.clicks import Click, Clicks, count
 from rsisrefiner_jax.interaction.padding import pad, padded_shape
 from rsisrefiner_jax.interaction.session import ClickSession, in_slots
 from rsisrefiner_jax.protocol import Protocol
@@ -46,23 +47,31 @@ def simulate(session: ClickSession, target: np.ndarray, protocol: Protocol) -> T
     return Trace(session.clicks, np.asarray(ious, np.float32), tuple(rois), session.probs)
 
 
-def next_click(target: np.ndarray, mask: np.ndarray, clicks: tuple[Click, ...]) -> Click:
-    """Where the annotator clicks next: `annotator.next_click` at the centre, for one object.
+def next_click(
+    target: np.ndarray,
+    mask: np.ndarray,
+    clicks: tuple[Click, ...],
+    rule: ClickRule = ClickRule(),
+    seed: int = 0,
+) -> Click:
+    """Where the annotator clicks next: `annotator.next_click` for one object.
 
-    target: int [h, w], as in `simulate`. mask: bool [h, w].
+    target: int [h, w], as in `simulate`. mask: bool [h, w]. seed: of the object's random draws.
     """
     shape = padded_shape(*target.shape)
     padded = pad(target.astype(np.int8), shape, -1)[None], pad(mask, shape)[None]
-    yx, label = _centre(*padded, in_slots(clicks))
+    yx, label = _next_click(rule, *padded, in_slots(clicks), np.array([seed], np.uint32))
     y, x = yx[0].tolist()
     return Click(int(y), int(x), bool(label[0]))
 
 
-@jax.jit
-def _centre(target: jax.Array, mask: jax.Array, clicks: Clicks) -> tuple[jax.Array, jax.Array]:
+@functools.partial(jax.jit, static_argnums=0)
+def _next_click(
+    rule: ClickRule, target: jax.Array, mask: jax.Array, clicks: Clicks, seed: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     missed, surplus = annotator.errors(target, mask)
-    keys = jax.random.split(jax.random.key(0), 1)  # the centre draws nothing
-    yx, label, _ = annotator.next_click(missed, surplus, clicks, jnp.zeros(1, jnp.int32), keys)
+    keys = jax.vmap(jax.random.key)(seed)
+    yx, label, _ = annotator.next_click(missed, surplus, clicks, count(clicks), keys, rule)
     return yx, label
 
 
