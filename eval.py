@@ -9,15 +9,16 @@ the same settings, it goes on where it stopped.
 """
 
 import argparse
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rsisrefiner_jax.config import Config, apply_overrides
 from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.protocol import PRESETS, Protocol, preset
+
+if TYPE_CHECKING:
+    from rsisrefiner_jax.evaluated import Checkpoint, External
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -56,34 +57,20 @@ def main() -> None:
     arguments = parse_arguments()
     check(arguments)  # what is wrong is said at once, before anything slow
 
-    import jax
-
     from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.evaluation.report import Gallery, markdown, write_report
-    from rsisrefiner_jax.evaluation.results import ResultLog, read_datasets, summarize
+    from rsisrefiner_jax.evaluation.report import markdown
+    from rsisrefiner_jax.experiment import evaluation
 
     parallel.initialize()
-    rank, count = jax.process_index(), jax.process_count()
-    setup = prepare(arguments)
-    log = ResultLog(arguments.out, setup.settings(), rank, count)
-    earlier = read_datasets(arguments.out)
-    datasets, galleries, everything = {}, {}, []
-    for name, source in setup.sources.items():
-        gallery = Gallery(arguments.out / "gallery", name, setup.protocol)
-        runs = click(setup, name, source, log, gallery)
-        everything += [result for run in runs for result in run.results]
-        gallery.complete(runs[0].results)
-        datasets[name] = summarize(runs, setup.protocol)
-        if datasets[name]["seconds_per_click"] is None:  # all of it was there
-            datasets[name] |= timing_of(earlier.get(name, {}))
-        galleries[name] = gallery
-    if rank != 0:
-        return
-    log.finish(everything)
-    results = setup.results() | {"datasets": datasets}
-    write_report(arguments.out, results, galleries)
-    print(markdown(results))
-    print(f"Report: {arguments.out / 'report.html'}")
+    subject = load(arguments)
+    protocol = subject.config.protocol
+    if arguments.protocol:
+        protocol = choose_protocol(arguments.protocol, arguments.set)
+    setup = evaluation.prepare(subject, protocol, arguments.data, arguments.limit)
+    results = evaluation.run(setup, arguments.out)
+    if results is not None:
+        print(markdown(results))
+        print(f"Report: {arguments.out / 'report.html'}")
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -108,128 +95,18 @@ def check(arguments: argparse.Namespace) -> None:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Setup:
-    """What is evaluated on which data sets, under a protocol."""
-
-    subject: Any  # `evaluated.Checkpoint` or `evaluated.External`
-    protocol: Protocol
-    specs: Sequence[str]
-    recipe: Any
-    sources: Mapping[str, Any]
-    limit: int | None
-
-    def settings(self) -> dict[str, Any]:
-        """What results belong to: those of other settings do not mix with them."""
-        return self.subject.settings() | {
-            "protocol": self.protocol.to_json(),
-            "data": list(self.specs),
-            "recipe": dataclasses.asdict(self.recipe),
-            "limit": self.limit,
-            "seeds": self.subject.config.eval.seeds,
-        }
-
-    def results(self) -> dict[str, Any]:
-        """results.json without its data sets."""
-        return {"protocol": self.protocol.to_json()} | self.subject.results()
-
-
-def prepare(arguments: argparse.Namespace) -> Setup:
-    """Loads what is evaluated and opens the data. Raises UserError."""
-    from rsisrefiner_jax.data.spec import open_source
-    from rsisrefiner_jax.data.stretch import Recipe
+def load(arguments: argparse.Namespace) -> "Checkpoint | External":
+    """What is evaluated. Raises UserError."""
     from rsisrefiner_jax.evaluated import Checkpoint, External
 
-    subject: Checkpoint | External
     if arguments.predictor:
-        subject = External.load(arguments.predictor, arguments.options, arguments.set)
-    else:
-        subject = Checkpoint.load(arguments.checkpoint, arguments.set)
-    config, protocol = subject.config, subject.config.protocol
-    if arguments.protocol:
-        protocol = choose_protocol(arguments.protocol, arguments.set)
-    protocol = subject.in_force(protocol)
-    require(
-        config.eval.seeds == 1 or protocol.click_strategy != "centre",
-        f"eval.seeds={config.eval.seeds}: the centre click draws nothing at random; "
-        "set protocol.click_strategy to random, jitter or human",
-    )
-    specs = arguments.data or config.data.eval
-    recipe = Recipe.of(config.data)
-    opened = [open_source(spec, recipe) for spec in specs]
-    return Setup(
-        subject=subject,
-        protocol=protocol,
-        specs=specs,
-        recipe=recipe,
-        sources=dict(zip(names(specs), opened, strict=True)),
-        limit=config.eval.limit if arguments.limit is None else arguments.limit,
-    )
-
-
-def click(setup: Setup, name: str, source: Any, log: Any, gallery: Any) -> list[Any]:
-    """Clicks every object of a data set, once for each seed; results go to `log` as they come."""
-    import jax
-
-    from rsisrefiner_jax.evaluation.processes import gather
-
-    rank = jax.process_index()
-
-    def keep(index: int, result: Any, scene: Any, target: Any, trace: Any) -> None:
-        log.append(result)
-        if rank == 0 and result.seed == 0:
-            gallery.add(index, result, scene, target, trace)
-
-    runs = []
-    for seed in range(setup.subject.config.eval.seeds):
-        own = setup.subject.evaluate(
-            source,
-            setup.protocol,
-            dataset=name,
-            rank=rank,
-            count=jax.process_count(),
-            seed=seed,
-            limit=setup.limit,
-            finished=log.of(name, seed),
-            on_object=keep,
-            progress=rank == 0,
-        )
-        runs.append(gather(own, partial(log.of, name, seed)))
-    return runs
-
-
-def timing_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What an earlier results.json says of the time that a data set took."""
-    keys = ("seconds_per_click", "objects_per_second", "answers_made", "answers_needed")
-    return {key: entry.get(key) for key in keys}
+        return External.load(arguments.predictor, arguments.options, arguments.set)
+    return Checkpoint.load(arguments.checkpoint, arguments.set)
 
 
 def choose_protocol(name: str, overrides: Sequence[str]) -> Protocol:
     """The preset `name` with the `protocol.` overrides applied. Raises UserError."""
     return apply_overrides(Config(protocol=preset(name)), overrides).protocol
-
-
-def names(specs: Iterable[str]) -> list[str]:
-    """A short name for every data SPEC, made unique by a number."""
-    unique: list[str] = []
-    for spec in specs:
-        name = candidate = short_name(spec)
-        number = 2
-        while candidate in unique:
-            candidate, number = f"{name}-{number}", number + 1
-        unique.append(candidate)
-    return unique
-
-
-def short_name(spec: str) -> str:
-    """`nwpu` and `isaid:val` as they are; files by their stem, folder pairs by their parent."""
-    kind, _, argument = spec.partition(":")
-    paths = argument.split(",")
-    if kind in ("coco", "geo") and len(paths) > 1:
-        return Path(paths[1]).stem
-    if kind in ("instances", "classes") and len(paths) > 1:
-        return Path(paths[1]).resolve().parent.name or kind
-    return spec
 
 
 if __name__ == "__main__":

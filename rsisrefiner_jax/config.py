@@ -10,16 +10,21 @@ import json
 import os
 import runpy
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.fields import build, override
 from rsisrefiner_jax.protocol import PRESETS, Protocol
 
+# What the networks that RS-ISRefiner is compared with have of their own.
+BASELINES: dict[str, dict[str, Any]] = {
+    "mfp": {"backbone": "vit", "attention": "windowed", "modulation": "original"},
+    "simpleclick": {"backbone": "vit", "attention": "windowed", "modulation": "none"},
+}
 
 # By backbone: the modules that pretrained weights bring and model.frozen may name.
 PRETRAINED = {
-    "vit": ("backbone", "patch_embed_coords", "neck"),
+    "vit": ("backbone", "patch_embed_coords", "neck", "head"),  # head: MFP's or SimpleClick's
     "tiny_vit": ("backbone", "prompt_encoder", "mask_decoder"),
 }
 
@@ -28,7 +33,8 @@ PRETRAINED = {
 class Model:
     """What the network is (paper section III). Widths are channels."""
 
-    network: Literal["refiner", "sam"] = "refiner"  # sam: Segment Anything as it is
+    # sam: Segment Anything as it is; mfp, simpleclick: with their own heads, see BASELINES.
+    network: Literal["refiner", "sam", "mfp", "simpleclick"] = "refiner"
     # tiny_vit: MobileSAM's image encoder, which sees the picture alone.
     backbone: Literal["vit", "tiny_vit"] = "vit"
     image_size: int = 448  # side of the square input, a multiple of 2 * patch_size
@@ -92,6 +98,12 @@ class Model:
                 not asked or self.backbone == "tiny_vit",
                 f"model.{name} has model.backbone=tiny_vit",
             )
+        own = BASELINES.get(self.network, {})
+        require(
+            all(getattr(self, name) == value for name, value in own.items()),
+            f"model.network={self.network} has "
+            + ", ".join(f"model.{name}={value}" for name, value in own.items()),
+        )
         known = PRETRAINED[self.backbone]
         require(
             all(name in known for name in self.frozen),

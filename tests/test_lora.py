@@ -11,7 +11,7 @@ from rsisrefiner_jax import parallel
 from rsisrefiner_jax.checkpoint import export
 from rsisrefiner_jax.checkpoint.loading import load_model
 from rsisrefiner_jax.checkpoint.runs import first_weights, load_weights, save_weights
-from rsisrefiner_jax.config import Config, Model, Train
+from rsisrefiner_jax.config import Model, Train
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.models.lora import init_lora, merge_lora
 from rsisrefiner_jax.models.parameters import parameter_counts
