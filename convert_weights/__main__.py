@@ -22,9 +22,10 @@ to this project's weights. Nothing in the file is executed, and nothing is writt
 tensor fits.
 
 kinds:
-  rsisrefiner  the whole network        -> DEST is a checkpoint directory for eval.py and train.py
-  mfp          backbone, patch_embed_coords, neck -> DEST is one .npz for model.backbone_weights
-  simpleclick  the same; its missing modulated-map channel gets zero weights
+  rsisrefiner  the whole network -> DEST is a checkpoint directory for eval.py and train.py
+  mfp          the whole network -> DEST is a checkpoint directory; or DEST.npz for
+               model.backbone_weights: backbone, patch_embed_coords and neck
+  simpleclick  the same; in DEST.npz its missing modulated-map channel gets zero weights
   mobilesam    TinyViT and SAM's decoder -> DEST.npz for model.backbone_weights, or a checkpoint
                directory (SAM as it is, for eval.py); SOURCE may be several files
   vit          a plain ViT with timm names (MAE, DINOv2): backbone only -> one .npz
@@ -65,16 +66,18 @@ def main() -> None:
         checkpoint_config,
         convert,
         origin,
-        recognise,
     )
+    from convert_weights.kinds import check_kind, recognise
     from convert_weights.source import read_sources
     from rsisrefiner_jax.weights import save_npz
 
     source = read_sources(args.source)
+    if args.kind != "auto":
+        check_kind(source, args.kind)
     kind = recognise(source) if args.kind == "auto" else args.kind
     require(args.certificate != args.dest, "--certificate and DEST name the same file")
     files = [args.certificate] if args.certificate else []
-    whole = kind == "rsisrefiner" or (kind == "mobilesam" and not args.dest.endswith(".npz"))
+    whole = kind == "rsisrefiner" or (kind != "vit" and not args.dest.endswith(".npz"))
     if whole:
         require_new_directory(args.dest)
     else:
@@ -83,7 +86,7 @@ def main() -> None:
         require(not os.path.isdir(path), f"{path} is a directory; name a file to write")
     for path in {args.dest, *files}:
         require_writable(path, args.source)
-    result = convert(source, kind, args.image_size)
+    result = convert(source, kind, args.image_size, whole)
     require(
         not (whole and kind == "mobilesam") or len(subtrees(result)) == 3,
         f"{source.path} holds only {', '.join(subtrees(result))}; a checkpoint directory needs the "

@@ -34,6 +34,7 @@ def certificate(source: Source, result: Conversion) -> dict[str, Any]:
             "mapped": len(result.mapped),
             "unused": len(result.unused),
             "left_over": len(result.left_over),
+            "skipped": len(source.skipped),
         },
         "parameters": {**_by_subtree(result), "unused": sum(result.unused.values())},
         **_parity(result, checksum),
@@ -43,6 +44,7 @@ def certificate(source: Source, result: Conversion) -> dict[str, Any]:
         "mapped": result.mapped,
         "unused": sorted(result.unused),
         "left_over": list(result.left_over),
+        "skipped": list(source.skipped),
     }
 
 

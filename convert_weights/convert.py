@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from convert_weights import adapt, mobilesam, rules
 from convert_weights.rules import same
 from convert_weights.source import Source
-from rsisrefiner_jax.config import Config, Model
+from rsisrefiner_jax.config import BASELINES, Config, Model
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.weights import some
 
@@ -20,11 +20,12 @@ from rsisrefiner_jax.weights import some
 UNUSED = (
     r"cls_token|mask_token|register_tokens|reg_token|(fc_)?norm\.(weight|bias)|head\.(weight|bias)"
 )
+UNUSED_HEAD = r"head\.up_conv[12]\..*"  # of MFP and SimpleClick, which never run it
+COUNTER = r".*\.num_batches_tracked"  # of BatchNorm, which flax does not keep
 LEFT_OVER = {
     "mfp": r"head\..*",  # MFP's own decoder
     "simpleclick": r"head\..*",
     "vit": r"decoder_.*",  # of a masked autoencoder
-    "rsisrefiner": r".*\.num_batches_tracked",  # a counter that flax does not keep
     "mobilesam": mobilesam.LEFT_OVER,
 }
 PREFIX = {"vit": "", "mobilesam": ""}  # of the backbone's keys; of other kinds "backbone."
@@ -36,6 +37,7 @@ class Conversion:
     """The arrays of a checkpoint under our paths, and what became of every key."""
 
     kind: str
+    whole: bool  # all of the network, and not only what another one starts from
     sizes: rules.Sizes
     arrays: dict[str, np.ndarray]  # {"a/b/c": float32}; batch statistics below "batch_stats/"
     mapped: dict[str, str]  # {PyTorch key: path}
@@ -44,40 +46,27 @@ class Conversion:
     adapted: tuple[str, ...]  # PyTorch keys that are not only renamed and moved (resized, folded)
 
 
-def recognise(source: Source) -> str:
-    """The kind of a checkpoint, from its keys. Raises UserError."""
-    heads = {key.split(".")[0] for key in source.tensors}
-    if mobilesam.is_mobilesam(source.tensors):
-        return "mobilesam"
-    if heads & {"click_refiner", "gatefusion"}:
-        return "rsisrefiner"
-    if "backbone" in heads and heads & {"neck", "patch_embed_coords"}:
-        coords = source.tensors.get("patch_embed_coords.proj.weight")
-        return "simpleclick" if coords is not None and coords.shape[1:2] == (3,) else "mfp"
-    if heads & {"patch_embed", "blocks"}:
-        return "vit"
-    raise UserError(
-        f"{source.path} holds no network that is known here (its keys begin with "
-        f"{', '.join(sorted(heads)[:5])}); expected RS-ISRefiner, MFP, SimpleClick, "
-        "MobileSAM or a plain ViT"
-    )
-
-
-def convert(source: Source, kind: str, image_size: int) -> Conversion:
+def convert(source: Source, kind: str, image_size: int, whole: bool = False) -> Conversion:
     """Renames, transposes and checks the tensors of `source`. The arrays are views where possible.
+
+    whole: of MFP and SimpleClick, all of the network; else what RS-ISRefiner starts from.
 
     Raises:
         UserError: naming every key without a rule, every missing one and every wrong shape.
     """
+    whole = whole or kind == "rsisrefiner"
     prefix = PREFIX.get(kind, "backbone.")
     sizes = measure(source, prefix, image_size)
     tensors, folded = plain(source, kind)
     adapted = {"pos_embed": lambda w: adapt.fit_pos_embed(w, sizes.grid)}
-    if kind == "simpleclick":
+    if kind == "simpleclick" and not whole:
         adapted["patch_embed_coords.proj.weight"] = adapt.add_modulated_channel
-    unread = mobilesam.UNUSED if kind == "mobilesam" else UNUSED
-    table = rules_of(kind, sizes, prefix)
-    expected = dict(_expected(kind, table, sizes, image_size))
+    unread = re.escape(prefix) + f"({mobilesam.UNUSED if kind == 'mobilesam' else UNUSED})"
+    left = LEFT_OVER.get(kind, "")
+    if whole and kind != "mobilesam":
+        unread, left = f"{unread}|{UNUSED_HEAD}", COUNTER
+    table = rules_of(kind, sizes, prefix, whole)
+    expected = dict(_expected(kind, whole, table, sizes, image_size))
     if kind == "mobilesam":  # a file may hold the encoder alone
         there = mobilesam.parts(tensors)
         expected = {path: e for path, e in expected.items() if path.split("/")[0] in there}
@@ -101,9 +90,9 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
             if moved.shape != expected[path] or moved.dtype != np.float32:
                 found = f"{tensor.dtype} {tensor.shape}"
                 wrong.append(f"{key} is {found}: gives {moved.shape}, expected {expected[path]}")
-        elif key.startswith(prefix) and re.fullmatch(unread, key.removeprefix(prefix)):
+        elif re.fullmatch(unread, key):
             unused[key] = tensor.size
-        elif re.fullmatch(LEFT_OVER[kind], key):
+        elif re.fullmatch(left, key):
             left_over.append(key)
         else:
             unknown.append(key)
@@ -119,7 +108,7 @@ def convert(source: Source, kind: str, image_size: int) -> Conversion:
         )
     mapped |= {key: mapped[into] for key, into in folded.items()}
     changed += folded
-    return Conversion(kind, sizes, arrays, mapped, unused, tuple(left_over), tuple(changed))
+    return Conversion(kind, whole, sizes, arrays, mapped, unused, tuple(left_over), tuple(changed))
 
 
 def plain(source: Source, kind: str) -> tuple[adapt.Tensors, dict[str, str]]:
@@ -137,7 +126,8 @@ def check_round_trip(source: Source, result: Conversion, written: dict[str, np.n
     Raises:
         UserError: naming the first tensor that differs.
     """
-    table = rules_of(result.kind, result.sizes, PREFIX.get(result.kind, "backbone."))
+    prefix = PREFIX.get(result.kind, "backbone.")
+    table = rules_of(result.kind, result.sizes, prefix, result.whole)
     tensors, _ = plain(source, result.kind)
     for key, path in result.mapped.items():
         rule, _ = _find(table, key)
@@ -179,22 +169,27 @@ def measure(source: Source, prefix: str, image_size: int) -> rules.Sizes:
     return rules.Sizes(width, len(blocks), patch, grid, (c4, c8, c16, c32))
 
 
-def rules_of(kind: str, sizes: rules.Sizes, prefix: str) -> list[rules.Rule]:
+def rules_of(kind: str, sizes: rules.Sizes, prefix: str, whole: bool = True) -> list[rules.Rule]:
+    """The table of a kind, and of its head where the `whole` network is wanted."""
     if kind == "mobilesam":
         return mobilesam.rules()
     table = rules.backbone(sizes, prefix)
     if kind != "vit":
         table += rules.patch_embed_coords(sizes) + rules.neck(sizes)
-    if kind == "rsisrefiner":
-        table += rules.adapter()
+    if whole:
+        heads = {"rsisrefiner": rules.adapter, "mfp": rules.mfp_head}
+        table += heads.get(kind, rules.levels_head)()
     return table
 
 
 def model_of(kind: str, sizes: rules.Sizes, image_size: int) -> Model:
-    """The `config.model` of the whole network; a decoder is the one it was trained with."""
+    """The `config.model` of the whole network, as it was trained."""
     if kind == "mobilesam":
         frozen = tuple(mobilesam.PARTS)
         return Model(network="sam", backbone="tiny_vit", image_size=image_size, frozen=frozen)
+    own: dict[str, Any] = {"decoder": "released"}
+    if kind in BASELINES:
+        own = {"network": kind, "frozen": (), **BASELINES[kind]}
     return Model(
         image_size=image_size,
         patch_size=sizes.patch_size,
@@ -202,7 +197,7 @@ def model_of(kind: str, sizes: rules.Sizes, image_size: int) -> Model:
         depth=sizes.depth,
         heads=HEADS.get(sizes.width, 12),
         fpn_channels=sizes.fpn_channels,
-        decoder="released",
+        **own,
     )
 
 
@@ -237,9 +232,9 @@ def checkpoint_config(source: Source, result: Conversion, image_size: int) -> Co
 
 
 def _expected(
-    kind: str, table: list[rules.Rule], sizes: rules.Sizes, image_size: int
+    kind: str, whole: bool, table: list[rules.Rule], sizes: rules.Sizes, image_size: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if kind in ("rsisrefiner", "mobilesam"):
+    if whole or kind == "mobilesam":
         from rsisrefiner_jax.models.registry import abstract_variables
 
         variables = abstract_variables(model_of(kind, sizes, image_size))

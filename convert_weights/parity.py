@@ -26,18 +26,19 @@ from rsisrefiner_jax.models.vit import PatchEmbed, ViT
 
 FOLDER = Path(__file__).parent / "goldens"
 SIDE = 448
-VALUES = {"mobilesam": "masks2_448"}  # where a golden has several
 
 
 def measure_parity(result: Conversion, name: str) -> dict[str, Any]:
     """{"figure": largest absolute difference, "golden": `name`, "of": what was compared}."""
-    run, what = {
-        "rsisrefiner": (logits, "logits"),
-        "mfp": (frozen_features, "last ViT block and neck outputs"),
-        "mobilesam": (masks, "mask logits"),
+    run, what, values = {
+        "rsisrefiner": (logits, "logits", "values"),
+        "mfp": (frozen_features, "last ViT block and neck outputs", "values"),
+        "mobilesam": (masks, "mask logits", "masks2_448"),
     }[result.kind]
+    if result.kind == "mfp" and result.whole:
+        run, what, values = logits, "logits", "logits"
     with np.load(FOLDER / f"{name}.npz") as golden:
-        ours, theirs = run(result, golden), golden[VALUES.get(result.kind, "values")]
+        ours, theirs = run(result, golden), golden[values]
     return {"figure": float(np.abs(ours - theirs).max()), "golden": name, "of": what}
 
 

@@ -165,6 +165,26 @@ def neck(s: Sizes) -> list[Rule]:
     ]
 
 
+def levels_head() -> list[Rule]:
+    """SimpleClick's head, which is also a part of MFP's; the model knows the shapes."""
+    return [
+        *affine("head.convs.{i}.conv", "head/fusion/conv_{i}", conv),
+        *affine("head.fusion_conv.conv", "head/fusion/fuse", conv),
+        *affine("head.conv_seg", "head/classify", conv),
+    ]
+
+
+def mfp_head() -> list[Rule]:
+    """MFP's head; the model knows the shapes."""
+    theirs = "head.conv_prevMod"
+    return [
+        *levels_head(),
+        *affine(f"{theirs}.{{i}}.conv", "head/picture_{i}", conv),
+        *_xception(f"{theirs}.{{i}}", "head/picture_{i}"),
+        *_xception("head.refine_fusion.{i}", "head/refine_{i}"),
+    ]
+
+
 def adapter() -> list[Rule]:
     """Everything RS-ISRefiner adds to the frozen part; the model knows the shapes."""
     return [
@@ -207,14 +227,19 @@ def _fusion(theirs: str) -> list[Rule]:
 
 
 def _prev_mask(theirs: str) -> list[Rule]:
-    last, ours = f"{theirs}.4", "prev_mask/xception"
     return [
         *affine(f"{theirs}.{{i}}.conv", "prev_mask/conv_{i}", conv),
-        *affine(f"{last}.conv3x3_1", f"{ours}/depthwise_1", conv),
-        *batch_norm(f"{last}.norm1", f"{ours}/norm_1"),
-        *affine(f"{last}.conv3x3_2", f"{ours}/depthwise_2", conv),
-        *affine(f"{last}.conv1x1", f"{ours}/pointwise", conv),
-        *batch_norm(f"{last}.norm2", f"{ours}/norm_2"),
+        *_xception(f"{theirs}.4", "prev_mask/xception"),
+    ]
+
+
+def _xception(theirs: str, ours: str) -> list[Rule]:
+    return [
+        *affine(f"{theirs}.conv3x3_1", f"{ours}/depthwise_1", conv),
+        *batch_norm(f"{theirs}.norm1", f"{ours}/norm_1"),
+        *affine(f"{theirs}.conv3x3_2", f"{ours}/depthwise_2", conv),
+        *affine(f"{theirs}.conv1x1", f"{ours}/pointwise", conv),
+        *batch_norm(f"{theirs}.norm2", f"{ours}/norm_2"),
     ]
 
 

@@ -13,6 +13,7 @@ from convert_weights.torch_file import read_torch_file
 from rsisrefiner_jax.errors import UserError, require
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "teacher")
+PREFIXES = ("module.", "model.", "_orig_mod.")
 ONNX = b"\x08"  # how protobuf writes that the version of the format comes next
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how a file of torch < 1.6 begins
 
@@ -25,6 +26,7 @@ class Source:
     sha256: str  # of several files: of their sums, one after the other
     size: int  # bytes
     tensors: dict[str, np.ndarray]
+    skipped: tuple[str, ...] = ()  # keys of what lies among them and is not of the network
 
 
 def read_source(path: str) -> Source:
@@ -52,7 +54,7 @@ def read_source(path: str) -> Source:
             raise UserError(f"{path} is neither a PyTorch (.pth), a safetensors nor an ONNX file")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    return Source(path, sha256, os.path.getsize(path), _state_dict(path, content))
+    return Source(path, sha256, os.path.getsize(path), *_state_dict(path, content))
 
 
 def read_sources(paths: Sequence[str]) -> Source:
@@ -65,13 +67,14 @@ def read_sources(paths: Sequence[str]) -> Source:
         return read_source(paths[0])
     sources = [read_source(path) for path in paths]
     tensors: dict[str, np.ndarray] = {}
+    skipped = tuple(key for source in sources for key in source.skipped)
     for source in sources:
         twice = next((key for key in source.tensors if key in tensors), None)
         require(twice is None, f"{source.path} holds {twice}, and so does a file before it")
         tensors |= source.tensors
     sha256 = hashlib.sha256("".join(source.sha256 for source in sources).encode()).hexdigest()
     names = ", ".join(os.path.basename(path) for path in paths)
-    return Source(names, sha256, sum(source.size for source in sources), tensors)
+    return Source(names, sha256, sum(source.size for source in sources), tensors, skipped)
 
 
 def _read_safetensors(path: str) -> dict[str, np.ndarray]:
@@ -84,16 +87,28 @@ def _read_safetensors(path: str) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is truncated or damaged ({error}); fetch it again") from error
 
 
-def _state_dict(path: str, content: Any) -> dict[str, np.ndarray]:
-    """The tensors inside {'state_dict': ...} and the like, without DataParallel's `module.`."""
+def _state_dict(path: str, content: Any) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The tensors inside {'state_dict': ...} and the like, and the keys beside them.
+
+    Prefixes that DataParallel, Lightning and torch.compile put before every name are taken off;
+    what has none of them is then not of the network (a loss, averaged weights).
+    """
     while isinstance(content, Mapping):
         inner = next((content[k] for k in WRAPPERS if isinstance(content.get(k), Mapping)), None)
         if inner is None:
             break
         content = inner
-    tensors = content if isinstance(content, Mapping) else {}
-    if not tensors or not all(isinstance(value, np.ndarray) for value in tensors.values()):
-        raise UserError(f"{path} holds no state_dict, so it is not a checkpoint that can be read")
-    if all(str(key).startswith("module.") for key in tensors):
-        return {str(key).removeprefix("module."): value for key, value in tensors.items()}
-    return {str(key): value for key, value in tensors.items()}
+    found = content if isinstance(content, Mapping) else {}
+    tensors = {str(key): w for key, w in found.items() if isinstance(w, np.ndarray)}
+    if not tensors:
+        raise UserError(
+            f"{path} holds no state_dict, so it is not a checkpoint that can be read; load it with "
+            "torch and save model.state_dict()"
+        )
+    everything = tuple(map(str, found))
+    kept = {key: key for key in tensors}  # {name: key of the file}
+    while prefix := next((p for p in PREFIXES if any(n.startswith(p) for n in kept)), None):
+        kept = {n.removeprefix(prefix): k for n, k in kept.items() if n.startswith(prefix)}
+    used = set(kept.values())
+    skipped = tuple(key for key in everything if key not in used)
+    return {name: tensors[key] for name, key in kept.items()}, skipped

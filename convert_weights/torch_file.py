@@ -1,14 +1,16 @@
 """Reads what `torch.save` wrote (zip format, torch >= 1.6) without torch and without running it.
 
 A `.pth` file is a zip archive: a pickle that describes the objects, and one raw member per tensor
-storage. The unpickler here knows only dictionaries, tensors and inert stand-ins; a name outside
-that list is refused before anything is called. Storages stay in the file, memory-mapped.
+storage. The unpickler here knows only dictionaries and tensors, and imports nothing. Every other
+name stands for `Inert`, whatever it is called with: configurations, optimizers, numpy scalars,
+paths. Names of the standard library that no data need are refused, since such a file means harm.
+Storages stay in the file, memory-mapped.
 """
 
 import collections
 import pickle
-import re
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -56,14 +58,22 @@ class _Storage(NamedTuple):
     values: np.ndarray
 
 
-class Inert(dict):
-    """Holds the place of a configuration object: it takes any state and does nothing."""
+class Inert:
+    """Holds the place of any object that is no tensor: it takes everything and keeps nothing."""
 
-    def __init__(self, *_: Any) -> None:
-        super().__init__()
+    def __new__(cls, *_: Any, **__: Any) -> "Inert":
+        return super().__new__(cls)
 
     def __setstate__(self, state: Any) -> None:
         pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        pass
+
+    extend = add = append
 
 
 class _Unpickler(pickle.Unpickler):
@@ -82,16 +92,17 @@ class _Unpickler(pickle.Unpickler):
             return STORAGES[name]
         if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
-        # RITM-style checkpoints pickle parts of their configuration, such as a loss object.
-        if re.fullmatch(r"isegm(\.\w+)+", module):
-            return Inert
-        raise UserError(
-            f"{self._path} asks for {module}.{name}, which is refused because a checkpoint needs "
-            "only tensors; nothing was run"
-        )
+        if _is_harmful(module, name):
+            raise UserError(
+                f"{self._path} asks for {module}.{name}, which is refused because a checkpoint "
+                "needs only tensors; nothing was run"
+            )
+        return Inert
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> _Storage | Inert:
         kind, dtype, key, _location, _count = pid
+        if dtype is Inert:  # numbers of a kind that weights never have, such as complex ones
+            return Inert()
         # Only our own names: numpy would take "object", and raw bytes must never become pointers.
         if kind != "storage" or dtype not in STORAGES.values():
             raise pickle.UnpicklingError(f"unknown storage {pid!r}")
@@ -112,8 +123,12 @@ class _Unpickler(pickle.Unpickler):
         return raw.view(dtype)
 
 
-def _tensor(storage: _Storage, offset: int, size: tuple, stride: tuple, *_: Any) -> np.ndarray:
+def _tensor(
+    storage: _Storage | Inert, offset: int, size: tuple, stride: tuple, *_: Any
+) -> np.ndarray | Inert:
     """`torch._utils._rebuild_tensor_v2`: a strided view, checked to stay inside its storage."""
+    if isinstance(storage, Inert):
+        return storage
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
     values = storage.values
@@ -131,11 +146,39 @@ def _parameter(data: np.ndarray, *_: Any) -> np.ndarray:
     return data
 
 
+def _with_attributes(rebuild: Any, _class: Any, arguments: tuple, _state: Any) -> Any:
+    """`torch._tensor._rebuild_from_type_v2`: the tensor, without what was hung on it."""
+    return rebuild(*arguments) if rebuild in (_tensor, _parameter) else Inert()
+
+
+def _is_harmful(module: str, name: str) -> bool:
+    """Whether this is a name of Python's own library that is not one of plain data.
+
+    Nothing would be called in any case; but only a file that means harm asks for such a name.
+    """
+    top = {"__builtin__": "builtins", "copy_reg": "copyreg"}.get(module, module).split(".")[0]
+    if top == "builtins":
+        return name not in _BUILTINS
+    return top in sys.stdlib_module_names and top not in _DATA_MODULES
+
+
 _ALLOWED: dict[tuple[str, str], Callable] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("argparse", "Namespace"): Inert,
+    ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
+    ("torch._tensor", "_rebuild_from_type_v2"): _with_attributes,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,  # its name in pickle protocol 2
 }
+# getattr: how members of enumerations and nested classes are written.
+# fmt: off
+_BUILTINS = {
+    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int", "list",
+    "object", "range", "set", "slice", "str", "tuple", "type",
+}
+_DATA_MODULES = {
+    "_codecs", "argparse", "collections", "copyreg", "datetime", "decimal", "enum", "fractions",
+    "functools", "pathlib", "re", "types", "typing", "uuid",
+}
+# fmt: on

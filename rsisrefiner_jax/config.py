@@ -42,7 +42,7 @@ class Model:
     width: int = 768
     depth: int = 12
     heads: int = 12
-    # windowed: 2x2 windows except in two blocks, as MFP and SimpleClick were trained.
+    # windowed: 2x2 windows except in a few blocks, as MFP and SimpleClick were trained.
     attention: Literal["global", "windowed"] = "global"
     early_blocks: tuple[int, int] = (2, 3)  # 1-based; the paper's F_ViT^1 and F_ViT^2
     fpn_channels: tuple[int, int, int, int] = (128, 256, 512, 1024)

@@ -37,13 +37,13 @@ def shifted_state_dict(bias_shift: float) -> dict[str, np.ndarray]:
 
 @functools.cache
 def variables(network: str) -> dict[str, Any]:
-    """{"params", "batch_stats"} of the stand-in network (MFP: its frozen part only)."""
+    """{"params", "batch_stats"} of the stand-in network."""
     return convert_tensors(state_dict(network), network)
 
 
 def convert_tensors(tensors: dict[str, np.ndarray], kind: str) -> dict[str, Any]:
     """PyTorch tensors of a full-size network as {"params", "batch_stats"}."""
-    arrays = convert(Source("stand-in", "", 0, tensors), kind, 448).arrays
+    arrays = convert(Source("stand-in", "", 0, tensors), kind, 448, whole=True).arrays
     return {name: nested(arrays, name) for name in ("params", "batch_stats")}
 
 

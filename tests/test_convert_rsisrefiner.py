@@ -46,13 +46,13 @@ def full_size_source():
     return Source("rsisrefiner.pth", "", 0, zeros)
 
 
-def small_network():
+def small_network(kind="rsisrefiner"):
     """(PyTorch state dict, the same as {our path: array}) of a network with width 192."""
-    variables = abstract_variables(model_of("rsisrefiner", SMALL, 64))
+    variables = abstract_variables(model_of(kind, SMALL, 64))
     shapes = flatten_dict(variables["params"], sep="/") | {
         f"batch_stats/{k}": v for k, v in flatten_dict(variables["batch_stats"], sep="/").items()
     }
-    table, rng = rules_of("rsisrefiner", SMALL, "backbone."), np.random.default_rng(0)
+    table, rng = rules_of(kind, SMALL, "backbone."), np.random.default_rng(0)
     ours = {path: rng.normal(size=s.shape).astype(np.float32) for path, s in shapes.items()}
     theirs = {
         key: rule.undo(array)

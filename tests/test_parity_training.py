@@ -64,6 +64,7 @@ def step(config: Config, first: bool, variables, image, prev_mask, clicks, label
         variables["batch_stats"],
         Sample(image, label, prev_mask, clicks),
         first,
+        jax.random.key(0),
     )
     return normalized_focal_loss(logits, label), batch_stats, gradient
 

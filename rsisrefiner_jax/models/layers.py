@@ -145,7 +145,8 @@ def _depthwise(
         for i in range(size)
         for j in range(size)
     )
-    return functools.reduce(jnp.add, taps)
+    with jax.named_scope("depthwise"):
+        return functools.reduce(jnp.add, taps)
 
 
 def layer_norm(

@@ -9,9 +9,13 @@ from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.interaction.clicks import empty
 from rsisrefiner_jax.models.lora import NAME, init_lora
+from rsisrefiner_jax.models.mfp import Mfp
 from rsisrefiner_jax.models.refiner.image_only import ImageOnlyRefiner
 from rsisrefiner_jax.models.refiner.network import Refiner
 from rsisrefiner_jax.models.sam.network import Sam
+from rsisrefiner_jax.models.simpleclick import SimpleClick
+
+NETWORKS: dict[str, Any] = {"sam": Sam, "mfp": Mfp, "simpleclick": SimpleClick}
 
 
 def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
@@ -19,11 +23,8 @@ def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
 
     axis_name: of the devices over which BatchNorm takes its statistics in training.
     """
-    if config.network == "sam":
-        return Sam(config, axis_name)
-    if config.backbone == "tiny_vit":
-        return ImageOnlyRefiner(config, axis_name)
-    return Refiner(config, axis_name)
+    refiner = ImageOnlyRefiner if config.backbone == "tiny_vit" else Refiner
+    return NETWORKS.get(config.network, refiner)(config, axis_name)
 
 
 def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The frozen backbone: a plain Vision Transformer (paper section III-B)."""
+"""The plain Vision Transformer: the frozen backbone of paper section III-B."""
 
 from typing import Any
 
@@ -108,9 +108,10 @@ class ViT(nn.Module):
         self.patch_embed = PatchEmbed(self.width, self.patch_size, dtype=self.dtype)
         # Entry 0 belongs to the class token of the pretrained weights and is not used.
         self.pos_embed = self.param("pos_embed", normal(0.02), (1, 1 + self.grid**2, self.width))
+        # A group of blocks in windows ends with a global one, as in SimpleClick.
+        group = max(6 if self.depth == 12 else self.depth // 4, 1)
         windowed = [
-            self.attention == "windowed" and (i + 1) % max(self.depth // 2, 1) != 0
-            for i in range(self.depth)
+            self.attention == "windowed" and (i + 1) % group != 0 for i in range(self.depth)
         ]
         self.block = [Block(self.heads, 2 if narrow else 1, self.dtype) for narrow in windowed]
 

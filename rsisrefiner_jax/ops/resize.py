@@ -32,6 +32,7 @@ def halve(x: Array) -> Array:
     return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
+@jax.named_scope("resize")
 def _resize(x: Array, size: tuple[int, int], align_corners: bool) -> Array:
     _, h, w, _ = x.shape
     if h != size[0]:

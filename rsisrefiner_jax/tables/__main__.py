@@ -3,8 +3,9 @@
     python -m rsisrefiner_jax.tables 3 5 6 7 8 9 --base configs/tables_mobilesam.py \\
         configs/tables_vits.py --out runs/tables --seeds 3
 
-Each table takes the first --base that can have it: 6 to 8 need the refiner on a ViT; 3 and 5 a
-model.backbone_weights that holds a whole click model (MobileSAM's or MFP's); 9 takes any. Writes
+Each table takes the first --base that can have it: 6 to 8 need the refiner on a ViT; 3 and 5 one
+on a ViT with --pretrained, or on TinyViT with all of MobileSAM in model.backbone_weights; 9 takes
+any. Writes
 tableN.json and tableN.md into --out, anew after every seed. Stop or kill it at any moment: the
 same command goes on from there. Where there are several devices, each works on a row of its own.
 """
@@ -34,7 +35,8 @@ def main(words: list[str] | None = None) -> None:
     from rsisrefiner_jax.tables.plan import Plan, as_base
 
     parallel.initialize()
-    plan = Plan(arguments.tables, [as_base(b) for b in bases], arguments.out, arguments.seeds)
+    made = (arguments.out, arguments.seeds, arguments.pretrained)
+    plan = Plan(arguments.tables, [as_base(base) for base in bases], *made)
     jobs = plan.pending()
     make_workdir(arguments.out)
     print(f"{len(jobs)} rows to train and evaluate, into {arguments.out}")
@@ -56,6 +58,11 @@ def parse_arguments(words: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--base", nargs="+", required=True, metavar="CONFIG")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+    parser.add_argument(
+        "--pretrained",
+        metavar="DIR",
+        help="a converted checkpoint of MFP (of MobileSAM), which tables 3 and 5 fine-tune",
+    )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings of each row")
     parser.add_argument("--data", nargs="+", metavar="SPEC", help="to train on")
     parser.add_argument("--eval-data", nargs="+", metavar="SPEC", help="to evaluate on")

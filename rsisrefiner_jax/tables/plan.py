@@ -41,10 +41,20 @@ class PlannedTable:
 class Plan:
     """Tables, their jobs, and the files in `out` that say what is known so far."""
 
-    def __init__(self, numbers: Sequence[int], bases: Sequence[Config], out: Path, seeds: int):
+    def __init__(
+        self,
+        numbers: Sequence[int],
+        bases: Sequence[Config],
+        out: Path,
+        seeds: int,
+        pretrained: str | None = None,
+    ):
         """Raises UserError: no base can have one of the tables, or `out` is of other settings."""
         self._out = out
-        self._tables = [_planned(TABLES[n], bases, out, seeds) for n in dict.fromkeys(numbers)]
+        self._tables = [
+            _planned(TABLES[number], bases, out, seeds, pretrained)
+            for number in dict.fromkeys(numbers)
+        ]
         self._written: dict[int, int] = {}
         # The first seed of everything comes first.
         self._jobs = {
@@ -83,12 +93,14 @@ class Plan:
                 self._written[number] = seeds
 
 
-def _planned(table: Table, bases: Sequence[Config], out: Path, seeds: int) -> PlannedTable:
+def _planned(
+    table: Table, bases: Sequence[Config], out: Path, seeds: int, pretrained: str | None
+) -> PlannedTable:
     """The table on the first base that can have it. Raises UserError: none can."""
     reasons = []
     for base in bases:
         try:
-            rows = table.rows(base)
+            rows = table.rows(base, pretrained)
         except UserError as error:
             reasons.append(str(error))
             continue

@@ -18,7 +18,7 @@ class Table:
     """One of the paper's tables."""
 
     number: int
-    make_rows: Callable[[Config], Rows]
+    make_rows: Callable[..., Rows]
 
     @property
     def title(self) -> str:
@@ -35,8 +35,10 @@ class Table:
         """The IoUs of its NoC; none where it is about costs."""
         return tuple(int(m[3:]) / 100 for m in self.metrics if m.startswith("NoC"))
 
-    def rows(self, base: Config) -> Rows:
+    def rows(self, base: Config, pretrained: str | None = None) -> Rows:
         """The rows by name; the last, which the others are held against, is the base.
+
+        pretrained: of Tables III and V, see `fine_tuning`.
 
         Raises:
             UserError: the base is not the paper's method, or cannot have this table.
@@ -47,6 +49,8 @@ class Table:
             not missing,
             f"table {self.number} on {base.name}: protocol.noc_targets lacks {missing}",
         )
+        if self.number in (3, 5):
+            return self.make_rows(base, pretrained)
         return self.make_rows(base)
 
     def published(self) -> Published:

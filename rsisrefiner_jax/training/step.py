@@ -163,8 +163,9 @@ def update(
     config: Config, model: ClickModel, state: TrainState, frozen: Any, sample: Sample, first: bool
 ) -> tuple[TrainState, dict[str, Array], Float[Array, "b s s"]]:
     """The state after one gradient, without counting the step; metrics; probabilities."""
+    key = sample_keys(step_key(state), 1)[0]  # another one on each device
     (loss, (batch_stats, logits)), grads = jax.value_and_grad(mean_loss, 2, has_aux=True)(
-        config, model, state.params, frozen, state.batch_stats, sample, first
+        config, model, state.params, frozen, state.batch_stats, sample, first, key
     )
     prob = nn.sigmoid(logits)
     grads, batch_stats = parallel.mean((grads, batch_stats))
@@ -189,10 +190,11 @@ def mean_loss(
     batch_stats: Any,
     sample: Sample,
     first: bool,
+    key: Key[Array, ""],
 ) -> tuple[Float[Array, ""], tuple[Any, Float[Array, "b s s"]]]:
     """Mean loss of a batch; also the new BatchNorm statistics, and the logits.
 
-    first: whether these are first clicks.
+    first: whether these are first clicks. key: of what a network drops at random.
     """
     whole = merge_lora(config.model, merge(frozen, params))
     variables = {"params": whole, "batch_stats": batch_stats}
@@ -208,6 +210,7 @@ def mean_loss(
             group=model.training_group(len(sample.label)),
             train=True,
             mutable=["batch_stats"],
+            rngs={"dropout": key},
         )
         batch_stats = updated["batch_stats"]
     loss = normalized_focal_loss(logits, sample.label, config.loss.alpha, config.loss.gamma)
