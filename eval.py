@@ -4,8 +4,8 @@
     python eval.py --predictor examples.predictors.onnx_sam:factory \\
         --options encoder=encoder.onnx decoder=sam.onnx --data synthetic:val --out runs/sam
 
-Writes results.json, objects.jsonl, table.md, miou.png and report.html into --out. Run again with
-the same settings, it goes on where it stopped.
+Writes results.json, objects.jsonl, table.md, miou.png and report.html with its numbers in
+report.json into --out. Run again with the same settings, it goes on where it stopped.
 """
 
 import argparse
@@ -58,7 +58,6 @@ def main() -> None:
     check(arguments)  # what is wrong is said at once, before anything slow
 
     from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.evaluation.report import markdown
     from rsisrefiner_jax.experiment import evaluation
 
     parallel.initialize()
@@ -67,9 +66,9 @@ def main() -> None:
     if arguments.protocol:
         protocol = choose_protocol(arguments.protocol, arguments.set)
     setup = evaluation.prepare(subject, protocol, arguments.data, arguments.limit)
-    results = evaluation.run(setup, arguments.out)
-    if results is not None:
-        print(markdown(results))
+    tables = evaluation.run(setup, arguments.out)
+    if tables is not None:
+        print(tables)
         print(f"Report: {arguments.out / 'report.html'}")
 
 

@@ -253,11 +253,13 @@ class Eval:
     rows: int | None = None  # objects in one forward pass; None = 1 on CPU, else batch_size
     limit: int | None = None  # objects per data set; None = all
     seeds: int = 1  # repetitions, where protocol.click_strategy draws at random
+    panels: int = 4  # objects of each data set that the report shows click by click
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "rows", "limit", "seeds"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"eval.{name}={value} must be at least 1")
+        require(self.panels >= 0, f"eval.panels={self.panels} must not be negative")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """What eval.py evaluates: a checkpoint's network, or a model of another kind."""
 
 import dataclasses
+import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +20,11 @@ from rsisrefiner_jax.evaluation.external import (
     evaluate_predictor,
     load_predictor,
 )
+from rsisrefiner_jax.evaluation.report.panels import Modulation, Session
 from rsisrefiner_jax.evaluation.results import Evaluation
+from rsisrefiner_jax.interaction.loop import Loop
+from rsisrefiner_jax.interaction.session import ClickSession, Programs
+from rsisrefiner_jax.models.flops import click_flops
 from rsisrefiner_jax.protocol import Protocol
 
 
@@ -52,7 +57,7 @@ class Checkpoint:
             "model": dataclasses.asdict(self.config.model),
         }
 
-    def results(self) -> dict[str, Any]:
+    def results(self, protocol: Protocol) -> dict[str, Any]:
         """What results.json says of it."""
         counts = self.loaded.parameters
         return {
@@ -60,6 +65,7 @@ class Checkpoint:
                 "kind": "rsisrefiner",
                 "parameters": sum(counts[k] for k in ("frozen", "trainable", "unused")),
                 "trainable": counts["trainable"],
+                "flops": click_flops(self.loaded.model, self.loaded.variables, protocol.max_clicks),
             },
             "checkpoint": self.directory,
             "environment": environment(self.config.model.dtype),
@@ -76,6 +82,21 @@ class Checkpoint:
             rows=self.config.eval.rows,
             **which,
         )
+
+    def sessions(self, protocol: Protocol) -> Callable[[np.ndarray], Session]:
+        """Opens a picture, uint8 [h, w, 3], to click an object. Compiled when first called."""
+
+        @functools.cache
+        def programs() -> Programs:
+            return Programs(self.loaded.model, self.loaded.variables, protocol)
+
+        return lambda image: ClickSession(programs(), image, keep_history=False)
+
+    def modulation(self, protocol: Protocol) -> Modulation | None:
+        """How it modulates the previous mask; None where it has no such input."""
+        if self.config.model.network not in ("refiner", "mfp"):
+            return None
+        return Modulation(Loop(self.loaded.model, protocol, 1), self.config.model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +119,7 @@ class External:
         """What results belong to, of the predictor."""
         return self.loaded.settings()
 
-    def results(self) -> dict[str, Any]:
+    def results(self, protocol: Protocol) -> dict[str, Any]:
         """What results.json says of it; parameters and dtype are known where it says them."""
         about = self.loaded.about
         return {
@@ -117,6 +138,13 @@ class External:
         """See `evaluate_predictor`."""
         size = self.config.eval.batch_size
         return evaluate_predictor(self.loaded, source, protocol, batch_size=size, **which)
+
+    def sessions(self, protocol: Protocol) -> Callable[[np.ndarray], Session]:
+        """Opens a picture, uint8 [h, w, 3], to click an object."""
+        return self.loaded.sessions(protocol)
+
+    def modulation(self, protocol: Protocol) -> None:
+        """What it does with the previous mask is its own."""
 
 
 def fingerprint(variables: Any) -> str:

@@ -155,6 +155,7 @@ def _evaluation(
         seconds=work.seconds,
         answers_made=work.made,
         answers_needed=work.needed,
+        scenes=tuple(entry.scene for entry in entries),
     )
 
 

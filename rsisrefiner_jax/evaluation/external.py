@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.evaluation.evaluate import OnObject, run_work
 from rsisrefiner_jax.evaluation.plan import Entry, read_items
 from rsisrefiner_jax.evaluation.results import Evaluation, ObjectResult
 from rsisrefiner_jax.interaction.external import Asked, ExternalPredictor
-from rsisrefiner_jax.interaction.external_loop import click_objects
+from rsisrefiner_jax.interaction.external_loop import ExternalSession, click_objects
 from rsisrefiner_jax.interaction.simulate import Trace
 from rsisrefiner_jax.interaction.slots import Item
 from rsisrefiner_jax.protocol import Protocol
@@ -57,6 +59,11 @@ class LoadedPredictor:
             "zoom_in_size": self.zoom_in_size,
             "about": dict(self.about),
         }
+
+    def sessions(self, protocol: Protocol) -> Callable[[np.ndarray], ExternalSession]:
+        """Opens a picture, uint8 [h, w, 3], to click an object."""
+        asked = Asked(self.predictor, self.name)
+        return lambda image: ExternalSession(asked, image, protocol, self.zoom_in_size)
 
 
 def load_predictor(name: str, options: Sequence[str] = ()) -> LoadedPredictor:

@@ -60,6 +60,7 @@ class Evaluation:
     """The results on one data set, in data set order.
 
     objects: (image, object id) of all that there are; another process may hold some results.
+    scenes: the place of each object's scene in the source.
     left_out: objects without a pixel to find, or smaller than protocol.min_area.
     timed, seconds: the results that this run computed, and its wall time without compilation.
     answers_made, answers_needed: the answers that the model computed in this run (idle rows of a
@@ -73,6 +74,7 @@ class Evaluation:
     seconds: float = 0.0
     answers_made: int = 0
     answers_needed: int = 0
+    scenes: tuple[int, ...] = ()
 
     def in_order(self, results: Iterable[ObjectResult]) -> tuple[ObjectResult, ...]:
         """Results of any process, each object once, in data set order."""
@@ -254,6 +256,12 @@ def read_datasets(directory: Path) -> dict[str, Any]:
         return found
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def write_results(directory: Path, results: dict[str, Any]) -> None:
+    """Writes results.json. Raises OSError."""
+    with atomic_file(directory / "results.json") as file:
+        file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
 def _locked(directory: Path) -> int | None:

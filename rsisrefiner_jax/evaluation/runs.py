@@ -28,7 +28,14 @@ class Run:
 
 def read_run(directory: Path) -> Run:
     """Raises UserError: the directory holds no finished evaluation."""
-    return Run(directory, _results(directory), _objects(directory), _robustness(directory))
+    results, objects = _results(directory), _objects(directory)
+    for name in results["datasets"]:
+        require(
+            name in objects,
+            f"{directory}: results.json has the data set {name!r} and objects.jsonl no object of "
+            "it; run the evaluation again",
+        )
+    return Run(directory, results, objects, _robustness(directory))
 
 
 def names_of(directories: Sequence[Path]) -> list[str]:

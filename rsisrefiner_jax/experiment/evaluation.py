@@ -13,8 +13,17 @@ from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.evaluated import Checkpoint, External
 from rsisrefiner_jax.evaluation.processes import gather
-from rsisrefiner_jax.evaluation.report import Gallery, write_report
-from rsisrefiner_jax.evaluation.results import Evaluation, ResultLog, read_datasets, summarize
+from rsisrefiner_jax.evaluation.report.gallery import Gallery, folder_of
+from rsisrefiner_jax.evaluation.report.panels import draw_panels
+from rsisrefiner_jax.evaluation.report.write import write_report
+from rsisrefiner_jax.evaluation.results import (
+    Evaluation,
+    ResultLog,
+    read_datasets,
+    summarize,
+    write_results,
+)
+from rsisrefiner_jax.evaluation.runs import read_run
 from rsisrefiner_jax.protocol import Protocol
 
 
@@ -41,7 +50,7 @@ class Setup:
 
     def results(self) -> dict[str, Any]:
         """results.json without its data sets."""
-        return {"protocol": self.protocol.to_json()} | self.subject.results()
+        return {"protocol": self.protocol.to_json()} | self.subject.results(self.protocol)
 
 
 def prepare(
@@ -78,13 +87,13 @@ def prepare(
     )
 
 
-def run(setup: Setup, out: Path, devices: list[jax.Device] | None = None) -> dict[str, Any] | None:
+def run(setup: Setup, out: Path, devices: list[jax.Device] | None = None) -> str | None:
     """Evaluates into the directory `out`, going on where an earlier run stopped.
 
     devices: of one of our own networks; None = all local ones.
 
     Returns:
-        What it wrote into results.json; None in all processes but the first.
+        The tables as Markdown; None in all processes but the first.
 
     Raises:
         UserError: the directory holds results of other settings, or cannot be written.
@@ -92,23 +101,22 @@ def run(setup: Setup, out: Path, devices: list[jax.Device] | None = None) -> dic
     rank, count = jax.process_index(), jax.process_count()
     log = ResultLog(out, setup.settings(), rank, count)
     earlier = read_datasets(out)
-    datasets, galleries, everything = {}, {}, []
+    datasets, drawn, everything = {}, {}, []
     for name, source in setup.sources.items():
         gallery = Gallery(out / "gallery", name, setup.protocol)
         runs = click(setup, name, source, log, gallery, devices)
         everything += [result for run in runs for result in run.results]
-        gallery.complete(runs[0].results)
+        drawn[name] = runs[0]
         datasets[name] = summarize(runs, setup.protocol)
         if datasets[name]["seconds_per_click"] is None:  # all of it was there
             datasets[name] |= timing_of(earlier.get(name, {}))
-        galleries[name] = gallery
     if rank != 0:
         return None
     log.finish(everything)
-    results = setup.results() | {"datasets": datasets}
-    write_report(out, results, galleries)
+    write_results(out, setup.results() | {"datasets": datasets})
     log.close()
-    return results
+    draw(setup, drawn, out / "panels")
+    return write_report(out, {"this run": read_run(out)})
 
 
 def click(
@@ -144,6 +152,21 @@ def click(
         )
         runs.append(gather(own, partial(log.of, name, seed)))
     return runs
+
+
+def draw(setup: Setup, runs: Mapping[str, Evaluation], directory: Path) -> None:
+    """Draws some objects of every data set click by click; a run for each."""
+    subject, protocol = setup.subject, setup.protocol
+    for name, run in runs.items():
+        draw_panels(
+            directory / folder_of(name),
+            run,
+            setup.sources[name],
+            protocol,
+            subject.config.eval.panels,
+            subject.sessions(protocol),
+            subject.modulation(protocol),
+        )
 
 
 def timing_of(entry: Mapping[str, Any]) -> dict[str, Any]:

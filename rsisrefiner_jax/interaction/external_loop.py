@@ -11,6 +11,7 @@ import numpy as np
 
 from rsisrefiner_jax.interaction import metrics
 from rsisrefiner_jax.interaction.annotator import ClickRule
+from rsisrefiner_jax.interaction.clicks import Click
 from rsisrefiner_jax.interaction.external import Asked, Question
 from rsisrefiner_jax.interaction.external_views import Square, View, WholePicture, ZoomIn
 from rsisrefiner_jax.interaction.loop import Loop
@@ -53,6 +54,35 @@ def _view_of(protocol: Protocol, zoom_in_size: int | None) -> Callable[[np.ndarr
         return WholePicture
     loop = Loop(Square(image_size=zoom_in_size), protocol, rows=1)
     return lambda image: ZoomIn(image, loop)
+
+
+class ExternalSession:
+    """One object that is clicked where one is told, as a `ClickSession` is.
+
+    image: uint8 [h, w, 3], RGB. zoom_in_size: as in `click_objects`.
+    """
+
+    def __init__(
+        self, asked: Asked, image: np.ndarray, protocol: Protocol, zoom_in_size: int | None
+    ) -> None:
+        self._asked = asked
+        self._view = _view_of(protocol, zoom_in_size)(image)
+
+    def click(self, y: float, x: float, positive: bool) -> np.ndarray:
+        """Adds a click and returns the new probabilities, float32 [h, w]."""
+        questions = self._view.ask(Click(y, x, positive))
+        self._view.take(self._asked.answers(questions))
+        return self.probs
+
+    @property
+    def probs(self) -> np.ndarray:
+        """float32 [h, w]: probability of object at image size."""
+        return self._view.probs
+
+    @property
+    def roi(self) -> tuple[int, ...] | None:
+        """The crop in force; None without zoom-in."""
+        return self._view.roi
 
 
 @dataclasses.dataclass

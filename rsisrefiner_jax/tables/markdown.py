@@ -3,30 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+CAUTION = (
+    "The paper's numbers are of ViT-B at 448 px, trained on iSAID and Potsdam: other data, other "
+    "objects, another budget. What can be compared is the order of the rows."
+)
+
 
 def markdown(results: Mapping[str, Any]) -> str:
     """A table's results as Markdown."""
     lines = costs(results) if "trainable" in results["metrics"] else clicks(results)
-    return (
-        "\n\n".join(
-            [
-                f"# {results['title']}",
-                _budget(results),
-                _grid(lines),
-                results["noise"],
-                "The paper's numbers are of ViT-B at 448 px, trained on iSAID and Potsdam: other "
-                "data, other objects, another budget. What can be compared is the order of the rows.",
-            ]
-        )
-        + "\n"
-    )
+    title = f"# {results['title']}"
+    return "\n\n".join([title, _budget(results), _grid(lines), results["noise"], CAUTION]) + "\n"
 
 
 def clicks(results: Mapping[str, Any]) -> list[list[str]]:
     """Rows of a table of NoC: the paper's, then ours with the difference from the reference."""
     columns = list(results["rows"][0]["paper"])
     datasets = list(results["rows"][0]["datasets"])
-    names = [name for name in results["metrics"]]
+    names = results["metrics"]
     slashed = "/".join([names[0], *(name.removeprefix("NoC") for name in names[1:])])
     lines = [
         [

@@ -113,7 +113,7 @@ def _planned(
 
 
 def as_base(config: Config) -> Config:
-    """The configuration without what a row does not need: earlier checkpoints, the first weights.
+    """The configuration without what rows do not need: earlier checkpoints, panels in reports.
 
     Raises:
         UserError: it begins with a whole network's weights, which other rows cannot have.
@@ -123,6 +123,6 @@ def as_base(config: Config) -> Config:
         f"{config.name}: rows are other networks, which train.init_from cannot give weights to; "
         "use model.backbone_weights",
     )
-    return dataclasses.replace(
-        config, train=dataclasses.replace(config.train, keep=1, save_untrained=False)
-    )
+    train = dataclasses.replace(config.train, keep=1, save_untrained=False)
+    shown = dataclasses.replace(config.eval, panels=0)
+    return dataclasses.replace(config, train=train, eval=shown)

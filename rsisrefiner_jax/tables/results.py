@@ -1,18 +1,15 @@
 """What a table says, from the evaluations of its rows: tableN.json."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rsisrefiner_jax.config import Config, Model
+from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.evaluation.results import percent
 from rsisrefiner_jax.evaluation.runs import Run, read_run
 from rsisrefiner_jax.interaction.metrics import clicks_needed
-from rsisrefiner_jax.models.flops import click_flops
-from rsisrefiner_jax.models.registry import abstract_variables, make_model
 from rsisrefiner_jax.tables.jobs import Job, budget
 from rsisrefiner_jax.tables.noise import paired_difference, sentence
 from rsisrefiner_jax.tables.table import Table
@@ -107,9 +104,7 @@ def _cost(config: Config, runs: Sequence[Run]) -> dict[str, Any]:
 
     What is not trained trains nothing, whatever its configuration leaves open.
     """
-    model, plain = runs[0].results["model"], _plain(config)
-    variables = abstract_variables(plain)
-    flops = click_flops(make_model(plain), variables, config.protocol.max_clicks)
+    model = runs[0].results["model"]
     times = [
         entry["seconds_per_click"] for run in runs for entry in run.results["datasets"].values()
     ]
@@ -118,14 +113,9 @@ def _cost(config: Config, runs: Sequence[Run]) -> dict[str, Any]:
         "parameters": model["parameters"],
         "trainable": model["trainable"] if config.train.steps else 0,
         "steps": config.train.steps,
-        "gflops": flops["later_click"] / 1e9,
+        "gflops": model["flops"]["later_click"] / 1e9,
         "ms_per_click": 1e3 * float(np.mean(timed)) if timed else None,
     }
-
-
-def _plain(config: Config) -> Model:
-    """The model without updates by LoRA, which are merged before it answers."""
-    return dataclasses.replace(config.model, lora_rank=0)
 
 
 def _noise(table: Table, rows: Sequence[dict[str, Any]], reference: str, seeds: int) -> str:
