@@ -23,18 +23,18 @@ class ExternalPredictor(typing.Protocol):
     These attributes are optional:
 
     zoom_in_size: int, None = absent. A number asks for the protocol's zoom-in: the pictures are
-        squares of so many pixels a side, cut out and resized by the protocol (what it does not
-        fill, with `zoom_keep_aspect`, is black), and where the protocol has flip, the mirror image
-        of each is asked for as well. Without it every picture comes as it is, at its own size.
+        squares of so many pixels a side, cut out and resized by the protocol, and so float32 (what
+        it does not fill, with `zoom_keep_aspect`, is black); where the protocol has flip, the
+        mirror image of each is asked for as well. Without it every picture comes as it is.
     predict_batch(images, clicks, prev_masks): several questions at once, as `set_image` and
-        `predict` would answer them one by one: uint8 [b, h, w, 3], a list of b lists of clicks,
-        float32 [b, h, w]; returns [b, h, w]. Where it is there, the other two are not called.
+        `predict` would answer them one by one: [b, h, w, 3], a list of b lists of clicks, float32
+        [b, h, w]; returns [b, h, w]. Where it is there, the other two are not called.
     about: a dict of JSON values (weights, versions, ...) that results.json shows; results of
         another `about` do not mix with them.
     """
 
     def set_image(self, rgb: np.ndarray) -> Any:
-        """The picture that the next answers are about: uint8 [h, w, 3]."""
+        """The picture that the next answers are about: uint8 (or float32) [h, w, 3] in 0..255."""
 
     def predict(self, clicks: list[Click], prev_mask: np.ndarray) -> Any:
         """The answer to the last click: probabilities of the object, 0..1, [h, w].
@@ -49,7 +49,7 @@ class ExternalPredictor(typing.Protocol):
 class Question(NamedTuple):
     """One call of `predict`. Two questions with the same array are about the same picture."""
 
-    image: np.ndarray  # uint8 [h, w, 3]
+    image: np.ndarray  # uint8 or float32 [h, w, 3]
     clicks: tuple[Click, ...]
     prev_mask: np.ndarray  # float32 [h, w]
 

@@ -1,7 +1,6 @@
 """What an external predictor is shown of an object's picture, and what its answer becomes."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,30 +16,12 @@ from rsisrefiner_jax.interaction.padding import pad, padded_shape
 LARGEST_LOGIT = 20.0  # of an answer, whose probabilities may be exactly 0 or 1
 
 
-class View(Protocol):
-    """One object's state between its clicks."""
-
-    @property
-    def clicks(self) -> tuple[Click, ...]:
-        """Those so far, in pixels of the picture."""
-
-    @property
-    def probs(self) -> np.ndarray:
-        """float32 [h, w]: probabilities of the whole picture."""
-
-    @property
-    def roi(self) -> tuple[int, ...] | None:
-        """The crop in force; None without zoom-in."""
-
-    def ask(self, click: Click) -> list[Question]:
-        """Adds a click; what is to be answered now."""
-
-    def take(self, answers: Sequence[np.ndarray]) -> None:
-        """The answers to those questions, in their order: float [h, w] in 0..1."""
-
-
 class WholePicture:
-    """The picture as it is (uint8 [h, w, 3]), at its own size."""
+    """The picture as it is (uint8 [h, w, 3]), at its own size.
+
+    clicks: those so far, in pixels of the picture. probs: float32 [h, w], the last answer. roi:
+    the crop in force; None without zoom-in.
+    """
 
     def __init__(self, image: np.ndarray) -> None:
         self.clicks: tuple[Click, ...] = ()
@@ -49,19 +30,19 @@ class WholePicture:
         self._image = image
 
     def ask(self, click: Click) -> list[Question]:
-        """See `View`."""
+        """Adds a click; what is to be answered now."""
         self.clicks = (*self.clicks, click)
         return [Question(self._image, self.clicks, self.probs)]
 
     def take(self, answers: Sequence[np.ndarray]) -> None:
-        """See `View`."""
+        """The answers to those questions, in their order: float [h, w] in 0..1."""
         self.probs = answers[0].astype(np.float32)
 
 
 class ZoomIn:
     """The protocol's crop, by the functions that our own networks are fed by (`Loop`).
 
-    image: uint8 [h, w, 3]. Crops are rounded to whole grey values.
+    image: uint8 [h, w, 3].
     """
 
     def __init__(self, image: np.ndarray, loop: Loop) -> None:
@@ -77,12 +58,12 @@ class ZoomIn:
 
     @property
     def probs(self) -> np.ndarray:
-        """See `View`."""
+        """float32 [h, w]: probabilities of the whole picture."""
         h, w = self._shape
         return np.asarray(self._now.probs)[0, :h, :w]
 
     def ask(self, click: Click) -> list[Question]:
-        """See `View`; with flip averaging a second question is about the mirror image."""
+        """As in `WholePicture`; with flip averaging a second question is about the mirror image."""
         self.clicks = (*self.clicks, click)
         yx = np.array([[click.y, click.x]], np.float32)
         label = np.array([click.positive], np.int32)
@@ -90,7 +71,7 @@ class ZoomIn:
         self.roi = tuple(self._now.roi[0].tolist()) if bool(self._now.cropped[0]) else None
         if bool(moved[0]) or not self._crops:
             crops = np.asarray(_crop_image(self._image, self._now.roi, self._loop))[0]
-            self._crops = list(np.rint(crops * 255).astype(np.uint8))
+            self._crops = list(crops * np.float32(255))
         given = jax.tree.map(np.asarray, _model_input(self._now, self._loop))
         return [
             Question(crop, self._moved(given.clicks.yx[0, i]), given.prev_mask[0, i])
@@ -103,10 +84,13 @@ class ZoomIn:
         return tuple(Click(y, x, click.positive) for (y, x), click in pairs)
 
     def take(self, answers: Sequence[np.ndarray]) -> None:
-        """See `View`."""
+        """As in `WholePicture`."""
         logits = np.stack([_logit(answer) for answer in answers])[None]
         probs = _paste_answer(self._now, logits, self._loop)
         self._now = self._now._replace(probs=probs)
+
+
+View = WholePicture | ZoomIn
 
 
 class Square(ClickModel):
