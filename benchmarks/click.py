@@ -4,7 +4,8 @@
     python -m benchmarks.click --set model.dtype=bfloat16 --batch 1 8 32
 
 Three tables: a forward pass (the picture and its mirror image) whole and from cached features;
-its parts; and everything around the network, for `--objects` objects in flight.
+its parts, for RS-ISRefiner on a plain ViT; and everything around the network, for `--objects`
+objects in flight.
 """
 
 from functools import partial
@@ -25,6 +26,7 @@ from rsisrefiner_jax.interaction.loop import Loop, Objects
 from rsisrefiner_jax.models.flops import flops
 from rsisrefiner_jax.models.refiner.fusion import early_fusion
 from rsisrefiner_jax.models.refiner.modulation import modulated_mask
+from rsisrefiner_jax.models.refiner.network import Refiner
 
 
 def main() -> None:
@@ -42,8 +44,9 @@ def main() -> None:
     for batch in args.batch:
         rows += passes(model, loop, batch, args.repeat, limit)
     report("A forward pass", about, rows, args.json)
-    inside = parts(model, loop, args.batch[0], args.repeat, limit)
-    report("Inside a forward pass", about, inside, args.json)
+    if isinstance(model.model, Refiner):
+        inside = parts(model, loop, args.batch[0], args.repeat, limit)
+        report("Inside a forward pass", about, inside, args.json)
     cached = next(row["ms"] for row in rows if row["pass"] == "cached")
     report("Around the network", about, around(loop, args, cached, args.batch[0]), args.json)
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from benchmarks.flops import operations
 from rsisrefiner_jax.config import Model, load
 from rsisrefiner_jax.errors import run_main
-from rsisrefiner_jax.interaction.clicks import Clicks
+from rsisrefiner_jax.interaction.clicks import empty
 from rsisrefiner_jax.models.registry import abstract_variables, make_model
 from rsisrefiner_jax.weights import count
 
@@ -47,23 +47,18 @@ def multiply_adds(config: Model, variables: Any, depth: int = 1) -> Counter[str]
     variables: arrays or their shapes. depth: of modules within modules that are told apart.
     """
     side = config.image_size
-    image, prev_mask = (jax.ShapeDtypeStruct(s, jnp.float32) for s in _shapes(side))
-    clicks = Clicks(
-        jax.ShapeDtypeStruct((1, 1, 2), jnp.float32), jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    )
 
-    def one_pass(variables: Any, *given: Any) -> Any:
+    def one_pass(variables: Any, image: Any, prev_mask: Any) -> Any:
+        given = (image, prev_mask, empty(1, 1))
         return make_model(config).apply(variables, *given, first=False)
 
+    shapes = (1, side, side, 3), (1, side, side)
+    given = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
     total: Counter[str] = Counter()
-    for path, n in operations(one_pass, variables, image, prev_mask, clicks).items():
+    for path, n in operations(one_pass, variables, *given).items():
         parts = path.split("/")
         total["resize" if parts[-1] == "resize" else "/".join(parts[:depth])] += n // 2
     return total
-
-
-def _shapes(side: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return (1, side, side, 3), (1, side, side)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def test_training_drops_whole_channels_of_the_head():
 def test_what_makes_a_baseline_is_asked_for(kind):
     with pytest.raises(UserError, match=rf"model\.network={kind} has .*model\.attention=windowed"):
         Model(network=kind)
-    with pytest.raises(UserError, match="model.modulation="):
+    with pytest.raises(UserError, match=r"model\.modulation="):
         Model(network=kind, **BASELINES[kind] | {"modulation": "improved"})
 
 

@@ -1,7 +1,13 @@
 """The restricted reader of `torch.save` files: exact on tensors, deaf to everything else."""
 
+import argparse
 import builtins
+import collections
+import contextlib
+import enum
 import os
+import pathlib
+import sys
 import zipfile
 
 import ml_dtypes
@@ -9,7 +15,7 @@ import numpy as np
 import pytest
 
 from convert_weights.source import read_source
-from convert_weights.torch_file import read_torch_file
+from convert_weights.torch_file import Inert, read_torch_file
 from rsisrefiner_jax.errors import UserError
 from tests import torch_zip
 
@@ -91,8 +97,6 @@ def test_builtins_are_refused(tmp_path, name):
 
 def test_configuration_objects_are_inert(tmp_path):
     """MFP pickles its loss object, training scripts their argparse.Namespace."""
-    import argparse
-
     module = "isegm.model.modeling.transformer_helper.cross_entropy_loss"
     loss_class = torch_zip.pickled_class(module, "CrossEntropyLoss")
     loss = loss_class()
@@ -176,3 +180,107 @@ def test_other_files_are_refused(tmp_path):
     path.write_bytes(b"\x10\0\0\0\0\0\0\0{" + b"x" * 40)  # a broken safetensors header
     with pytest.raises(UserError, match="damaged"):
         read_source(str(path))
+
+
+def beside():
+    """What real files hold beside the weights: the objects themselves, or names as they have."""
+    made = {}
+    for module, name in (
+        ("omegaconf.dictconfig", "DictConfig"),
+        ("omegaconf.base", "ContainerMetadata"),
+        ("easydict", "EasyDict"),
+        ("timm.utils.model_ema", "ModelEma"),
+        ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint"),
+        ("__main__", "Settings"),
+    ):
+        made[name] = (module, type(name, (dict,), {"__module__": module, "__qualname__": name}))
+    objects = {name: kind(lr=0.1) for name, (_, kind) in made.items()}
+    for value in objects.values():
+        value.state = {"nested": [1, 2]}
+    kinds = enum.Enum("Phase", ["TRAIN"], module="trainer.states")
+    return made | {"Phase": ("trainer.states", kinds)}, {
+        **objects,
+        "args": argparse.Namespace(lr=0.1, out=pathlib.PurePosixPath("runs/x")),
+        "metrics": {"loss": np.float64(0.3), "step": np.int64(7)},
+        "numpy": {"rng": np.random.default_rng(0).bit_generator.state},
+        "counter": collections.Counter("aab"),
+        "milestones": collections.defaultdict(list, {pathlib.PurePosixPath("a"): [1]}),
+        "phase": kinds.TRAIN,
+        "optimizer_states": [{"state": {0: {"step": 3}}, "param_groups": [{"lr": 1e-4}]}],
+    }
+
+
+def test_what_lies_beside_the_weights_is_skipped(tmp_path):
+    path = str(tmp_path / "a.pth")
+    ones = np.ones(2, np.float32)
+    weights = {"model.backbone.w": ones, "ema_model.backbone.w": 0 * ones}
+    classes, others = beside()
+    with contextlib.ExitStack() as stack:
+        for name, (module, kind) in classes.items():
+            stack.enter_context(torch_zip.fake_module(module, **{name: kind}))
+        torch_zip.save(path, {"state_dict": {**weights, "_extra_state": others}, **others})
+    source = read_source(path)
+    assert list(source.tensors) == ["backbone.w"]
+    np.testing.assert_array_equal(source.tensors["backbone.w"], [1, 1])
+    assert set(source.skipped) == {"ema_model.backbone.w", "_extra_state"}
+    content = read_torch_file(path)
+    for name in ("DictConfig", "EasyDict", "ModelEma", "Settings", "counter", "milestones"):
+        assert type(content[name]) is Inert
+        assert not vars(content[name])
+    assert type(content["metrics"]["loss"]) is Inert
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "model.module."])
+def test_prefixes_of_trainers_are_taken_off(tmp_path, prefix):
+    path = str(tmp_path / "a.pth")
+    torch_zip.save(path, {"model": {f"{prefix}{key}": np.ones(2, np.float32) for key in "ab"}})
+    assert list(read_source(path).tensors) == ["a", "b"]
+
+
+def test_dtypes_and_unknown_storages_are_inert(tmp_path):
+    """As torch writes them: a dtype by its name, a complex tensor by a storage of its own."""
+    path = str(tmp_path / "a.pth")
+    torch_zip.save(path, {"w": np.ones(2, np.float32)})
+    commands = [
+        b"\x80\x02}(",
+        b"X\x05\x00\x00\x00dtypectorch\nfloat32\n",
+        b"X\x01\x00\x00\x00zctorch._utils\n_rebuild_tensor_v2\n",
+        b"((X\x07\x00\x00\x00storagectorch\nComplexFloatStorage\n",
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQK\x00(K\x02t(K\x01t\x89}tR",
+        b"X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n",
+        b"((X\x07\x00\x00\x00storagectorch\nFloatStorage\n",
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQK\x00(K\x02t(K\x01t\x89}tR",
+        b"u.",
+    ]
+    other = tmp_path / "b.pth"
+    with zipfile.ZipFile(path) as a, zipfile.ZipFile(other, "w") as b:
+        b.writestr("archive/data.pkl", b"".join(commands))
+        b.writestr("archive/data/0", a.read("archive/data/0"))
+    content = read_torch_file(str(other))
+    assert content["dtype"] is Inert
+    assert type(content["z"]) is Inert
+    np.testing.assert_array_equal(content["w"], [1, 1])
+
+
+def test_nothing_of_a_file_is_imported_or_called(tmp_path, monkeypatch):
+    """Not even what is importable and harmless by its name."""
+    module, called = "harmless_settings", []
+    (tmp_path / f"{module}.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(*arguments):
+        called.append(arguments)
+
+    run.__module__, run.__qualname__ = module, "run"
+
+    class Call:
+        def __reduce__(self):
+            return run, ("now",)
+
+    path = str(tmp_path / "a.pth")
+    with torch_zip.fake_module(module, run=run):
+        torch_zip.save(path, {"state_dict": {"w": np.ones(2, np.float32)}, "config": Call()})
+        assert list(read_source(path).tensors) == ["w"]
+    assert list(read_source(path).tensors) == ["w"]
+    assert module not in sys.modules
+    assert not called

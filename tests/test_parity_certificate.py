@@ -10,19 +10,20 @@ from tests import full_size
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["rsisrefiner", "mfp"])
-def test_stand_in_weights_have_a_figure(kind):
+@pytest.mark.parametrize(
+    ("kind", "whole", "of"),
+    [
+        ("rsisrefiner", True, "logits"),
+        ("mfp", True, "logits"),
+        ("mfp", False, "last ViT block and neck outputs"),
+    ],
+)
+def test_stand_in_weights_have_a_figure(kind, whole, of):
     source = Source("stand-in.pth", "", 0, full_size.state_dict(kind))
-    result = convert(source, kind, 448)
+    result = convert(source, kind, 448, whole)
     parity = certificate(source, result)["parity"]
     assert parity["golden"] == f"{kind}_stand_in"
-    assert (
-        parity["of"]
-        == {
-            "rsisrefiner": "logits",
-            "mfp": "last ViT block and neck outputs",
-        }[kind]
-    )
+    assert parity["of"] == of
     assert 0 < parity["figure"] < 2e-4
 
     # One wrong number in the weights, and they are not the recorded ones any more.

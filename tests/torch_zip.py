@@ -81,7 +81,7 @@ class _Tensor:
 
 
 def _wrap(value: Any, torch: Any, storages: list[np.ndarray]) -> Any:
-    if isinstance(value, dict):
+    if type(value) in (dict, collections.OrderedDict):
         # A state_dict is an OrderedDict with `_metadata` hung on it.
         out: Any = collections.OrderedDict()
         out.update({key: _wrap(item, torch, storages) for key, item in value.items()})
