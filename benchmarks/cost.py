@@ -14,10 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.flops import operations
 from rsisrefiner_jax.config import Model, load
 from rsisrefiner_jax.errors import run_main
 from rsisrefiner_jax.interaction.clicks import empty
+from rsisrefiner_jax.models.flops import operations
 from rsisrefiner_jax.models.registry import abstract_variables, make_model
 from rsisrefiner_jax.weights import count
 
