@@ -50,13 +50,40 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--limit", type=int, metavar="N", help="objects of each data set")
+    parser.add_argument(
+        "--trajectories",
+        action="store_true",
+        help="robustness: best, centre, random and worst clicks, each into a directory in --out",
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
     check(arguments)  # what is wrong is said at once, before anything slow
+    if arguments.trajectories:
+        run_trajectories(arguments)
+    else:
+        run(arguments)
 
+
+def run_trajectories(arguments: argparse.Namespace) -> None:
+    """An evaluation for each of the click strategies, and the gap between them."""
+    import jax
+
+    from rsisrefiner_jax.evaluation import trajectories
+
+    for strategy, seeds in trajectories.STRATEGIES.items():
+        print(f"{strategy} clicks")
+        settings = [f"protocol.click_strategy={strategy}", f"eval.seeds={seeds}"]
+        own = {"out": arguments.out / strategy, "set": [*arguments.set, *settings]}
+        run(argparse.Namespace(**(vars(arguments) | own)))
+    if jax.process_index() == 0:
+        print(trajectories.write(arguments.out))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """One evaluation, into --out."""
     from rsisrefiner_jax import parallel
     from rsisrefiner_jax.experiment import evaluation
 
