@@ -39,11 +39,10 @@ def switched_off(config: Model, params: Any) -> int:
         if config.theta != "learnable":
             parts.append({"theta": params["fusion"]["theta"]})
     number = sum(count(part) for part in parts)
-    dense = params["decoder"]["dense_fusion"]
     if config.decoder == "released":  # the output of the dense fusion is dropped
-        number += count(dense)
+        number += count(params["decoder"]["dense_fusion"])
     elif not config.f_vit:  # the half of its kernel that reads F_ViT
-        number += count({"kernel": dense["kernel"]}) // 2
+        number += params["decoder"]["dense_fusion"]["kernel"].size // 2
     return number
 
 
