@@ -11,11 +11,11 @@ from rsisrefiner_jax import parallel
 from rsisrefiner_jax.checkpoint import export
 from rsisrefiner_jax.checkpoint.loading import load_model
 from rsisrefiner_jax.checkpoint.runs import first_weights, load_weights, save_weights
-from rsisrefiner_jax.config import Model, Train
+from rsisrefiner_jax.config import BASELINES, PRETRAINED, Model, Train
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.models.lora import init_lora, merge_lora
 from rsisrefiner_jax.models.parameters import parameter_counts
-from rsisrefiner_jax.models.registry import abstract_variables
+from rsisrefiner_jax.models.registry import abstract_variables, init_variables
 from rsisrefiner_jax.models.tiny_vit import WindowAttention
 from rsisrefiner_jax.models.vit import SelfAttention
 from rsisrefiner_jax.training.step import ClickStep
@@ -93,50 +93,70 @@ def test_it_refuses_a_backbone_that_is_trained():
         Model(frozen=(), lora_rank=4)
 
 
-@pytest.fixture(scope="module")
-def start():
-    values = tiny.variables()
-    factors = init_lora(LORA, values["params"]["backbone"], jax.random.key(0))
-    return values | {"params": values["params"] | {"lora": jax.tree.map(np.asarray, factors)}}
+MODELS = {
+    "refiner": LORA,
+    "mfp": dataclasses.replace(
+        LORA, network="mfp", frozen=PRETRAINED["vit"], **BASELINES["mfp"]
+    ),
+    "sam": Model(
+        network="sam", backbone="tiny_vit", image_size=tiny.SIZE, lora_rank=3,
+        frozen=PRETRAINED["tiny_vit"],
+    ),
+}  # fmt: skip
 
 
-def test_only_the_updates_of_the_backbone_move(start, tmp_path):
+@pytest.mark.parametrize("network", ["refiner", "mfp", pytest.param("sam", marks=pytest.mark.slow)])
+def test_only_the_updates_of_the_backbone_move(network, tmp_path):
+    model = MODELS[network]
     config = dataclasses.replace(
-        tiny.CONFIG, model=LORA, train=Train(batch_size=2, epochs=1, samples_per_epoch=8)
+        tiny.CONFIG, model=model, train=Train(batch_size=2, epochs=1, samples_per_epoch=8)
     )
+    with tiny.quick_compilation():
+        begin = jax.tree.map(np.asarray, init_variables(model, jax.random.key(0)))
     devices = parallel.DataParallel("shard_map", 2, jax.devices()[:1])
-    state, frozen = tiny.start(devices, config, start)
-    before = jax.device_get(frozen)
+    state, frozen = tiny.start(devices, config, begin)
     step = ClickStep(config, devices)
     with tiny.quick_compilation():
         for k in range(2):
             state, _, _ = step(state, frozen, devices.shard(tiny.batch(2)), k)
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(frozen), before)
-    jax.tree.map(np.testing.assert_array_equal, before, {n: start["params"][n] for n in before})
-    trained = jax.device_get(state.params)
+    state, frozen = jax.device_get((state, frozen))
+    assert set(frozen) == set(model.frozen) & set(begin["params"])
+    for name, tree in frozen.items():
+        jax.tree.map(np.testing.assert_array_equal, tree, begin["params"][name])
+    if network != "refiner":  # nothing but the factors is trained, and statistics stay as well
+        assert set(state.params) == {"lora"}
+        jax.tree.map(np.testing.assert_array_equal, state.batch_stats, begin["batch_stats"])
     # A first gradient reaches `up` alone, a second one both.
-    moved = jax.tree.map(lambda a, b: (a != b).mean(), trained["lora"], start["params"]["lora"])
-    assert all(share > 0.9 for share in jax.tree.leaves(moved)), moved
+    factors = begin["params"]["lora"]
+    moved = jax.tree.map(lambda a, b: (a != b).mean(), state.params["lora"], factors)
+    assert all(share > 0.5 for share in jax.tree.leaves(moved)), moved
 
-    run, plain = tmp_path / "run", tmp_path / "plain"
-    save_weights(run, config, {**before, **trained}, jax.device_get(state.batch_stats))
+
+def test_a_run_becomes_plain_weights(tmp_path):
+    values, run, plain = tiny.variables(), tmp_path / "run", tmp_path / "plain"
+    factors = init_lora(LORA, values["params"]["backbone"], jax.random.key(0))
+    params = values["params"] | {"lora": random_like(factors)}
+    config = dataclasses.replace(tiny.CONFIG, model=LORA)
+    save_weights(run, config, params, values["batch_stats"])
     export.main([str(run), str(plain)])
     exported = load_weights(plain)
     assert exported.config.model == dataclasses.replace(LORA, lora_rank=0)
     assert "lora" not in exported.params
+    kernels = [p["backbone"]["block_0"]["attn"]["qkv"]["kernel"] for p in (exported.params, params)]
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-2
     loaded = load_model(run)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
         loaded.variables["params"],
         dict(exported.params),
     )
-    assert loaded.parameters["trainable"] == count(trained)
+    counts = {name: count(tree) for name, tree in params.items()}
+    assert loaded.parameters["trainable"] == sum(
+        n for k, n in counts.items() if k not in LORA.frozen
+    )
     # A run that begins there takes the learned weights as they are, and new factors.
     begun = dataclasses.replace(config, train=dataclasses.replace(config.train, init_from=str(run)))
     again = first_weights(begun)[0]["params"]
     assert not again["lora"]["block_0"]["up"].any()
-    np.testing.assert_allclose(
-        again["backbone"]["block_0"]["attn"]["qkv"]["kernel"],
-        exported.params["backbone"]["block_0"]["attn"]["qkv"]["kernel"],
-        atol=1e-6,
-    )
+    kernel = again["backbone"]["block_0"]["attn"]["qkv"]["kernel"]
+    np.testing.assert_allclose(kernel, kernels[0], atol=1e-6)

@@ -288,4 +288,4 @@ def test_several_devices_share_the_jobs():
 def test_equal_budgets_are_checked(tmp_path):
     longer = dataclasses.replace(BASE, train=dataclasses.replace(BASE.train, epochs=9))
     with pytest.raises(UserError, match="unequal budgets"):
-        work.check_jobs([Job(tmp_path / "a", BASE), Job(tmp_path / "b", longer)])
+        work.check_budgets([Job(tmp_path / "a", BASE), Job(tmp_path / "b", longer)])

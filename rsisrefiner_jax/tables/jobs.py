@@ -130,10 +130,8 @@ def run_all(
         finished()
 
 
-def check_jobs(jobs: Sequence[Job]) -> None:
-    """Raises UserError: one of them cannot run as it is meant."""
-    for job in jobs:
-        job.check()
+def check_budgets(jobs: Iterable[Job]) -> None:
+    """Raises UserError: rows of one table would be trained for unequal budgets."""
     budgets = {budget(job.config) for job in jobs if job.config.train.steps}
     require(len(budgets) <= 1, f"rows would be trained for unequal budgets: {budgets}")
 

@@ -12,7 +12,7 @@ from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.experiment.training import open_data
-from rsisrefiner_jax.tables.jobs import Job, check_jobs, job_of
+from rsisrefiner_jax.tables.jobs import Job, check_budgets, job_of
 from rsisrefiner_jax.tables.markdown import markdown
 from rsisrefiner_jax.tables.results import table_results
 from rsisrefiner_jax.tables.table import TABLES, Table
@@ -63,7 +63,8 @@ class Plan:
             for planned in self._tables
             for job in (jobs[seed] for jobs in planned.rows.values())
         }
-        check_jobs([job for job, _ in self._jobs.values()])
+        for job, _ in self._jobs.values():
+            job.check()
 
     def pending(self) -> list[tuple[Job, list[Any]]]:
         """The jobs that are not finished, each with its opened training data.
@@ -108,6 +109,7 @@ def _planned(
             name: [job_of(out, base, table.number, name, config, k) for k in range(seeds)]
             for name, config in rows.items()
         }
+        check_budgets(job for row in jobs.values() for job in row)
         return PlannedTable(table, base, jobs)
     raise UserError("\nerror: ".join(reasons))
 
