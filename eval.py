@@ -9,15 +9,16 @@ report.json into --out. Run again with the same settings, it goes on where it st
 """
 
 import argparse
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rsisrefiner_jax.config import Config, apply_overrides
 from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.protocol import PRESETS, Protocol, preset
+
+if TYPE_CHECKING:
+    from rsisrefiner_jax.evaluated import Checkpoint, External
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -49,42 +50,53 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--limit", type=int, metavar="N", help="objects of each data set")
+    parser.add_argument(
+        "--trajectories",
+        action="store_true",
+        help="robustness: best, centre, random and worst clicks, each into a directory in --out",
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     arguments = parse_arguments()
     check(arguments)  # what is wrong is said at once, before anything slow
+    if arguments.trajectories:
+        run_trajectories(arguments)
+    else:
+        run(arguments)
 
+
+def run_trajectories(arguments: argparse.Namespace) -> None:
+    """An evaluation for each of the click strategies, and the gap between them."""
     import jax
 
+    from rsisrefiner_jax.evaluation import trajectories
+
+    for strategy, seeds in trajectories.STRATEGIES.items():
+        print(f"{strategy} clicks")
+        settings = [f"protocol.click_strategy={strategy}", f"eval.seeds={seeds}"]
+        own = {"out": arguments.out / strategy, "set": [*arguments.set, *settings]}
+        run(argparse.Namespace(**(vars(arguments) | own)))
+    if jax.process_index() == 0:
+        print(trajectories.write(arguments.out))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """One evaluation, into --out."""
     from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.evaluation import results as kept
-    from rsisrefiner_jax.evaluation.report.gallery import Gallery
-    from rsisrefiner_jax.evaluation.report.write import write_report
-    from rsisrefiner_jax.evaluation.runs import read_run
+    from rsisrefiner_jax.experiment import evaluation
 
     parallel.initialize()
-    rank, count = jax.process_index(), jax.process_count()
-    setup = prepare(arguments)
-    log = kept.ResultLog(arguments.out, setup.settings(), rank, count)
-    earlier = kept.read_datasets(arguments.out)
-    datasets, drawn, everything = {}, {}, []
-    for name, source in setup.sources.items():
-        gallery = Gallery(arguments.out / "gallery", name, setup.protocol)
-        runs = click(setup, name, source, log, gallery)
-        everything += [result for run in runs for result in run.results]
-        drawn[name] = runs[0]
-        datasets[name] = kept.summarize(runs, setup.protocol)
-        if datasets[name]["seconds_per_click"] is None:  # all of it was there
-            datasets[name] |= timing_of(earlier.get(name, {}))
-    if rank != 0:
-        return
-    log.finish(everything)
-    kept.write_results(arguments.out, setup.results() | {"datasets": datasets})
-    draw(setup, drawn, arguments.out / "panels")
-    print(write_report(arguments.out, {"this run": read_run(arguments.out)}))
-    print(f"Report: {arguments.out / 'report.html'}")
+    subject = load(arguments)
+    protocol = subject.config.protocol
+    if arguments.protocol:
+        protocol = choose_protocol(arguments.protocol, arguments.set)
+    setup = evaluation.prepare(subject, protocol, arguments.data, arguments.limit)
+    tables = evaluation.run(setup, arguments.out)
+    if tables is not None:
+        print(tables)
+        print(f"Report: {arguments.out / 'report.html'}")
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -109,147 +121,18 @@ def check(arguments: argparse.Namespace) -> None:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Setup:
-    """What is evaluated on which data sets, under a protocol."""
-
-    subject: Any  # `evaluated.Checkpoint` or `evaluated.External`
-    protocol: Protocol
-    specs: Sequence[str]
-    recipe: Any
-    sources: Mapping[str, Any]
-    limit: int | None
-
-    def settings(self) -> dict[str, Any]:
-        """What results belong to: those of other settings do not mix with them."""
-        return self.subject.settings() | {
-            "protocol": self.protocol.to_json(),
-            "data": list(self.specs),
-            "recipe": dataclasses.asdict(self.recipe),
-            "limit": self.limit,
-            "seeds": self.subject.config.eval.seeds,
-        }
-
-    def results(self) -> dict[str, Any]:
-        """results.json without its data sets."""
-        return {"protocol": self.protocol.to_json()} | self.subject.results(self.protocol)
-
-
-def prepare(arguments: argparse.Namespace) -> Setup:
-    """Loads what is evaluated and opens the data. Raises UserError."""
-    from rsisrefiner_jax.data.spec import open_source
-    from rsisrefiner_jax.data.stretch import Recipe
+def load(arguments: argparse.Namespace) -> "Checkpoint | External":
+    """What is evaluated. Raises UserError."""
     from rsisrefiner_jax.evaluated import Checkpoint, External
 
-    subject: Checkpoint | External
     if arguments.predictor:
-        subject = External.load(arguments.predictor, arguments.options, arguments.set)
-    else:
-        subject = Checkpoint.load(arguments.checkpoint, arguments.set)
-    config, protocol = subject.config, subject.config.protocol
-    if arguments.protocol:
-        protocol = choose_protocol(arguments.protocol, arguments.set)
-    protocol = subject.in_force(protocol)
-    require(
-        config.eval.seeds == 1 or protocol.click_strategy != "centre",
-        f"eval.seeds={config.eval.seeds}: the centre click draws nothing at random; "
-        "set protocol.click_strategy to random, jitter or human",
-    )
-    specs = arguments.data or config.data.eval
-    recipe = Recipe.of(config.data)
-    opened = [open_source(spec, recipe) for spec in specs]
-    return Setup(
-        subject=subject,
-        protocol=protocol,
-        specs=specs,
-        recipe=recipe,
-        sources=dict(zip(names(specs), opened, strict=True)),
-        limit=config.eval.limit if arguments.limit is None else arguments.limit,
-    )
-
-
-def click(setup: Setup, name: str, source: Any, log: Any, gallery: Any) -> list[Any]:
-    """Clicks every object of a data set, once for each seed; results go to `log` as they come."""
-    import jax
-
-    from rsisrefiner_jax.evaluation.processes import gather
-
-    rank = jax.process_index()
-
-    def keep(index: int, result: Any, scene: Any, target: Any, trace: Any) -> None:
-        log.append(result)
-        if rank == 0 and result.seed == 0:
-            gallery.add(index, result, scene, target, trace)
-
-    runs = []
-    for seed in range(setup.subject.config.eval.seeds):
-        own = setup.subject.evaluate(
-            source,
-            setup.protocol,
-            dataset=name,
-            rank=rank,
-            count=jax.process_count(),
-            seed=seed,
-            limit=setup.limit,
-            finished=log.of(name, seed),
-            on_object=keep,
-            progress=rank == 0,
-        )
-        runs.append(gather(own, partial(log.of, name, seed)))
-    return runs
-
-
-def draw(setup: Setup, runs: Mapping[str, Any], directory: Path) -> None:
-    """Draws some objects of every data set click by click; a run for each."""
-    from rsisrefiner_jax.evaluation.report.gallery import folder_of
-    from rsisrefiner_jax.evaluation.report.panels import draw_panels
-
-    subject, protocol = setup.subject, setup.protocol
-    open_session = subject.sessions(protocol)  # compiled once for all
-    for name, run in runs.items():
-        draw_panels(
-            directory / folder_of(name),
-            run,
-            setup.sources[name],
-            protocol,
-            subject.config.eval.panels,
-            open_session,
-            subject.modulation(protocol),
-        )
-
-
-def timing_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What an earlier results.json says of the time that a data set took."""
-    keys = ("seconds_per_click", "objects_per_second", "answers_made", "answers_needed")
-    return {key: entry.get(key) for key in keys}
+        return External.load(arguments.predictor, arguments.options, arguments.set)
+    return Checkpoint.load(arguments.checkpoint, arguments.set)
 
 
 def choose_protocol(name: str, overrides: Sequence[str]) -> Protocol:
     """The preset `name` with the `protocol.` overrides applied. Raises UserError."""
     return apply_overrides(Config(protocol=preset(name)), overrides).protocol
-
-
-def names(specs: Iterable[str]) -> list[str]:
-    """A short name for every data SPEC, made unique by a number."""
-    unique: list[str] = []
-    for spec in specs:
-        name = candidate = short_name(spec)
-        number = 2
-        while candidate in unique:
-            candidate, number = f"{name}-{number}", number + 1
-        unique.append(candidate)
-    return unique
-
-
-def short_name(spec: str) -> str:
-    """`nwpu` and `isaid:val` as they are; files by their stem, folder pairs by their parent."""
-    kind, _, argument = spec.partition(":")
-    paths = argument.split(",")
-    if kind in ("coco", "geo") and len(paths) > 1:
-        return Path(paths[1]).stem
-    if kind in ("instances", "classes") and len(paths) > 1:
-        return Path(paths[1]).resolve().parent.name or kind
-    return spec
 
 
 if __name__ == "__main__":

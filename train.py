@@ -6,41 +6,27 @@ from random weights beside a converted backbone. Ctrl-C saves a checkpoint and l
 """
 
 import argparse
-import os
-import signal
-import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rsisrefiner_jax import config as config_module
 from rsisrefiner_jax.config import Config
-from rsisrefiner_jax.errors import UserError, run_main
-
-if TYPE_CHECKING:
-    from rsisrefiner_jax.checkpoint.runs import CheckpointWriter
-    from rsisrefiner_jax.parallel import DataParallel
+from rsisrefiner_jax.errors import run_main
 
 
 def main() -> None:
     arguments = parse_arguments()
     config = read_config(arguments)
     workdir = Path(arguments.workdir or Path("runs") / config.name)
-    sources = open_data(config)
-    make_workdir(workdir)
 
     import jax
 
     from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.checkpoint.runs import CheckpointWriter
-    from rsisrefiner_jax.data.pipeline import training_iterator
+    from rsisrefiner_jax.experiment import training
 
+    sources = training.open_data(config)
+    training.make_workdir(workdir)
     parallel.initialize()
-    devices = parallel.DataParallel(config.parallel.backend, config.train.batch_size)
-    batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
-    writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
-    run = start(config, workdir, devices, batches, writer)
-    done, minutes = train(config, workdir, devices, batches, writer, run)
+    done, minutes = training.run(config, workdir, sources)
     if done < config.train.steps:
         print(f"step {done} is saved; the same command goes on from there")
         raise KeyboardInterrupt
@@ -67,141 +53,6 @@ def read_config(arguments: argparse.Namespace) -> Config:
     if arguments.data:
         overrides.append(f"data.train={arguments.data!r}")
     return config_module.load(arguments.config, overrides)
-
-
-def open_data(config: Config) -> list[Any]:
-    """The data sets; all that is missing for this run is said at once, before anything slow.
-
-    Raises:
-        UserError: what is missing, a line each.
-    """
-    from rsisrefiner_jax.data.spec import open_source
-    from rsisrefiner_jax.data.stretch import Recipe
-    from rsisrefiner_jax.models.pretrained import backbone_problem
-
-    problems = [None if config.train.init_from else backbone_problem(config.model)]
-    recipe, sources = Recipe.of(config.data), []
-    for spec in config.data.train:
-        try:
-            sources.append(open_source(spec, recipe))
-        except UserError as error:
-            problems.append(str(error))
-    if any(problems):
-        raise UserError("\nerror: ".join(p for p in problems if p))
-    return sources
-
-
-class Run(NamedTuple):
-    """Where a run stands. The frozen tree is apart: no step differentiates or changes it."""
-
-    state: Any
-    frozen: Any
-    step: int
-
-
-def start(
-    config: Config, workdir: Path, devices: "DataParallel", batches: Any, writer: "CheckpointWriter"
-) -> Run:
-    """The first state of a run, or that of its newest checkpoint."""
-    import jax
-
-    from rsisrefiner_jax.checkpoint.runs import first_weights, save_weights
-    from rsisrefiner_jax.models.parameters import describe, parameter_counts
-    from rsisrefiner_jax.training.step import init_state
-    from rsisrefiner_jax.weights import split
-
-    variables, meta = first_weights(config)
-    frozen, trainable = split(variables["params"], config.model.frozen)
-    state = devices.replicate(init_state(config, trainable, variables["batch_stats"]))
-    writer.save_frozen(frozen, meta)
-    resumed = writer.latest_step() is not None
-    if resumed:
-        state = writer.restore(state, batches)
-    elif config.train.save_untrained and jax.process_index() == 0:
-        untrained = workdir / "untrained"
-        if not untrained.exists():
-            save_weights(untrained, config, variables["params"], variables["batch_stats"], meta)
-    step = int(state.step)
-    if jax.process_index() == 0:
-        (workdir / "config.json").write_text(config_module.to_json(config) + "\n")
-        counts = parameter_counts(config.model, variables["params"], int(meta.get("unused", 0)))
-        origin = "its last checkpoint" if resumed else config.train.init_from or "scratch"
-        print(f"{config.name}: {config.note}" if config.note else config.name)
-        print(describe(counts))
-        print(f"{len(devices.devices)} x {devices.devices[0].device_kind}, {workdir}: ", end="")
-        print(f"{'resuming at' if resumed else 'from'} step {step} of {config.train.steps}", end="")
-        print(f", weights of {origin}")
-    return Run(state, devices.replicate(frozen), step)
-
-
-def train(
-    config: Config,
-    workdir: Path,
-    devices: "DataParallel",
-    batches: Any,
-    writer: "CheckpointWriter",
-    run: Run,
-) -> tuple[int, float]:
-    """The loop. Returns the last step that is saved, and the minutes that it took."""
-    import jax
-    from tqdm import tqdm
-
-    from rsisrefiner_jax.training.log import MetricsLog
-    from rsisrefiner_jax.training.previews import write_preview
-    from rsisrefiner_jax.training.step import ClickStep
-
-    settings, state = config.train, run.state
-    is_main = jax.process_index() == 0
-    train_step = ClickStep(config, devices)
-    log = MetricsLog(workdir, run.step, settings.batch_size) if is_main else None
-    progress = tqdm(total=settings.steps, initial=run.step, unit="step", disable=not is_main)
-    started, saved = time.time(), run.step
-    interrupt = Interrupt()
-    if jax.process_count() == 1:  # several processes would not stop at the same step
-        signal.signal(signal.SIGINT, interrupt)
-    for step in range(run.step + 1, settings.steps + 1):
-        batch = next(batches)
-        state, metrics, shown = train_step(state, run.frozen, devices.shard(batch), step - 1)
-        progress.update()
-        stop = step == settings.steps or interrupt.requested
-        # Fetched only at log steps, so that the device never waits for them.
-        if log and (step % settings.log_every == 0 or step == settings.steps):
-            progress.set_postfix(log.write_step(step, metrics))
-        if is_main and (step % settings.preview_every == 0 or step == settings.steps):
-            write_preview(workdir, step, batch, shown)
-        if step % settings.checkpoint_every == 0 or stop:
-            writer.save(state, config, batches)
-            saved = step
-        if stop:
-            break
-    if writer.latest_step() is None:  # train.epochs=0
-        writer.save(state, config, batches)
-    progress.close()
-    writer.close()
-    return saved, (time.time() - started) / 60
-
-
-def make_workdir(workdir: Path) -> None:
-    """Raises UserError when nothing can be written there."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"--workdir {workdir} cannot be written ({error.strerror}); name another directory"
-        ) from error
-
-
-class Interrupt:
-    """A handler of Ctrl-C: the first asks for an end after this step, a second ends at once."""
-
-    requested = False
-
-    def __call__(self, *_: object) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
 
 
 if __name__ == "__main__":

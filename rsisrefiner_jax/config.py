@@ -22,6 +22,12 @@ BASELINES: dict[str, dict[str, Any]] = {
     "simpleclick": {"backbone": "vit", "attention": "windowed", "modulation": "none"},
 }
 
+# By backbone: the modules that pretrained weights bring and model.frozen may name.
+PRETRAINED = {
+    "vit": ("backbone", "patch_embed_coords", "neck", "head"),  # head: MFP's or SimpleClick's
+    "tiny_vit": ("backbone", "prompt_encoder", "mask_decoder"),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -65,6 +71,7 @@ class Model:
     channel_order: Literal["rgb", "bgr"] = "rgb"  # of the pictures that the weights know
     backbone_weights: str | None = None  # .npz written by `python -m convert_weights`
     frozen: tuple[str, ...] = ("backbone", "patch_embed_coords", "neck")
+    lora_rank: int = 0  # of trained updates to the frozen backbone's attention; 0: none
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters stay fp32
 
     def __post_init__(self) -> None:
@@ -97,13 +104,15 @@ class Model:
             f"model.network={self.network} has "
             + ", ".join(f"model.{name}={value}" for name, value in own.items()),
         )
-        if self.backbone == "vit":
-            known = ("backbone", "patch_embed_coords", "neck")
-        else:
-            known = ("backbone", "prompt_encoder", "mask_decoder")
+        known = PRETRAINED[self.backbone]
         require(
             all(name in known for name in self.frozen),
             f"model.frozen={self.frozen} may name only {', '.join(known)}",
+        )
+        require(self.lora_rank >= 0, f"model.lora_rank={self.lora_rank} must not be negative")
+        require(
+            not self.lora_rank or "backbone" in self.frozen,
+            f"model.lora_rank={self.lora_rank} updates a frozen backbone; name it in model.frozen",
         )
 
 
@@ -195,7 +204,7 @@ class Optim:
     warmup_steps: int = 0
     clip_norm: float | None = None
     weight_decay: float = 0.0
-    backbone_lr_scale: float = 1.0  # group "backbone" (what model.frozen leaves trainable of it)
+    backbone_lr_scale: float = 1.0  # group "backbone" (pretrained modules that are not frozen)
     adapter_lr_scale: float = 1.0  # group "adapter" (everything else)
 
 

@@ -22,8 +22,12 @@ class Protocol:
     pred_thr: float = 0.5  # a pixel is object when its probability is strictly greater
     early_stop: float | None = 0.9  # stop an object once its IoU reaches this; None = never
     # Where the clicks go (`interaction/annotator.py`); all of the field's tables: centre.
-    click_strategy: Literal["centre", "random", "jitter", "human"] = "centre"
+    click_strategy: Literal["centre", "random", "jitter", "human", "best", "worst"] = "centre"
     click_jitter: float = 3.0  # pixels, standard deviation of `jitter` on each axis
+    # best and worst: how many positions are tried for a click, and how deep in the error they lie
+    # (part of its largest depth; 0: anywhere, 0.5: where `random` clicks).
+    click_candidates: int = 24
+    click_margin: float = 0.0
     # Zoom-in: where the network looks.
     # The first this many clicks see the whole image. From then on the crop follows the prediction;
     # where that is empty, -1 keeps the crop logic going and 0 or more falls back on the image.

@@ -11,6 +11,7 @@ import pytest
 
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.evaluation.results import ResultLog
+from rsisrefiner_jax.experiment.evaluation import names
 from tests import tiny
 from tests.fakes import Disks, source
 
@@ -145,14 +146,11 @@ def test_eval_py_repeats_what_is_random(tmp_path, eval_main, capsys):
         eval_main(*arguments, "protocol.click_strategy=centre")
 
 
-def test_names_of_data_sets(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-    import eval as command
-
+def test_names_of_data_sets():
     specs = [
         "isaid:val", "coco:i,x/val.json", "coco:j,y/val.json", "instances:/d/mini/i,/d/mini/m",
         "classes:/d/land/i,/d/land/m,class=2", "geo:a.tif,roofs.gpkg", "synthetic",
     ]  # fmt: skip
-    assert command.names(specs) == [
+    assert names(specs) == [
         "isaid:val", "val", "val-2", "mini", "land", "roofs", "synthetic",
     ]  # fmt: skip

@@ -2,10 +2,12 @@
 
     python -m rsisrefiner_jax.checkpoint.export runs/annotator DEST
 
-about.json beside the weights says what they were trained on, with hashes and licences.
+Updates that LoRA has learned are merged into the weights, which are then plain ones. about.json
+beside them says what they were trained on, with hashes and licences.
 """
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -35,12 +37,15 @@ def main(arguments: list[str] | None = None) -> None:
     from rsisrefiner_jax.checkpoint.about import ABOUT, describe
     from rsisrefiner_jax.checkpoint.loading import load_changed
     from rsisrefiner_jax.checkpoint.runs import require_new_directory, save_weights
+    from rsisrefiner_jax.models.lora import merge_lora
 
     require_new_directory(options.destination)
     found, config = load_changed(options.source, options.set)
+    params = merge_lora(config.model, found.params)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, lora_rank=0))
     meta = found.meta | {"step": found.step}
     about = describe(config, found.step, meta)
-    save_weights(options.destination, config, found.params, found.batch_stats, meta)
+    save_weights(options.destination, config, params, found.batch_stats, meta)
     with atomic_file(Path(options.destination) / ABOUT) as file:
         file.write(json.dumps(about, indent=1).encode())
     print(f"{options.destination}: the weights of step {found.step}")

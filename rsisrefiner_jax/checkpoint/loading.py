@@ -10,6 +10,7 @@ import jax
 from rsisrefiner_jax.checkpoint.runs import Weights, load_weights
 from rsisrefiner_jax.config import Config, apply_overrides
 from rsisrefiner_jax.interaction.click_model import ClickModel
+from rsisrefiner_jax.models.lora import merge_lora
 from rsisrefiner_jax.models.parameters import parameter_counts
 from rsisrefiner_jax.models.registry import abstract_variables, make_model
 from rsisrefiner_jax.weights import check_same
@@ -20,7 +21,7 @@ class LoadedModel:
     """A network with its weights."""
 
     config: Config
-    variables: dict[str, Any]  # on the device
+    variables: dict[str, Any]  # on the device; updates of LoRA are merged into the weights
     parameters: dict[str, int]
     step: int
 
@@ -52,9 +53,10 @@ def load_model(directory: str | Path, overrides: Sequence[str] = ()) -> LoadedMo
     """
     weights, config = load_changed(directory, overrides)
     unused = int(weights.meta.get("unused", 0))
+    params = merge_lora(config.model, weights.params)
     return LoadedModel(
         config=config,
-        variables=jax.device_put({"params": weights.params, "batch_stats": weights.batch_stats}),
+        variables=jax.device_put({"params": params, "batch_stats": weights.batch_stats}),
         parameters=parameter_counts(config.model, weights.params, unused),
         step=weights.step,
     )

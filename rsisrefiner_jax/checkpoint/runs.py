@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 
 from rsisrefiner_jax.config import Config, from_json, to_json
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.models.lora import NAME, init_lora, merge_lora
 from rsisrefiner_jax.models.pretrained import first_variables
 from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.networks import PACKAGED, checkpoint_folder
@@ -130,7 +131,7 @@ def first_weights(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     """({"params", "batch_stats"} as numpy, meta) that a new run begins with.
 
     Those of the checkpoint that train.init_from names; else random ones, with the converted
-    backbone of model.backbone_weights in its place.
+    backbone of model.backbone_weights in its place. Updates by LoRA begin anew.
 
     Raises:
         UserError: there is no such checkpoint or backbone, or it does not fit the model.
@@ -139,11 +140,15 @@ def first_weights(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     if origin is None:
         return first_variables(config.model, jax.random.key(config.seed))
     found = load_weights(origin)
+    params = merge_lora(found.config.model, found.params)
+    if config.model.lora_rank:
+        factors = init_lora(config.model, params["backbone"], jax.random.key(config.seed))
+        params = params | {NAME: jax.tree.map(np.asarray, factors)}
     expected = abstract_variables(config.model)
-    for name, tree in (("params", found.params), ("batch_stats", found.batch_stats)):
+    for name, tree in (("params", params), ("batch_stats", found.batch_stats)):
         check_same(tree, expected[name], f"train.init_from={origin}: {name}")
     meta = found.meta | {"init_from": str(origin)}
-    return {"params": found.params, "batch_stats": found.batch_stats}, meta
+    return {"params": params, "batch_stats": found.batch_stats}, meta
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,8 @@ the pixel in it:
 - jitter: the centre, missed by a random step (Gaussian, `ClickRule.jitter` pixels a side).
 - human: a first click drawn with the squared depth as its weight (people aim at the middle and
   miss), then the centre.
+- best, worst: the one after which the network's IoU is highest or lowest. It takes the network to
+  find it (`interaction.search`); the rest is as for the others, the sign included.
 """
 
 import dataclasses
@@ -30,7 +32,7 @@ from rsisrefiner_jax.ops.window import extent, in_window
 class ClickRule:
     """jitter: pixels. inner_k: `random` clicks where the depth exceeds the largest / inner_k."""
 
-    strategy: Literal["centre", "random", "jitter", "human"] = "centre"
+    strategy: Literal["centre", "random", "jitter", "human", "best", "worst"] = "centre"
     jitter: float = 3.0
     inner_k: float = 2.0
 
@@ -57,13 +59,21 @@ def next_click(
         whether there is any error left to click. Where there is none, the click is a negative one
         at (0, 0), as in the field's harnesses.
     """
+    depth, label = error_to_click(missed, surplus, clicks)
+    yx = jax.vmap(functools.partial(_choose, rule=rule))(depth, number, keys)
+    found = depth.any((1, 2))
+    return jnp.where(found[:, None], yx, 0.0), label, found
+
+
+def error_to_click(
+    missed: Bool[Array, "b h w"], surplus: Bool[Array, "b h w"], clicks: Clicks | None
+) -> tuple[Float[Array, "b h w"], Int[Array, " b"]]:
+    """The error that reaches deeper, as `error_depth` has it, and the label of a click on it."""
     depth = error_depth(missed, surplus, clicks)
     deepest_missed, deepest_surplus = depth.max((2, 3)).T
     positive = deepest_missed > deepest_surplus
     depth = jnp.where(positive[:, None, None], depth[:, 0], depth[:, 1])
-    yx = jax.vmap(functools.partial(_choose, rule=rule))(depth, number, keys)
-    found = jnp.maximum(deepest_missed, deepest_surplus) > 0
-    return jnp.where(found[:, None], yx, 0.0), positive.astype(jnp.int32), found
+    return depth, positive.astype(jnp.int32)
 
 
 def errors(
@@ -100,12 +110,17 @@ def error_depth(
     return jax.vmap(clear)(depth, row, at[..., 1])
 
 
+def deepest(depth: Float[Array, "h w"]) -> Float[Array, "2"]:
+    """The first deepest pixel in raster order as (y, x), the centre click."""
+    return _pixel(jnp.argmax(depth), depth.shape[1])
+
+
 def _choose(
     depth: Float[Array, "h w"], number: Int[Array, ""], key: Key[Array, ""], rule: ClickRule
 ) -> Float[Array, "2"]:
     """The pixel to click, by the depths of the error."""
     key = jax.random.fold_in(key, number)
-    centre = _deepest(depth)
+    centre = deepest(depth)
     match rule.strategy:
         case "centre":
             return centre
@@ -117,6 +132,8 @@ def _choose(
         case "human":
             drawn = jax.random.categorical(key, jnp.log(depth).ravel())
             return jnp.where(number == 0, _pixel(drawn, depth.shape[1]), centre)
+        case "best" | "worst":
+            raise ValueError("best and worst clicks are searched for (interaction.search)")
 
 
 def _windowed_distance(region: Bool[Array, "b c h w"]) -> Float[Array, "b c h w"]:
@@ -144,11 +161,6 @@ def uniform_pixel(key: Key[Array, ""], region: Bool[Array, "h w"]) -> Float[Arra
     rank_in_row = rank - (up_to[row] - per_row[row])
     col = jnp.argmax(jnp.cumsum(region[row].astype(jnp.int32)) > rank_in_row)
     return jnp.stack([row, col]).astype(jnp.float32)
-
-
-def _deepest(depth: Float[Array, "h w"]) -> Float[Array, "2"]:
-    """The first deepest pixel in raster order."""
-    return _pixel(jnp.argmax(depth), depth.shape[1])
 
 
 def _pixel(index: Int[Array, ""], width: int) -> Float[Array, "2"]:

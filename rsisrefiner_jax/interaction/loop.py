@@ -22,6 +22,7 @@ from rsisrefiner_jax.interaction import annotator, metrics, zoom_in
 from rsisrefiner_jax.interaction.annotator import ClickRule
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.interaction.clicks import Clicks, add, count, empty
+from rsisrefiner_jax.interaction.search import Search, extreme_click
 from rsisrefiner_jax.ops.rows import on_rows, rounds
 from rsisrefiner_jax.protocol import Protocol
 
@@ -84,6 +85,20 @@ class Loop:
     def click_rule(self) -> ClickRule:
         """How the annotator chooses."""
         return ClickRule(self.protocol.click_strategy, self.protocol.click_jitter)
+
+    @property
+    def search(self) -> Search | None:
+        """How the annotator searches, where it looks for the best or the worst click."""
+        protocol = self.protocol
+        sign = {"best": 1, "worst": -1}.get(protocol.click_strategy)
+        if sign is None:
+            return None
+        return Search(sign, protocol.click_candidates, protocol.click_margin)
+
+    @property
+    def answers_per_click(self) -> int:
+        """How often the model answers for one click, those that are only tried included."""
+        return 1 + (self.search.candidates if self.search else 0)
 
 
 def empty_slots(
@@ -153,7 +168,8 @@ def run(
 
     def one(carry: tuple[Array, LoopState, Array]) -> tuple[Array, LoopState, Array]:
         i, state, answers = carry
-        answers += rounds(state.active.sum(dtype=jnp.int32), loop.rows) * loop.rows
+        rows = rounds(state.active.sum(dtype=jnp.int32), loop.rows) * loop.rows
+        answers += rows * loop.answers_per_click
         return i + 1, step(loop, variables, objects, state), answers
 
     start = (jnp.int32(0), state, jnp.int32(0))
@@ -167,31 +183,29 @@ def step(loop: Loop, variables: Any, objects: Objects, state: LoopState) -> Loop
     _Crop = tuple[Clicks, Array, Array, Array]  # clicks, roi, cropped, moved
 
     # Probabilities are given, not updated: XLA would copy those of the whole batch for each row.
-    def click(given: tuple[Objects, Array], crop: _Crop) -> _Crop:
-        (objects, probs), (clicks, roi, cropped, moved) = given, crop
-        keys = jax.vmap(jax.random.key)(objects.seed)
-        missed, surplus = annotator.errors(objects.target, probs > protocol.pred_thr)
-        yx, label, _ = annotator.next_click(
-            missed, surplus, clicks, count(clicks), keys, loop.click_rule
-        )
+    def click(given: tuple[Objects, Array, Any], crop: _Crop) -> _Crop:
+        (objects, probs, features), (clicks, roi, cropped, moved) = given, crop
         before = ClickState(probs, clicks, roi, cropped)
+        if loop.search is None:
+            keys = jax.vmap(jax.random.key)(objects.seed)
+            missed, surplus = annotator.errors(objects.target, probs > protocol.pred_thr)
+            yx, label, _ = annotator.next_click(
+                missed, surplus, clicks, count(clicks), keys, loop.click_rule
+            )
+        else:
+            yx, label = searched_click(loop, variables, objects, before, features, moved)
         now, moves = add_click(before, yx, label, objects.size, protocol)
         return now.clicks, now.roi, now.cropped, moved | moves
 
     probs, clicks, roi, cropped = state.now
     crop = (clicks, roi, cropped, state.moved)
-    crop = on_rows(click, (objects, probs), crop, state.active, loop.rows)
+    seen = state.features if loop.search else None  # else not taken row by row
+    crop = on_rows(click, (objects, probs, seen), crop, state.active, loop.rows)
     clicks, roi, cropped, moved = crop
     now = ClickState(probs, clicks, roi, cropped)
 
-    # The picture's share of the network, only where the crop has moved; fewer rows at a time, as
-    # crops seldom move together.
-    def encode_crop(seen: tuple[Array, Array], _: Any) -> Any:
-        return encode(loop.model, variables, crop_image(*seen, loop))
-
-    few = max(loop.rows // 4, 1)
     moved &= state.active
-    features = on_rows(encode_crop, (objects.image, now.roi), state.features, moved, few)
+    features = encode_where(loop, variables, objects.image, now.roi, state.features, moved)
 
     def answer(given: tuple[Objects, Any], state: LoopState) -> LoopState:
         objects, features = given
@@ -204,6 +218,58 @@ def step(loop: Loop, variables: Any, objects: Objects, state: LoopState) -> Loop
     first = count(now.clicks) == 1
     state = on_rows(answer, (objects, features), state, state.active, loop.rows, before=first)
     return state._replace(features=features)
+
+
+def searched_click(
+    loop: Loop,
+    variables: Any,
+    objects: Objects,
+    before: ClickState,
+    features: Any,
+    moved: Bool[Array, " b"],
+) -> tuple[Float[Array, "b 2"], Int[Array, " b"]]:
+    """The best or the worst next click of those that are tried, and its label.
+
+    features, moved: as in `LoopState`.
+    """
+    protocol, search = loop.protocol, loop.search
+    assert search is not None
+    missed, surplus = annotator.errors(objects.target, before.probs > protocol.pred_thr)
+    depth, label = annotator.error_to_click(missed, surplus, before.clicks)
+    centre = jax.vmap(annotator.deepest)(depth)
+    usual, moves = add_click(before, centre, label, objects.size, protocol)
+    features = encode_where(loop, variables, objects.image, usual.roi, features, moved | moves)
+
+    def iou_after(yx: Float[Array, "b 2"]) -> Float[Array, " b"]:
+        now, _ = add_click(before, yx, label, objects.size, protocol)
+        other = (now.roi != usual.roi).any(1)
+        seen = encode_where(loop, variables, objects.image, now.roi, features, other)
+        logits = predict(loop.model, variables, seen, model_input(now, loop))
+        return metrics.iou(objects.target, paste_answer(now, logits, loop) > protocol.pred_thr)
+
+    keys = jax.vmap(jax.random.key)(objects.seed)
+    keys = jax.vmap(jax.random.fold_in)(keys, count(before.clicks))
+    return extreme_click(iou_after, depth, centre, keys, search), label
+
+
+def encode_where(
+    loop: Loop,
+    variables: Any,
+    image: UInt8[Array, "b h w 3"],
+    roi: Int[Array, "b 4"],
+    features: Any,
+    where: Bool[Array, " b"],
+) -> Any:
+    """`features`, the picture's share of the network computed anew where `where`.
+
+    Fewer rows at a time than for answers, as crops seldom move together.
+    """
+
+    def encode_crop(seen: tuple[Array, Array], _: Any) -> Any:
+        return encode(loop.model, variables, crop_image(*seen, loop))
+
+    few = max(loop.rows // 4, 1)
+    return on_rows(encode_crop, (image, roi), features, where, few)
 
 
 def add_click(

@@ -61,7 +61,8 @@ class Slots:
         return click_loop.run.lower(self._loop, *arguments).compile()
 
     def _limits(self, leave: int) -> tuple[jax.Array, jax.Array]:
-        limits = jnp.int32(STEPS), jnp.int32(leave)
+        steps = STEPS if self._loop.search is None else 1  # a search answers many clicks a step
+        limits = jnp.int32(steps), jnp.int32(leave)
         return jax.device_put(limits, self._device)
 
     def run(self, items: Iterator[Item]) -> Iterator[tuple[Item, Trace]]:

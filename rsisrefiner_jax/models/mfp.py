@@ -40,6 +40,7 @@ class Mfp(PlainViTModel):
     ) -> Float[Array, "b s/4 s/4"]:
         levels = self.neck(self.vit(features.tokens, aux)[2])
         masks = aux[..., :2]  # previous and modulated
+        train = train and "head" not in self.config.frozen  # else its BatchNorms would move
         return self.head(levels, jnp.concatenate([features.image, masks], -1), train)
 
 

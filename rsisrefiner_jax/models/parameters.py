@@ -10,18 +10,40 @@ def parameter_counts(config: Model, params: Any, unused_in_source: int = 0) -> d
     """{"frozen", "trainable", "unused", "total"} of the whole network's parameter tree.
 
     unused_in_source: parameters of the backbone's own checkpoint that no layer reads (class
-    token, final norm, classifier); they are not in `params`. With the released decoder the dense
-    fusion counts as unused too, since its output is dropped.
+    token, final norm, classifier); they are not in `params`. What the configuration switches off
+    counts as unused too.
     """
     frozen, trainable = (count(tree) for tree in split(params, config.frozen))
-    drops = config.network == "refiner" and config.decoder == "released"
-    dropped = count(params["decoder"]["dense_fusion"]) if drops else 0
+    off = switched_off(config, params)
     counts = {
         "frozen": frozen,
-        "trainable": trainable - dropped,
-        "unused": unused_in_source + dropped,
+        "trainable": trainable - off,
+        "unused": unused_in_source + off,
     }
     return counts | {"total": sum(counts.values())}
+
+
+def switched_off(config: Model, params: Any) -> int:
+    """How many parameters no answer depends on, by the ablations and the decoder's kind.
+
+    They are in the tree, so that one checkpoint serves every ablation, and get no gradient.
+    """
+    if config.network != "refiner" or config.backbone != "vit":
+        return 0
+    parts = []
+    if not config.f_hq:  # early fusion leads to F_HQ alone
+        parts += [params["extractor"], params["fusion"], params["gate"]]
+    else:
+        if config.early_fusion != "gated":
+            parts.append(params["gate"])
+        if config.theta != "learnable":
+            parts.append({"theta": params["fusion"]["theta"]})
+    number = sum(count(part) for part in parts)
+    if config.decoder == "released":  # the output of the dense fusion is dropped
+        number += count(params["decoder"]["dense_fusion"])
+    elif not config.f_vit:  # the half of its kernel that reads F_ViT
+        number += params["decoder"]["dense_fusion"]["kernel"].size // 2
+    return number
 
 
 def describe(counts: dict[str, int]) -> str:

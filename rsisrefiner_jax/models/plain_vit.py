@@ -96,7 +96,8 @@ class PlainViTModel(ClickModel):
         coords = self.patch_embed_coords(aux)
         self.sow("intermediates", "coord_tokens", coords)
         first, second, last = self.backbone(tokens, coords)
-        if {"backbone", "patch_embed_coords"} <= set(self.config.frozen):
+        frozen = {"backbone", "patch_embed_coords"} <= set(self.config.frozen)
+        if frozen and not self.config.lora_rank:
             first, second, last = jax.lax.stop_gradient((first, second, last))
         side = aux.shape[1] // self.config.patch_size
         return first, second, last.reshape(last.shape[0], side, side, -1)

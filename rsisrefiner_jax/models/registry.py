@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.interaction.clicks import empty
+from rsisrefiner_jax.models.lora import NAME, init_lora
 from rsisrefiner_jax.models.mfp import Mfp
 from rsisrefiner_jax.models.refiner.image_only import ImageOnlyRefiner
 from rsisrefiner_jax.models.refiner.network import Refiner
@@ -33,7 +34,10 @@ def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:
     def init(key: jax.Array) -> dict[str, Any]:
         image, prev_mask = jnp.zeros((1, side, side, 3)), jnp.zeros((1, side, side))
         variables = model.init(key, image, prev_mask, empty(1, 1), first=False)
-        return {name: variables.get(name, {}) for name in ("params", "batch_stats")}
+        params = dict(variables["params"])
+        if config.lora_rank:
+            params[NAME] = init_lora(config, params["backbone"], key)
+        return {"params": params, "batch_stats": variables.get("batch_stats", {})}
 
     return jax.jit(init)(key)
 

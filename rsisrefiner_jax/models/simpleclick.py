@@ -50,6 +50,7 @@ class SimpleClick(PlainViTModel):
         group: int,
         train: bool,
     ) -> Float[Array, "b s/4 s/4"]:
+        train = train and "head" not in self.config.frozen
         return self.head(self.neck(self.vit(features, aux)[2]), train)
 
 

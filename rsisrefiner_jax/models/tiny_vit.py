@@ -19,6 +19,7 @@ from rsisrefiner_jax.models.layers import conv, gelu, layer_norm, linear
 CHANNELS = (64, 128, 160, 320)  # of the four stages
 DEPTHS = (2, 2, 6, 2)  # blocks of a stage
 HEADS = (0, 4, 5, 10)
+HEAD = 32  # channels of one
 WINDOWS = (0, 7, 14, 7)  # side of an attention window, in tokens
 STRIDES = (2, 2, 1)  # of the merging after the first three stages
 EMBEDDING = 256  # channels of the neck's output
@@ -142,3 +143,13 @@ class WindowAttention(nn.Module):
         y = linear(y, width, name="proj", dtype=self.dtype)
         y = y.reshape(b, rows, columns, n, n, width).swapaxes(2, 3)
         return y.reshape(b, rows * n, columns * n, width)[:, :h, :w]
+
+
+def pack_qkv(parts: Float[Array, "3 c d"]) -> Float[Array, "c 3*d"]:
+    """Kernels of the query, key and value projections as the columns of `qkv` have them.
+
+    Those of a head lie together.
+    """
+    _, width, columns = parts.shape
+    heads = columns // HEAD
+    return parts.reshape(3, width, heads, HEAD).transpose(1, 2, 0, 3).reshape(width, -1)

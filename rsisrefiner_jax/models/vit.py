@@ -75,6 +75,11 @@ class SelfAttention(nn.Module):
         return nn.Dense(width, name="proj", **dense)(out)
 
 
+def pack_qkv(parts: Float[Array, "3 c d"]) -> Float[Array, "c 3*d"]:
+    """Kernels of the query, key and value projections as the columns of `qkv` have them."""
+    return jnp.concatenate(list(parts), -1)
+
+
 class Mlp(nn.Module):
     """c -> 4c -> GELU -> c."""
 

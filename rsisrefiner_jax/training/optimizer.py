@@ -5,9 +5,7 @@ from typing import Any
 import optax
 from flax import traverse_util
 
-from rsisrefiner_jax.config import Config
-
-BACKBONE = ("backbone", "patch_embed_coords", "neck")
+from rsisrefiner_jax.config import PRETRAINED, Config
 
 
 def schedule(config: Config) -> optax.Schedule:
@@ -23,7 +21,7 @@ def schedule(config: Config) -> optax.Schedule:
 
 def group_of(module: str) -> str:
     """The parameter group of a top-level module of the trainable tree."""
-    return "backbone" if module in BACKBONE else "adapter"
+    return "backbone" if any(module in names for names in PRETRAINED.values()) else "adapter"
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:

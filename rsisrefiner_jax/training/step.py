@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Int, Key, UInt
 
 from rsisrefiner_jax import parallel
 from rsisrefiner_jax.config import Config
@@ -16,6 +16,7 @@ from rsisrefiner_jax.interaction import annotator, metrics
 from rsisrefiner_jax.interaction.annotator import ClickRule
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.interaction.clicks import Clicks, add, count, empty
+from rsisrefiner_jax.models.lora import merge_lora
 from rsisrefiner_jax.models.registry import make_model
 from rsisrefiner_jax.training.losses import normalized_focal_loss
 from rsisrefiner_jax.training.optimizer import optimizer, schedule
@@ -29,11 +30,13 @@ class TrainState(NamedTuple):
     params: Any  # trainable parameters
     batch_stats: Any
     opt_state: Any
+    key: UInt[Array, " words"]  # data of the run's key: one compiled step serves every seed
 
 
 def init_state(config: Config, params: Any, batch_stats: Any) -> TrainState:
     """The state before the first step, from trainable parameters and BatchNorm statistics."""
-    return TrainState(jnp.int32(0), params, batch_stats, optimizer(config).init(params))
+    key = jax.random.key_data(jax.random.key(config.seed))
+    return TrainState(jnp.int32(0), params, batch_stats, optimizer(config).init(params), key)
 
 
 class ClickStep:
@@ -93,8 +96,9 @@ def make_step(config: Config, first: bool) -> Any:
         prev_mask, clicks = start["prev_mask"], start["clicks"]
         # Iterations 1 .. J-1: no gradient, statistics as at test time.
         if not first:
-            variables = {"params": merge(frozen, state.params), "batch_stats": state.batch_stats}
-            key = step_key(config, state)
+            params = merge_lora(config.model, merge(frozen, state.params))
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            key = step_key(state)
             prev_mask, clicks = simulate_clicks(
                 config, model, variables, image, label, clicks, iterations - 1, key
             )
@@ -119,7 +123,7 @@ def make_click_step(config: Config, first: bool) -> Any:
     def step(state: TrainState, frozen: Any, batch: dict[str, Any], last: Array) -> Any:
         label = batch["label"].astype(jnp.int32)
         sample = Sample(picture(batch), label, batch["prev_mask"], batch["clicks"])
-        keys = sample_keys(step_key(config, state), len(label))
+        keys = sample_keys(step_key(state), len(label))
         state, measured, prob = update(config, model, state, frozen, sample, first)
         following = add_next_click(config, label, prob, sample.clicks, keys)
         shown = {"prob": prob, "clicks": sample.clicks, "next_clicks": following}
@@ -141,9 +145,9 @@ def begin(config: Config, batch: dict[str, Any]) -> dict[str, Any]:
     return {"prev_mask": jnp.zeros(batch["label"].shape), "clicks": clicks}
 
 
-def step_key(config: Config, state: TrainState) -> Key[Array, ""]:
+def step_key(state: TrainState) -> Key[Array, ""]:
     """The randomness of a step."""
-    return jax.random.fold_in(jax.random.key(config.seed), state.step)
+    return jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
 
 class Sample(NamedTuple):
@@ -159,7 +163,7 @@ def update(
     config: Config, model: ClickModel, state: TrainState, frozen: Any, sample: Sample, first: bool
 ) -> tuple[TrainState, dict[str, Array], Float[Array, "b s s"]]:
     """The state after one gradient, without counting the step; metrics; probabilities."""
-    key = sample_keys(step_key(config, state), 1)[0]  # another one on each device
+    key = sample_keys(step_key(state), 1)[0]  # another one on each device
     (loss, (batch_stats, logits)), grads = jax.value_and_grad(mean_loss, 2, has_aux=True)(
         config, model, state.params, frozen, state.batch_stats, sample, first, key
     )
@@ -174,7 +178,8 @@ def update(
         "grad_norm": optax.global_norm(grads),
         "lr": jnp.float32(schedule(config)(state.step)),
     }
-    return TrainState(state.step, params, batch_stats, opt_state), parallel.mean(values), prob
+    state = state._replace(params=params, batch_stats=batch_stats, opt_state=opt_state)
+    return state, parallel.mean(values), prob
 
 
 def mean_loss(
@@ -191,7 +196,8 @@ def mean_loss(
 
     first: whether these are first clicks. key: of what a network drops at random.
     """
-    variables = {"params": merge(frozen, params), "batch_stats": batch_stats}
+    whole = merge_lora(config.model, merge(frozen, params))
+    variables = {"params": whole, "batch_stats": batch_stats}
     if model.encodes_alike:
         features = encode(model, variables, sample.image, len(sample.label))
         given = (features, sample.prev_mask, sample.clicks)
