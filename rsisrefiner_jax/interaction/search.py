@@ -1,4 +1,4 @@
-"""The best and the worst next click (TETRIS, arXiv 2402.06132), by trying positions in the error."""
+"""The best and the worst next click (TETRIS, arXiv 2402.06132): positions in the error are tried."""
 
 import dataclasses
 import os
