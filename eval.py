@@ -3,7 +3,9 @@
     python eval.py --checkpoint runs/base --data synthetic:val --out runs/base/eval
 
 Writes results.json, objects.jsonl, table.md, miou.png and report.html into --out. Run again with
-the same settings, it goes on where it stopped.
+the same settings, it goes on where it stopped. --trajectories does so for the best, centre, random
+and worst clicks, each in a directory of its own, and writes the gap between them
+(docs/robustness.md).
 """
 
 import argparse
@@ -37,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--trajectories",
         action="store_true",
-        help="robustness: best, centre, random and worst clicks, each into a directory in --out",
+        help="best, centre, random and worst clicks and the gap between them (docs/robustness.md)",
     )
     return parser.parse_args()
 
