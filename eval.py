@@ -53,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--trajectories",
         action="store_true",
-        help="robustness: best, centre, random and worst clicks, each into a directory in --out",
+        help="best, centre, random and worst clicks and the gap between them (docs/robustness.md)",
     )
     return parser.parse_args()
 

@@ -26,7 +26,7 @@ class Protocol:
     click_jitter: float = 3.0  # pixels, standard deviation of `jitter` on each axis
     # best and worst: how many positions are tried for a click, and how deep in the error they lie
     # (part of its largest depth; 0: anywhere, 0.5: where `random` clicks).
-    click_candidates: int = 24
+    click_candidates: int = 12
     click_margin: float = 0.0
     # Zoom-in: where the network looks.
     # The first this many clicks see the whole image. From then on the crop follows the prediction;
@@ -76,6 +76,11 @@ class Protocol:
         require(
             bool(self.noc_targets) and all(0 < target <= 1 for target in self.noc_targets),
             f"protocol.noc_targets={self.noc_targets} must be IoUs in (0, 1]",
+        )
+        require(
+            self.click_candidates >= 1 and 0 <= self.click_margin < 1,
+            f"protocol.click_candidates={self.click_candidates} must be at least 1 and "
+            f"protocol.click_margin={self.click_margin} lie in 0..1, 1 excluded",
         )
         highest = max(self.noc_targets)
         require(

@@ -146,6 +146,26 @@ def test_eval_py_repeats_what_is_random(tmp_path, eval_main, capsys):
         eval_main(*arguments, "protocol.click_strategy=centre")
 
 
+def test_eval_py_trajectories(tmp_path, eval_main, capsys):
+    arguments = [
+        "--checkpoint", "runs/x", "--out", tmp_path, "--data", "synthetic", "--limit", "2",
+        "--trajectories", "--set", "protocol.max_clicks=2", "protocol.click_candidates=3",
+    ]  # fmt: skip
+    assert eval_main(*arguments) == 2 * (1 + 1 + 5 + 1)
+    assert "**gap**" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "trajectories.json").read_text())
+    rows = summary["datasets"]["synthetic"]["strategies"]
+    assert list(rows) == ["best", "centre", "random", "worst"]
+    assert rows["best"]["miou"][0] >= rows["centre"]["miou"][0] >= rows["worst"]["miou"][0]
+    assert "noc_ci95" in rows["random"]
+    assert json.loads((tmp_path / "worst" / "settings.json").read_text())["seeds"] == 1
+    assert eval_main(*arguments) == 0
+    lines = (tmp_path / "worst" / "objects.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "worst" / "objects.jsonl").write_text(lines[0])
+    assert eval_main(*arguments) == 1  # it goes on where it was stopped
+    assert json.loads((tmp_path / "trajectories.json").read_text()) == summary
+
+
 def test_names_of_data_sets():
     specs = [
         "isaid:val", "coco:i,x/val.json", "coco:j,y/val.json", "instances:/d/mini/i,/d/mini/m",

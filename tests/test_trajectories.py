@@ -15,12 +15,17 @@ from rsisrefiner_jax.interaction import simulate
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.interaction.search import Search, extreme_click
 from rsisrefiner_jax.interaction.session import ClickSession
-from tests.fakes import PAPER, SIZE, Mixed, noise, programs, rectangle, slots, traces
+from tests.fakes import PAPER, SIZE, Disks, noise, programs, rectangle, slots, smooth_object, traces
 
 ONE = dataclasses.replace(PAPER, max_clicks=1, flip=False, click_candidates=40)
 # Crops that move with the clicks.
 SHORT = dataclasses.replace(
-    PAPER, max_clicks=4, early_stop=None, zoom_min_crop=24, click_candidates=9
+    PAPER,
+    max_clicks=4,
+    early_stop=None,
+    zoom_min_crop=24,
+    zoom_refresh="always",
+    click_candidates=9,
 )
 
 
@@ -81,10 +86,10 @@ def test_clicks_stay_in_the_error_and_off_its_rim():
 
 @pytest.mark.parametrize(("strategy", "sign"), [("best", 1), ("worst", -1)])
 def test_never_on_the_wrong_side_of_the_centre_click(strategy, sign):
-    image, target = noise(), rectangle((30, 70, 20, 90))
+    image, target = smooth_object(200, 240, 1)
     protocol = dataclasses.replace(SHORT, click_strategy=strategy)
-    (trace,) = traces(slots(Mixed(), protocol), [(image, target)])
-    session = ClickSession(programs(Mixed(), SHORT), image, keep_history=False)
+    (trace,) = traces(slots(Disks(), protocol), [(image, target)])
+    session = ClickSession(programs(Disks(), SHORT), image, keep_history=False)
     moved, gains = 0, []
     for click, iou, roi in zip(trace.clicks, trace.ious, trace.rois, strict=True):
         other = copy.copy(session)
@@ -106,7 +111,7 @@ def test_never_on_the_wrong_side_of_the_centre_click(strategy, sign):
 
 def test_the_answers_that_were_tried_are_counted():
     protocol = dataclasses.replace(SHORT, click_strategy="best")
-    run = slots(Mixed(), protocol)
+    run = slots(Disks(), protocol)
     before = run.made, run.needed
     traces(run, [(noise(), rectangle((30, 70, 20, 90)))])
     assert (run.made - before[0], run.needed - before[1]) == (4 * 10, 4)

@@ -4,6 +4,7 @@ clicks        clicks of one object, and of a batch on the device
 mask_values   what a mask that somebody gives means
 click_model   what the engine asks of a network
 annotator     the simulated annotator: where the next click goes
+search        its best and worst click, by asking the network
 zoom_in       the crop that the network is shown
 loop, slots   the click loop of many objects, whole on the device
 session       one object clicked interactively

@@ -1,7 +1,13 @@
-"""The best and the worst next click (TETRIS, arXiv 2402.06132), by trying positions in the error."""
+"""The best and the worst next click, by trying positions in the error (arXiv 2402.06132).
+
+TETRIS follows the gradient with respect to the position. The disks that most networks here draw
+have sharp rims and so no gradient, and at a first click nothing else knows the position. So positions
+are tried: half of them anywhere in the error, the others about the best so far. In a small trial (7
+states of 4 objects of NWPU VHR-10) 12 of them spanned IoUs of .290 to .509, thirds that come ever
+nearer .294 to .502, 12 anywhere .286 to .497, 64 anywhere .262 to .516; centre clicks had .462.
+"""
 
 import dataclasses
-import os
 from collections.abc import Callable
 
 import jax
@@ -10,9 +16,6 @@ from jax import Array
 from jaxtyping import Bool, Float, Key
 
 from rsisrefiner_jax.interaction.annotator import uniform_pixel
-
-ROUNDS = int(os.environ.get("ROUNDS", 3))
-SPAN = float(os.environ.get("SPAN", 0.5))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,15 +45,13 @@ def extreme_click(
         centre: the click that is tried first.
     """
     region = depth > search.margin**2 * depth.max((1, 2), keepdims=True)
-    side = jnp.sqrt(region.sum((1, 2), dtype=jnp.float32))
-    each = -(-search.candidates // ROUNDS)
+    reach = jnp.sqrt(region.sum((1, 2), dtype=jnp.float32)) / 2
 
     def attempt(i: Array, so_far: tuple[Array, Array]) -> tuple[Array, Array]:
         value, at = so_far
-        turn = i // each
-        reach = jnp.where(turn == 0, jnp.inf, jnp.maximum(side * SPAN**turn, 2))
-        draw = jax.vmap(jax.random.fold_in, (0, None))(keys, i)
-        drawn = jax.vmap(uniform_pixel)(draw, region & _near(at, reach, region.shape[1:]))
+        anywhere = 2 * i < search.candidates
+        near = region & _near(at, jnp.where(anywhere, jnp.inf, reach), region.shape[1:])
+        drawn = jax.vmap(uniform_pixel)(jax.vmap(jax.random.fold_in, (0, None))(keys, i), near)
         yx = jnp.where(i == 0, centre, drawn)
         new = search.sign * iou_after(yx)
         better = new > value
