@@ -16,11 +16,11 @@ import numpy as np
 
 from rsisrefiner_jax.errors import UserError, require, run_main
 from rsisrefiner_jax.evaluation.results import ObjectResult
+from rsisrefiner_jax.evaluation.strata import size_of
 from rsisrefiner_jax.interaction import metrics
 
 # What is run, in this order: the strategy, and how often every object is clicked.
 STRATEGIES = {"best": 1, "centre": 1, "random": 5, "worst": 1}
-SIZES = {"small": 32**2, "medium": 96**2, "large": np.inf}  # pixels, COCO's limits, exclusive
 AT = (1, 3, 5, 10, 20)  # clicks whose mean IoU is shown
 Results = Mapping[str, Sequence[ObjectResult]]  # of every strategy
 
@@ -77,7 +77,7 @@ def _dataset(entries: Mapping[str, Any], objects: Results, clicks: int) -> dict[
     curves = {strategy: _curves(found, clicks) for strategy, found in objects.items()}
     gap = (curves["best"] - curves["worst"]).mean(1)
     centre = objects["centre"]
-    sizes = [next(s for s, limit in SIZES.items() if r.area_px < limit) for r in centre]
+    sizes = [size_of(r.area_px) for r in centre]
     keep = ("noc", "noc_ci95", "nof", "miou", "miou_stops_at")
     return {
         "objects": len(centre),
