@@ -64,11 +64,11 @@ class Thing:
 
 
 class Clicked(NamedTuple):
-    """A thing, the answers after each of its clicks, and its panels (uint8 [h, w, 3])."""
+    """What is shown of a thing: its panels (uint8 [h, w, 3]), two lines of text, numbers."""
 
-    thing: Thing
-    answers: list[Answer]
     panels: np.ndarray
+    caption: str
+    numbers: dict[str, Any]
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def main() -> None:
     )
     parser.add_argument("objects", type=Path, metavar="OBJECTS.json")
     parser.add_argument("--rasters", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--checkpoint", required=True, metavar="NAME_OR_DIR")
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="NAME_OR_DIR")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--page", type=Path, metavar="DIR", help="also what may be published")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these objects alone")
@@ -85,6 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     about, things = read(options.objects)
     if options.only:
+        require(not options.page, "--page shows all objects; leave --only away")
         things = [thing for thing in things if thing.name in options.only]
         require(bool(things), f"--only: no object of {options.objects} has one of these names")
     for name in {thing.raster for thing in things}:
@@ -106,9 +107,15 @@ def main() -> None:
             if options.page and about[name]["publish"]:
                 places.append(options.page)
             for folder in places:
-                draw(folder / sheet, about[name]["title"], clicked)
-            results += [result(one, picture) for one in clicked]
-    network = {"checkpoint": Path(options.checkpoint).name, "set": options.set}
+                write_sheet(
+                    str(folder / sheet),
+                    [one.panels for one in clicked],
+                    [one.caption for one in clicked],
+                    2,
+                    about[name]["title"],
+                )
+            results += [one.numbers for one in clicked]
+    network = {"checkpoint": options.checkpoint.name, "set": options.set}
     report = {"network": network, "machine": machine("float32"), "objects": results}
     for folder in filter(None, (options.out, options.page)):
         (folder / "results.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -149,13 +156,28 @@ def read(path: Path) -> tuple[dict[str, Any], list[Thing]]:
 
 def click(segmenter: Segmenter, picture: RasterPicture, thing: Thing) -> Clicked:
     """Gives the clicks one after the other."""
-    question = Question(picture)
-    counts = range(1, len(thing.clicks) + 1)
-    answers = [segmenter.answer(question, thing.clicks[:count]) for count in counts]
-    view = view_of(thing, picture)
+    question, view = Question(picture), view_of(thing, picture)
     pixels = picture.read(view)
-    panels = [panel(pixels, view, answers[n - 1].mask, thing.clicks[:n]) for n in SHOWN]
-    return Clicked(thing, answers, grid(panels, len(panels), gap=2))
+    panels = []
+    numbers: dict[str, Any] = {"name": thing.name, "raster": thing.raster, "box": thing.box}
+    after: list[dict[str, Any]] = []
+    for count in range(1, len(thing.clicks) + 1):
+        clicks = thing.clicks[:count]
+        answer = segmenter.answer(question, clicks)
+        after.append(
+            {
+                "area": answer.mask.area,
+                "seconds": round(answer.seconds, 3),
+                "window": max(answer.window.width, answer.window.height),
+                "cut_off": cut_off(answer, picture),
+            }
+        )
+        if count in SHOWN:
+            panels.append(panel(pixels, view, answer.mask, clicks))
+    numbers |= {key: [one[key] for one in after] for key in after[0]}
+    areas = ", ".join(f"{numbers['area'][count - 1]:,}" for count in SHOWN)
+    caption = f"{thing.name}, {thing.size}\n{areas} px after 1, 3, 5 clicks"
+    return Clicked(grid(panels, len(panels), gap=2), caption, numbers)
 
 
 def view_of(thing: Thing, picture: RasterPicture) -> Window:
@@ -183,15 +205,6 @@ def panel(pixels: np.ndarray, view: Window, mask: Mask, clicks: tuple[Click, ...
     return canvas
 
 
-def draw(path: Path, title: str, clicked: list[Clicked]) -> None:
-    """The sheet of a raster, two objects a row."""
-    captions = []
-    for thing, answers, _ in clicked:
-        areas = ", ".join(f"{answers[n - 1].mask.area:,}" for n in SHOWN)
-        captions.append(f"{thing.name}, {thing.size}\n{areas} px after 1, 3, 5 clicks")
-    write_sheet(str(path), [one.panels for one in clicked], captions, 2, title)
-
-
 def cut_off(answer: Answer, picture: RasterPicture) -> bool:
     """Whether the mask reaches a border of its window beyond which the raster goes on."""
     y, x, height, width = answer.window
@@ -199,20 +212,6 @@ def cut_off(answer: Answer, picture: RasterPicture) -> bool:
     sides = (part[0], y > 0), (part[-1], y + height < picture.height)
     ends = (part[:, 0], x > 0), (part[:, -1], x + width < picture.width)
     return any(beyond and border.any() for border, beyond in sides + ends)
-
-
-def result(one: Clicked, picture: RasterPicture) -> dict[str, Any]:
-    """As JSON: what there was after every click."""
-    thing, answers, _ = one
-    return {
-        "name": thing.name,
-        "raster": thing.raster,
-        "box": thing.box,
-        "area": [answer.mask.area for answer in answers],
-        "seconds": [round(answer.seconds, 3) for answer in answers],
-        "window": [max(answer.window.width, answer.window.height) for answer in answers],
-        "cut_off": [cut_off(answer, picture) for answer in answers],
-    }
 
 
 if __name__ == "__main__":
