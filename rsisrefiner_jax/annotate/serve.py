@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -100,14 +101,17 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def load(checkpoint: Path) -> Segmenter:
-    """The model of a checkpoint, compiled. Raises UserError: there is none."""
+def load(checkpoint: Path, overrides: Sequence[str] = ()) -> Segmenter:
+    """The model of a checkpoint, compiled. Raises UserError: there is none.
+
+    overrides: of its configuration, as model.image_size=448.
+    """
     from rsisrefiner_jax import parallel
     from rsisrefiner_jax.checkpoint.loading import load_model
     from rsisrefiner_jax.interaction.session import Programs
 
     parallel.keep_compiled_programs(shortest=0)  # many small ones, for every size of window
-    loaded = load_model(checkpoint)
+    loaded = load_model(checkpoint, overrides)
     return Segmenter(Programs(loaded.model, loaded.variables, loaded.config.protocol))
 
 

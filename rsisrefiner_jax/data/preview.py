@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from rsisrefiner_jax.data.sheet import fade, grid, outline, write_png
+from rsisrefiner_jax.data.sheet import fade, grid, outline, write_picture
 
 _OBJECT = (60, 220, 60)  # RGB
 _CLICK = (255, 60, 60)
@@ -30,7 +30,7 @@ def training_sheet(
             pictures(batch)[:tiles], batch["label"], batch["first_click"], strict=False
         )
     ]
-    write_png(path, grid(drawn, columns, gap))
+    write_picture(path, grid(drawn, columns, gap))
 
 
 def pictures(batch: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -48,10 +48,12 @@ def grid(
     return sheet
 
 
-def write_png(path: str, picture: np.ndarray) -> None:
-    """Writes uint8 [h, w, 3] RGB; the folder is made."""
+def write_picture(path: str, picture: np.ndarray) -> None:
+    """Writes uint8 [h, w, 3] RGB as a JPEG where the name ends so, else PNG; the folder is made."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    kind = ".jpg" if path.endswith(".jpg") else ".png"
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(kind, bgr, [cv2.IMWRITE_JPEG_QUALITY, 85] if kind == ".jpg" else [])[1]
     with open(path, "wb") as file:
         file.write(data.tobytes())
 
@@ -116,7 +118,7 @@ def write_sheet(
     title: str = "",
     legend: dict[str, Colour] | None = None,
 ) -> None:
-    """Writes tiles (uint8 [h, w, 3]) as a PNG, each over its caption (one or two lines).
+    """Writes tiles (uint8 [h, w, 3]) as a picture, each over its caption (one or two lines).
 
     legend: names and their colours, below the tiles.
     """
@@ -157,7 +159,7 @@ def write_sheet(
         text(x, y, "\N{BLACK SQUARE}", 12, _hex((legend or {})[name]))
         text(x + 18, y + 2, _shorten(name, width // per_row - 20), 8.5, parse_math=False)
     canvas.draw()
-    write_png(path, np.asarray(canvas.buffer_rgba())[..., :3])
+    write_picture(path, np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _pad(tile: np.ndarray, height: int, width: int, below: int) -> np.ndarray:
