@@ -24,8 +24,8 @@ from tests.external_fakes import SIDE, Batched, Single, answer, probability, sce
 from tests.plain_annotator import next_click
 from tests.test_report import ROOT
 
-SHORT = dataclasses.replace(PRESETS["paper"], max_clicks=6)
-RITM = dataclasses.replace(PRESETS["ritm"], max_clicks=6, zoom_size=48, zoom_min_crop=40)
+SHORT = dataclasses.replace(PRESETS["paper"], max_clicks=4)
+RITM = dataclasses.replace(PRESETS["ritm"], max_clicks=4, zoom_size=48, zoom_min_crop=40)
 
 
 def loaded(predictor):
@@ -74,9 +74,9 @@ def test_whole_pictures_as_a_plain_loop(predictor):
     found = evaluated(made, data, batch_size=7)
     expected = [plain_loop(s.image, target_of(s, s.objects[0]), SHORT) for s in data]
     assert found == expected
-    assert {len(ious) for _, ious in found} >= {1, 6}  # some stop early, some never
+    assert {len(ious) for _, ious in found} >= {1, 4}  # some stop early, some never
     if predictor is Batched:
-        assert max(made.sizes) == 3  # of seven in flight, those of one size
+        assert 1 < max(made.sizes) < 7  # of seven in flight, those of one size
     else:
         assert made.shown == len(data)  # a picture is shown once for all its clicks
 
@@ -112,9 +112,8 @@ class Disks:
         return 1 / (1 + np.exp(-logits[0]))
 
 
-@pytest.mark.parametrize("strategy", ["random", "human"])
-def test_it_draws_as_our_own_loop(strategy):
-    protocol = dataclasses.replace(SHORT, click_strategy=strategy)
+def test_it_draws_as_our_own_loop():
+    protocol = dataclasses.replace(SHORT, click_strategy="random")
     data = fakes.source()
     ours = fakes.evaluation(data, protocol, fakes.Disks(), seed=3)
     theirs = evaluated(Disks(), data, protocol, seed=3)

