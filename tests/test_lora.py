@@ -11,7 +11,7 @@ from rsisrefiner_jax import parallel
 from rsisrefiner_jax.checkpoint import export
 from rsisrefiner_jax.checkpoint.loading import load_model
 from rsisrefiner_jax.checkpoint.runs import first_weights, load_weights, save_weights
-from rsisrefiner_jax.config import BASELINES, PRETRAINED, Model, Train
+from rsisrefiner_jax.config import BASELINES, PRETRAINED, Model, Optim, Train
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.models.lora import init_lora, merge_lora
 from rsisrefiner_jax.models.parameters import parameter_counts
@@ -105,11 +105,19 @@ MODELS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("network", ["refiner", "mfp", pytest.param("sam", marks=pytest.mark.slow)])
+SLOW = pytest.mark.slow  # the programs are larger
+
+
+@pytest.mark.parametrize(
+    "network", ["mfp", pytest.param("refiner", marks=SLOW), pytest.param("sam", marks=SLOW)]
+)
 def test_only_the_updates_of_the_backbone_move(network, tmp_path):
     model = MODELS[network]
     config = dataclasses.replace(
-        tiny.CONFIG, model=model, train=Train(batch_size=2, epochs=1, samples_per_epoch=8)
+        tiny.CONFIG,
+        model=model,
+        optim=Optim(lr=3e-3),
+        train=Train(batch_size=2, epochs=1, samples_per_epoch=8),
     )
     with tiny.quick_compilation():
         begin = jax.tree.map(np.asarray, init_variables(model, jax.random.key(0)))
