@@ -1,10 +1,11 @@
 """The best and the worst next click, by trying positions in the error (arXiv 2402.06132).
 
-TETRIS follows the gradient with respect to the position. The disks that most networks here draw have
-sharp rims and so no gradient, and at a first click nothing else knows the position. So positions
-are tried: half of them anywhere in the error, the others about the best so far. In a small trial (7
-states of 4 objects of NWPU VHR-10) 12 of them spanned IoUs of .290 to .509, thirds that come ever
-nearer .294 to .502, 12 anywhere .286 to .497, 64 anywhere .262 to .516; centre clicks had .462.
+TETRIS follows the gradient with respect to the position. The disks that most networks here draw
+have sharp rims and so no gradient, and at a first click nothing else knows the position. So
+positions are tried: half of them anywhere in the error, the others about the best so far. In a
+small trial (7 states of 4 objects of NWPU VHR-10) 12 of them spanned IoUs of .290 to .509, thirds
+that come ever nearer .294 to .502, 12 anywhere .286 to .497, 64 anywhere .262 to .516; centre
+clicks had .462.
 """
 
 import dataclasses
