@@ -52,7 +52,7 @@ class PreparedSource:
         folder = prepared_root() / name
         require(is_prepared(name), f"{folder}: there is no prepared data set {name!r}")
         self.about = read_about(folder)
-        self.licence = str(self.about["licence"])
+        self.licence = str(self.about.get("licence", "not stated"))
         splits = list(self.about["splits"])
         require(
             split.partition("[")[0] in ("", *splits),
