@@ -137,7 +137,7 @@ def test_only_the_updates_of_the_backbone_move(network, tmp_path):
     # A first gradient reaches `up` alone, a second one both.
     factors = begin["params"]["lora"]
     moved = jax.tree.map(lambda a, b: (a != b).mean(), state.params["lora"], factors)
-    assert all(share > 0.5 for share in jax.tree.leaves(moved)), moved
+    assert all(share > 0.1 for share in jax.tree.leaves(moved)), moved
 
 
 def test_a_run_becomes_plain_weights(tmp_path):
