@@ -1,5 +1,7 @@
 """The networks that come with the package."""
 
+import json
+
 import pytest
 
 from rsisrefiner_jax.checkpoint.runs import load_weights
@@ -14,7 +16,7 @@ def test_a_packaged_network_is_found_by_its_name(tmp_path, monkeypatch):
     assert checkpoint_folder("small").absolute() == tmp_path / "small"
     with pytest.raises(UserError, match="small holds no checkpoint"):
         load_weights("small")
-    with pytest.raises(UserError, match=r"bxo holds no checkpoint.*packaged one: small"):
+    with pytest.raises(UserError, match=r"bxo holds no checkpoint.*packaged one: box, small"):
         load_weights("bxo")
 
 
@@ -22,3 +24,14 @@ def test_a_packaged_network_is_found_by_its_name(tmp_path, monkeypatch):
 def test_a_packaged_network_is_whole_and_says_where_it_comes_from(name):
     files = [path for path in PACKAGED[name].rglob("*") if path.is_file()]
     assert 1e6 < sum(path.stat().st_size for path in files) < 45e6
+
+
+def test_the_box_says_what_it_is_made_of():
+    weights = load_weights("box")
+    about = json.loads((PACKAGED["box"] / "about.json").read_text())
+    assert weights.config.data.train == tuple(entry["spec"] for entry in about["data"])
+    assert all(entry["licence"] != "not stated" for entry in about["data"])
+    assert all(entry["object_hash"].startswith("sha256:") for entry in about["data"])
+    assert weights.meta["sha256"] == about["frozen_part"]["sha256"]
+    notice = (PACKAGED["box"] / "NOTICE").read_text()
+    assert all(word in notice for word in ("Apache License 2.0", "MIT", "ODbL", "CC BY 4.0"))

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint",
         default="small",
         metavar="DIR",
-        help="a trained network, or one of those included: box (default), small",
+        help="a trained network, or one of those included: small (default), box",
     )
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add("--port", type=int, default=8000, metavar="N", help="%(default)s; 0 chooses a free one")
