@@ -7,7 +7,17 @@ and then as configs/tables_vits.py says.
 
 import dataclasses
 
-from rsisrefiner_jax.config import Augment, Clicks, Config, Data, Eval, Model, Optim, Train
+from rsisrefiner_jax.config import (
+    Augment,
+    Clicks,
+    Config,
+    Data,
+    Eval,
+    Model,
+    Optim,
+    Parallel,
+    Train,
+)
 from rsisrefiner_jax.protocol import PRESETS
 
 config = Config(
@@ -43,6 +53,7 @@ config = Config(
         preview_every=100,
         log_every=5,
     ),
+    parallel=Parallel("shard_map"),  # compiles the step of one click once, pmap twice
     eval=Eval(limit=100),
     protocol=dataclasses.replace(PRESETS["paper"], max_clicks=10, flip=False),
 )

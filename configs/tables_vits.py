@@ -10,7 +10,7 @@ Rows have one budget, too small for good masks: it tells which differences show 
 
 import dataclasses
 
-from rsisrefiner_jax.config import Clicks, Config, Data, Eval, Model, Optim, Train
+from rsisrefiner_jax.config import Clicks, Config, Data, Eval, Model, Optim, Parallel, Train
 from rsisrefiner_jax.protocol import PRESETS
 
 config = Config(
@@ -41,6 +41,7 @@ config = Config(
         preview_every=100,
         log_every=5,
     ),
+    parallel=Parallel("shard_map"),  # compiles the step of one click once, pmap twice
     eval=Eval(limit=100),
     protocol=dataclasses.replace(PRESETS["paper"], max_clicks=10, flip=False, zoom_min_crop=48),
 )
