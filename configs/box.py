@@ -16,7 +16,7 @@ config = Config(
     note="MobileSAM frozen underneath; the picture is encoded once a crop",
     model=Model(
         backbone="tiny_vit",
-        image_size=320,  # of training; convolutions and windows take 448 as well (eval.py --set)
+        image_size=512,  # of training; it takes others as well, the packaged one is used at 640
         width=128,
         heads=4,
         adapter_heads=4,
@@ -39,13 +39,13 @@ config = Config(
         mosaic=0.5,
         merge_objects=0.03,
         hull_objects=0.08,
-        loose_objects=0.2,
+        loose_objects=0.3,
         threads=1,
         augment=Augment(scale=(0.25, 4.0), zoom=(0.03, 0.8), aspect=1.5),
     ),
     # One to twelve clicks: first clicks need most samples, the last objects many clicks.
     clicks=Clicks(iterations=(2, 1, 1, 0, 1, 0, 0, 0.8, 0, 0, 0, 0.5), gradient="every"),
-    optim=Optim(lr=6e-4, milestones=(8, 11), decay=0.3, warmup_steps=15, clip_norm=1.0),
+    optim=Optim(lr=5e-4, milestones=(8, 11), decay=0.3, warmup_steps=15, clip_norm=1.0),
     train=Train(
         batch_size=2,  # pictures, of four targets each
         epochs=12,

@@ -82,14 +82,14 @@ def hull(mask: np.ndarray) -> np.ndarray:
 def loose(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """bool [h, w]: a non-empty mask as a hasty person outlines it, with few corners and a margin.
 
-    The margin is at most a tenth of the root of the area, and the corners keep within 3 % of each
-    outline's length.
+    The margin is at most an eighth of the root of the area, and the corners keep within 1.5 % of
+    each outline's length.
     """
-    margin = int(rng.uniform(0, 0.1) * np.sqrt(mask.sum()))
+    margin = int(rng.uniform(0, 0.125) * np.sqrt(mask.sum()))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
     grown = cv2.dilate(mask.astype(np.uint8), kernel)
     outlines, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    share = rng.uniform(0.003, 0.03)
+    share = rng.uniform(0.002, 0.015)
     corners = [cv2.approxPolyDP(o, share * cv2.arcLength(o, True), True) for o in outlines]
     return cv2.fillPoly(np.zeros_like(grown), corners, 1).astype(bool)
 

@@ -17,8 +17,8 @@ from jaxtyping import Float
 
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.click_model import ClickModel, is_empty
-from rsisrefiner_jax.interaction.clicks import Clicks
-from rsisrefiner_jax.models.layers import conv, conv_he, linear
+from rsisrefiner_jax.interaction.clicks import Clicks, count
+from rsisrefiner_jax.models.layers import conv, conv_he, linear, linear_zero
 from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.refiner.decoder import DecoderLayer, FinalToken, dynamic_conv
 from rsisrefiner_jax.models.refiner.modulation import modulated_mask
@@ -34,7 +34,7 @@ from rsisrefiner_jax.models.sam.prompt_encoder import PromptEncoder
 from rsisrefiner_jax.models.tiny_vit import Stages, TinyViT
 from rsisrefiner_jax.ops.resize import halve, resize_half_pixel
 
-SURE = 8.0  # the largest logit of SAM's that is passed on
+SURE = 8.0  # the largest of SAM's logits that is passed on
 
 
 class PictureFeatures(NamedTuple):
@@ -44,6 +44,14 @@ class PictureFeatures(NamedTuple):
     eighth: Float[Array, "b s/8 s/8 c8"]
     sixteenth: Float[Array, "b s/16 s/16 e"]
     embedding: Float[Array, "b s/16 s/16 256"]  # SAM's
+
+
+class SamAnswer(NamedTuple):
+    """What SAM's decoder says of an object."""
+
+    chosen: Float[Array, "b q q 1"]  # logits of its answer
+    maps: Float[Array, "b q q c"]  # that one, all its masks, and the map that they are read from
+    quality: Float[Array, "b 6"]  # how good it thinks each mask and its answer; 1 at a first click
 
 
 class ImageOnlyRefiner(ClickModel):
@@ -91,25 +99,22 @@ class ImageOnlyRefiner(ClickModel):
         masks = halve(jnp.stack([prev_mask, modulated], -1))
         maps = click_maps(clicks, side, 2, config.click_radius, config.click_reach)
         aux = jnp.concatenate([masks, maps], -1)
-        if not config.sam_mask:
-            logits = self.pyramid(aux, features, None)
-        else:
-            sam, chosen = self.ask_sam(features, prev_mask, clicks)
-            logits = chosen / 2 + self.pyramid(aux, features, sam)
+        sam = self.ask_sam(features, prev_mask, clicks) if config.sam_mask else None
+        logits = self.pyramid(aux, features, sam)
         return resize_half_pixel(logits.astype(jnp.float32), size)[..., 0]
 
     def ask_sam(
         self, features: PictureFeatures, prev_mask: Float[Array, "b s s"], clicks: Clicks
-    ) -> tuple[Float[Array, "b q q c"], Float[Array, "b q q 1"]]:
-        """What SAM says: its masks and the map that they are read from; and its answer.
-
-        Logits are clipped, as SAM's reach 30 and more where it is sure and wrong.
-        """
+    ) -> SamAnswer:
+        """What SAM says. Its logits are clipped, as they reach 30 where it is sure and wrong."""
         answer = ask(self.prompt_encoder, self.mask_decoder, features.embedding, prev_mask, clicks)
+        index = best(answer, clicks)[:, None]
         masks = jnp.clip(answer.masks, -SURE, SURE)
-        chosen = jnp.take_along_axis(masks, best(answer, clicks)[:, None, None, None], -1)
-        sam = jnp.concatenate([chosen / 4, masks / 4, answer.features], -1)
-        return sam, chosen
+        chosen = jnp.take_along_axis(masks, index[:, None, None], -1)
+        maps = jnp.concatenate([chosen / 4, masks / 4, answer.features], -1)
+        first = (count(clicks) == 1)[:, None]
+        quality = [answer.iou, jnp.take_along_axis(answer.iou, index, -1), first]
+        return SamAnswer(chosen, maps, jnp.concatenate(quality, -1))
 
 
 class PicturePyramid(nn.Module):
@@ -148,13 +153,13 @@ class ClickPyramid(nn.Module):
         self,
         aux: Float[Array, "b m m 6"],
         picture: PictureFeatures,
-        sam: Float[Array, "b q q c"] | None,
+        sam: SamAnswer | None,
     ) -> Float[Array, "b m/2 m/2 1"]:
         d, (c2, c4, c8, e) = self.dtype, self.channels
         half = conv_he(aux, c2, 3, name="half", dtype=d)
         quarter = Down(c4, d, name="down_4")(half) + picture.quarter
         if sam is not None:
-            quarter = quarter + conv(sam, c4, 1, name="sam", dtype=d)
+            quarter = quarter + conv(sam.maps, c4, 1, name="sam", dtype=d)
         quarter = ResidualBlock(d, name="quarter")(quarter)
         eighth = Down(c8, d, name="down_8")(quarter) + picture.eighth
         eighth = ResidualBlock(d, name="eighth")(eighth)
@@ -174,4 +179,11 @@ class ClickPyramid(nn.Module):
         kernel = nn.relu(linear(token, c4, name="kernel_mlp_in", dtype=d))
         kernel = linear(kernel, 9 * c4 + 1, name="kernel_mlp_out", dtype=d)
         dynamic = dynamic_conv(quarter, kernel * 0.1)[..., None]
-        return dynamic + conv_he(nn.relu(quarter), 1, 3, name="fine", zero=True, dtype=d)
+        logits = dynamic + conv_he(nn.relu(quarter), 1, 3, name="fine", zero=True, dtype=d)
+        if sam is None:
+            return logits
+        # How far SAM's answer is trusted, a half in the beginning: at first clicks it is often
+        # right, where it has the wrong scale or wavers between two it is not.
+        told = jnp.concatenate([token, sam.quality.astype(token.dtype)], -1)
+        trust = nn.sigmoid(linear_zero(told, 1, name="trust", dtype=d))
+        return trust[:, None, None] * sam.chosen + logits
