@@ -111,7 +111,7 @@ def _conv(
     # On a CPU, XLA runs a 1x1 convolution at half the speed of the matrix product that it is, a
     # depthwise one at a 30th of that of the shifted sum that it is.
     if size == stride == groups == 1:
-        convolve = _pointwise
+        convolve: Any = _pointwise
     else:
         convolve = _depthwise if groups == features > 1 else _dense
     return nn.Conv(
