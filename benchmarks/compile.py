@@ -107,7 +107,8 @@ def training_programs(config: Config, devices: list[Any]) -> Iterator[Program]:
                 jax.tree.map(lambda x, s=s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), one)
                 for one, s in zip(given, (whole, whole, rows, whole), strict=True)
             ]
-            return spread.compile(step).lower(*placed)
+            compiled: Any = spread.compile(step)
+            return compiled.lower(*placed)
 
         def count(step: Any = step) -> int:
             mapped = jax.vmap(step, (None, None, 0, None), 0, axis_name=parallel.AXIS)

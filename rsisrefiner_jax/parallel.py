@@ -94,7 +94,7 @@ class DataParallel:
         if self.backend == "pmap":
             mapped = jax.pmap(function, in_axes=(None, 0), devices=self.devices)
             return lambda frozen, batch: jax.tree.map(_join, mapped(frozen, batch))
-        specs = {"in_specs": (P(), P(AXIS)), "out_specs": P(AXIS), "check_vma": False}
+        specs: Any = {"in_specs": (P(), P(AXIS)), "out_specs": P(AXIS), "check_vma": False}
         return jax.jit(jax.shard_map(function, mesh=self.mesh, **specs))
 
     def shard_again(self, shown: Any) -> Any:

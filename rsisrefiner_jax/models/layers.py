@@ -111,6 +111,7 @@ def _conv(
     pad = (size - 1) // 2
     # On a CPU, XLA runs a 1x1 convolution at half the speed of the matrix product that it is, a
     # depthwise one at a 30th of that of the shifted sum that it is.
+    convolve: Any
     if size == stride == groups == 1:
         convolve = _pointwise
     else:

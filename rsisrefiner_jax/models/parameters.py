@@ -58,7 +58,7 @@ def as_stored(config: Model, frozen: Any) -> Any:
     if config.frozen_dtype == "float32":
         return frozen
 
-    def stored(path: tuple[str, ...], x: Any) -> Any:
+    def stored(path: tuple[Any, ...], x: Any) -> Any:
         return x.astype(jnp.bfloat16) if path[-1] == "kernel" else x
 
     return traverse_util.path_aware_map(stored, frozen)

@@ -68,8 +68,9 @@ class FiniteWatch:
             return
         count, rank = jax.process_count(), jax.process_index()
         path = self._folder / (f"{step:07d}-{rank}.npz" if count > 1 else f"{step:07d}.npz")
+        arrays: Any = dict(batch)
         with atomic_file(path) as file:
-            np.savez(file, **batch)
+            np.savez(file, **arrays)
         loss, norm = float(metrics["loss"]), float(metrics["grad_norm"])
         raise NotFiniteError(
             f"step {step} is not finite (loss {loss:g}, gradient norm {norm:g}); its batch is "
