@@ -2,7 +2,8 @@
 
 A run starts in one of three ways: from the newest checkpoint of its work directory, if there is
 one (exactly where that was saved); from the weights of any checkpoint that train.init_from names;
-from random weights beside a converted backbone. Ctrl-C saves a checkpoint and leaves.
+from random weights beside a converted backbone. Ctrl-C saves a checkpoint and leaves (exit code
+130). A step whose numbers are not finite ends the run (3); nothing of it is saved but its batch.
 """
 
 import argparse
@@ -11,12 +12,16 @@ from pathlib import Path
 from rsisrefiner_jax import config as config_module
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.errors import run_main
+from rsisrefiner_jax.training.determinism import compute_deterministically
 
 
 def main() -> None:
     arguments = parse_arguments()
     config = read_config(arguments)
     workdir = Path(arguments.workdir or Path("runs") / config.name)
+
+    if config.train.deterministic:
+        compute_deterministically()
 
     import jax
 
@@ -26,8 +31,8 @@ def main() -> None:
     sources = training.open_data(config)
     training.make_workdir(workdir)
     parallel.initialize()
-    done, minutes = training.run(config, workdir, sources)
-    if done < config.train.steps:
+    done, minutes, finished = training.run(config, workdir, sources, profile=arguments.profile)
+    if not finished:
         print(f"step {done} is saved; the same command goes on from there")
         raise KeyboardInterrupt
     if jax.process_index() == 0:
@@ -43,6 +48,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="Python file that defines `config`")
     parser.add_argument("--workdir", help="default: runs/<config name>")
     parser.add_argument("--data", nargs="+", metavar="SPEC", help="default: data.train")
+    parser.add_argument(
+        "--profile",
+        nargs="?",
+        type=int,
+        const=5,
+        default=0,
+        metavar="STEPS",
+        help="trace so many steps (default: 5) into WORKDIR/profile, for TensorBoard or Perfetto",
+    )
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
     return parser.parse_args()
 

@@ -29,7 +29,10 @@ SIDE = 448
 
 
 def measure_parity(result: Conversion, name: str) -> dict[str, Any]:
-    """{"figure": largest absolute difference, "golden": `name`, "of": what was compared}."""
+    """{"figure": largest absolute difference, "golden": `name`, "of": what was compared, "in"}.
+
+    Float32 is computed as such on accelerators, too; "in" says so.
+    """
     run, what, values = {
         "rsisrefiner": (logits, "logits", "values"),
         "mfp": (frozen_features, "last ViT block and neck outputs", "values"),
@@ -37,9 +40,14 @@ def measure_parity(result: Conversion, name: str) -> dict[str, Any]:
     }[result.kind]
     if result.kind == "mfp" and result.whole:
         run, what, values = logits, "logits", "logits"
-    with np.load(FOLDER / f"{name}.npz") as golden:
+    with np.load(FOLDER / f"{name}.npz") as golden, jax.default_matmul_precision("highest"):
         ours, theirs = run(result, golden), golden[values]
-    return {"figure": float(np.abs(ours - theirs).max()), "golden": name, "of": what}
+    return {
+        "figure": float(np.abs(ours - theirs).max()),
+        "golden": name,
+        "of": what,
+        "in": f"float32, matrix products with precision highest, {jax.default_backend()}",
+    }
 
 
 def logits(result: Conversion, golden: Mapping[str, np.ndarray]) -> np.ndarray:

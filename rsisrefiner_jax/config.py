@@ -73,6 +73,14 @@ class Model:
     frozen: tuple[str, ...] = ("backbone", "patch_embed_coords", "neck")
     lora_rank: int = 0  # of trained updates to the frozen backbone's attention; 0: none
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters stay fp32
+    # Of float32 products. default: TF32 on recent GPUs, bfloat16 on TPUs; highest: float32.
+    matmul_precision: Literal["default", "high", "highest"] = "default"
+    # Of the plain ViT on GPUs. cudnn: flash attention, in bfloat16 only.
+    attention_kernel: Literal["xla", "cudnn"] = "xla"
+    # Of frozen kernels in training. bfloat16 halves their memory and changes no result where the
+    # computation is in bfloat16, too.
+    frozen_dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: bool = False  # a gradient computes activations again: less memory, about a third slower
 
     def __post_init__(self) -> None:
         require(
@@ -108,6 +116,18 @@ class Model:
         require(
             all(name in known for name in self.frozen),
             f"model.frozen={self.frozen} may name only {', '.join(known)}",
+        )
+        for name, narrow in (
+            ("frozen_dtype", self.frozen_dtype == "bfloat16"),
+            ("attention_kernel", self.attention_kernel == "cudnn"),
+        ):
+            require(
+                not narrow or self.dtype == "bfloat16",
+                f"model.{name}={getattr(self, name)} needs model.dtype=bfloat16",
+            )
+        require(
+            self.frozen_dtype == "float32" or not self.lora_rank,
+            "model.frozen_dtype=bfloat16 would round what model.lora_rank adds to; leave it out",
         )
         require(self.lora_rank >= 0, f"model.lora_rank={self.lora_rank} must not be negative")
         require(
@@ -199,13 +219,24 @@ class Optim:
     lr: float = 5e-5
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    # steps: the paper's; cosine: half a wave from `lr` down to `lr_end` of it at the last step.
+    schedule: Literal["steps", "cosine"] = "steps"
     milestones: tuple[int, ...] = (10, 50)  # epochs after which the rate is multiplied by decay
     decay: float = 0.1
+    lr_end: float = 0.0
     warmup_steps: int = 0
     clip_norm: float | None = None
     weight_decay: float = 0.0
     backbone_lr_scale: float = 1.0  # group "backbone" (pretrained modules that are not frozen)
     adapter_lr_scale: float = 1.0  # group "adapter" (everything else)
+    accumulate: int = 1  # gradients whose mean is one update; a batch counts that often
+    # Decay of a moving average of the weights, 0.999 or so, which is what is validated, evaluated
+    # and clicked; 0: none.
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.accumulate >= 1, f"optim.accumulate={self.accumulate} must be at least 1")
+        require(0 <= self.ema < 1, f"optim.ema={self.ema} must be at least 0 and less than 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,13 +253,19 @@ class Train:
     save_untrained: bool = False  # also the first weights, to compare with
     # A checkpoint whose weights a new run begins with: converted, exported, or another run's.
     init_from: str | None = None
+    max_steps: int | None = None  # a run ends there, its schedule unchanged; none: after `epochs`
+    deterministic: bool = False  # GPUs, too, compute the same bits again; slower
+    # Metrics beside metrics.jsonl. tensorboard, none: where tensorboardX is installed.
+    tensorboard: bool | None = None
+    csv: bool = False  # metrics.csv
+    wandb: str | None = None  # project of Weights & Biases; needs the extra [wandb]
 
     def __post_init__(self) -> None:
         require(self.epochs >= 0, f"train.epochs={self.epochs} must not be negative")
         every = ("log_every", "checkpoint_every", "preview_every")
-        for name in ("batch_size", "samples_per_epoch", *every, "keep"):
+        for name in ("batch_size", "samples_per_epoch", *every, "keep", "max_steps"):
             value = getattr(self, name)
-            require(value >= 1, f"train.{name}={value} must be at least 1")
+            require(value is None or value >= 1, f"train.{name}={value} must be at least 1")
 
     @property
     def steps_per_epoch(self) -> int:
@@ -236,7 +273,30 @@ class Train:
 
     @property
     def steps(self) -> int:
+        """All steps of the schedule."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def last_step(self) -> int:
+        """The step that ends a run."""
+        return min(self.steps, self.steps if self.max_steps is None else self.max_steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class Validate:
+    """Evaluation of some objects during training, under `protocol`; the best weights are kept."""
+
+    every: int | None = None  # steps, and at the end; none: never
+    data: tuple[str, ...] = ()  # data SPECs; (): data.eval
+    limit: int = 50  # objects of each data set
+    target: float = 0.9  # the least clicks to this IoU are best, then the highest curve
+    patience: int | None = None  # validations without a better one that end a run; none: any
+
+    def __post_init__(self) -> None:
+        for name in ("every", "limit", "patience"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"validate.{name}={value} must be at least 1")
+        require(0 < self.target <= 1, f"validate.target={self.target} must lie in 0..1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,6 +337,7 @@ class Config:
     loss: Loss = Loss()
     optim: Optim = Optim()
     train: Train = Train()
+    validate: Validate = Validate()
     parallel: Parallel = Parallel()
     eval: Eval = Eval()
     protocol: Protocol = PRESETS["paper"]

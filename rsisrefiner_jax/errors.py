@@ -1,4 +1,4 @@
-"""The one error a person can mend: bad input or configuration, said in one sentence."""
+"""The errors that are said in one sentence, and the exit codes of a command line."""
 
 import sys
 from collections.abc import Callable
@@ -8,6 +8,10 @@ class UserError(Exception):
     """Bad input or configuration. The message names the file or field and the way out."""
 
 
+class NotFiniteError(FloatingPointError):
+    """Training came to a number that is infinite or none. The message names the step."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raises `UserError(message)` unless `condition` holds."""
     if not condition:
@@ -15,12 +19,18 @@ def require(condition: bool, message: str) -> None:
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Runs a command line's `main`: a `UserError` becomes one line on stderr and exit code 2."""
+    """Runs a command line's `main`; what it raises becomes one line on stderr and an exit code.
+
+    2: `UserError`. 3: `NotFiniteError`. 130: Ctrl-C.
+    """
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except NotFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(3)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -68,7 +68,7 @@ class Checkpoint:
                 "flops": click_flops(self.loaded.model, self.loaded.variables, protocol.max_clicks),
             },
             "checkpoint": self.directory,
-            "environment": environment(self.config.model.dtype),
+            "environment": environment(self.config.model.dtype, self.config.model.matmul_precision),
         }
 
     def evaluate(self, source: Source, protocol: Protocol, **which: Any) -> Evaluation:

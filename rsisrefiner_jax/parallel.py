@@ -90,11 +90,12 @@ class DataParallel:
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), batch)
 
     def on_each(self, function: Callable) -> Callable:
-        """A function of a sharded batch, compiled; what it gives is as what a step shows."""
+        """A function of (frozen, a sharded batch), compiled; it gives what a step could show."""
         if self.backend == "pmap":
-            mapped = jax.pmap(function, devices=self.devices)
-            return lambda batch: jax.tree.map(_join, mapped(batch))
-        return jax.jit(jax.shard_map(function, mesh=self.mesh, in_specs=P(AXIS), out_specs=P(AXIS)))
+            mapped = jax.pmap(function, in_axes=(None, 0), devices=self.devices)
+            return lambda frozen, batch: jax.tree.map(_join, mapped(frozen, batch))
+        specs: Any = {"in_specs": (P(), P(AXIS)), "out_specs": P(AXIS), "check_vma": False}
+        return jax.jit(jax.shard_map(function, mesh=self.mesh, **specs))
 
     def shard_again(self, shown: Any) -> Any:
         """What a compiled step showed -> what the next one takes as a part of its batch."""

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 SMALL = ["--config", "configs/quickstart.py", "--repeat", "1", "--set", "model.image_size=64"]
 RUNS = {
     "click": ["--objects", "2", "--image", "64", "64"],
+    "compile": ["--only", "train"],
     "data": ["--data", "synthetic:train@96", "--samples", "2"],
     "evaluate": ["--data", "synthetic:test@96", "--limit", "2", "--batch", "1", "2"],
     "session": ["--data", "synthetic:test@96", "--pictures", "2", "--clicks", "2"],

@@ -22,6 +22,7 @@ from rsisrefiner_jax.data.pipeline import training_iterator
 from rsisrefiner_jax.data.synthetic import SyntheticSource
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.parallel import DataParallel
+from rsisrefiner_jax.training.step import init_state
 from tests import tiny
 
 META = {"source": "nowhere", "unused": 5}
@@ -105,6 +106,26 @@ def test_overrides_that_do_not_fit(copy, override, part):
         load_model(copy, [override])
     assert override in str(error.value)
     assert part in str(error.value)
+
+
+def test_an_average_is_what_serves_and_training_goes_on_with_the_latest(tmp_path):
+    config = dataclasses.replace(
+        tiny.CONFIG,
+        model=dataclasses.replace(tiny.MODEL, frozen=()),
+        optim=dataclasses.replace(tiny.CONFIG.optim, ema=0.9),
+    )
+    devices = DataParallel("shard_map", 4, jax.devices()[:1])
+    state = init_state(config, {"w": jnp.ones(3)}, {"norm": {"mean": jnp.zeros(2)}})
+    twice = jax.tree.map(lambda x: x + 1, state.latest)
+    saved = devices.replicate(state._replace(average=twice, step=jnp.int32(2)))
+    batches, writer = training_iterator(config), CheckpointWriter(tmp_path / "run")
+    writer.save_frozen({}, {})
+    writer.save(saved, config, batches)
+    back = writer.restore(devices.replicate(state), batches)
+    writer.close()
+    assert_equal(back, saved)
+    served = load_weights(tmp_path / "run")
+    assert_equal({"params": served.params, "batch_stats": served.batch_stats}, twice)
 
 
 def empty(directory: Path) -> None:

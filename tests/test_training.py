@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax.traverse_util import flatten_dict
 
@@ -15,7 +16,13 @@ from rsisrefiner_jax.interaction.clicks import add, count, empty
 from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.parallel import AXIS, DataParallel
 from rsisrefiner_jax.training import step as training
-from rsisrefiner_jax.training.optimizer import group_of, optimizer, schedule
+from rsisrefiner_jax.training.optimizer import (
+    average,
+    group_of,
+    learning_rate,
+    optimizer,
+    schedule,
+)
 from rsisrefiner_jax.training.step import ClickStep, draw_iterations
 from rsisrefiner_jax.weights import split
 from tests import tiny
@@ -69,6 +76,45 @@ def test_learning_rate_of_the_paper():
 def test_warmup_ends_at_the_full_rate():
     rate = schedule(dataclasses.replace(BASE, optim=Optim(lr=1.0, warmup_steps=4)))
     np.testing.assert_allclose([rate(k) for k in range(6)], [0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_cosine_schedule():
+    optim = Optim(lr=1.0, schedule="cosine", lr_end=0.1, warmup_steps=2)
+    train = dataclasses.replace(BASE.train, epochs=2, samples_per_epoch=160)  # 20 steps
+    rate = schedule(dataclasses.replace(BASE, optim=optim, train=train))
+    expected = [0.5, 0.1 + 0.9 * (1 + np.cos(np.pi / 20)) / 2, 0.55, 0.1]
+    np.testing.assert_allclose([rate(k) for k in (0, 1, 10, 20)], expected, rtol=1e-5)
+
+
+def test_accumulated_gradients_are_one_update_by_their_mean():
+    optim = Optim(lr=0.1, eps=0.5, accumulate=2, milestones=(1,), clip_norm=100.0)
+    train = dataclasses.replace(BASE.train, samples_per_epoch=16 * 2)  # an epoch is one update
+    config = dataclasses.replace(BASE, optim=optim, train=train)
+    params, grads = {"decoder": jnp.ones(2)}, ([1.0, 3.0], [3.0, -1.0], [2.0, 2.0], [2.0, 2.0])
+    tx = optimizer(config)
+    state, moves, rates = tx.init(params), [], []
+    for grad in grads:
+        rates.append(float(learning_rate(config, state)))
+        updates, state = tx.update({"decoder": jnp.array(grad)}, state, params)
+        moves.append(np.asarray(updates["decoder"]))
+    once = optimizer(dataclasses.replace(config, optim=dataclasses.replace(optim, accumulate=1)))
+    expected = once.update({"decoder": jnp.array([2.0, 1.0])}, once.init(params), params)[0]
+    assert not moves[0].any()
+    np.testing.assert_allclose(moves[1], expected["decoder"], rtol=1e-6)
+    assert not moves[2].any()
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01], rtol=1e-5)
+
+
+def test_moving_average():
+    config = dataclasses.replace(BASE, optim=Optim(ema=0.9))
+    mean = lambda step, config=config, done=None: float(average(config, 1.0, 2.0, step, done))  # noqa: E731
+    np.testing.assert_allclose(mean(0), 0.1 * 1 + 0.9 * 2)  # a young one follows closely
+    np.testing.assert_allclose(mean(10**6), 0.9 * 1 + 0.1 * 2, rtol=1e-6)
+    assert average(BASE, None, 2.0, 0, None) is None
+    slow = dataclasses.replace(config, optim=Optim(ema=0.9, accumulate=2))
+    state = optax.MultiStepsState(jnp.int32(1), 0, None, None)
+    assert mean(10**6, slow, state) == 1
+    np.testing.assert_allclose(mean(10**6, slow, state._replace(mini_step=0)), 1.1, rtol=1e-6)
 
 
 def first_update(optim: Optim, grad: float = 1.0) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Checkpoints: a directory that holds the configuration and every weight that is needed.
 
 DIR/frozen.npz              parameters that training never changes, written once
-DIR/<step>/weights          trainable parameters and BatchNorm statistics
+DIR/<step>/weights          trainable parameters and BatchNorm statistics; with optim.ema their
+                            average
 DIR/<step>/optimizer        optimizer state        (training only)
 DIR/<step>/data             position in the data   (training only)
 DIR/<step>/config           the whole configuration
@@ -26,6 +27,7 @@ from rsisrefiner_jax.models.lora import NAME, init_lora, merge_lora
 from rsisrefiner_jax.models.pretrained import first_variables
 from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.networks import PACKAGED, checkpoint_folder
+from rsisrefiner_jax.training.finite import require_finite
 from rsisrefiner_jax.training.step import TrainState
 from rsisrefiner_jax.weights import check_same, load_npz, merge, save_npz, split
 
@@ -50,12 +52,17 @@ class CheckpointWriter:
             save_npz(path, frozen, meta)
 
     def save(self, state: TrainState, config: Config, data: Any) -> None:
-        """Saves `state`, `config` and the position of the data iterator `data` at state.step."""
+        """Saves `state`, `config` and the position of the data iterator `data` at state.step.
+
+        Raises:
+            NotFiniteError: a weight, statistic or optimizer state is infinite or none.
+        """
+        require_finite(state, f"the state at step {int(state.step)}")
         self.manager.save(
             int(state.step),
             args=ocp.args.Composite(
-                weights=ocp.args.StandardSave(_weights(state.params, state.batch_stats)),
-                optimizer=ocp.args.StandardSave({"state": state.opt_state}),
+                weights=ocp.args.StandardSave(state.serving),
+                optimizer=ocp.args.StandardSave(_training_only(state)),
                 config=ocp.args.JsonSave({"config": to_json(config)}),
                 data=grain.checkpoint.CheckpointSave(data),
             ),
@@ -76,15 +83,17 @@ class CheckpointWriter:
         back = _restore(
             self.manager,
             step,
-            weights=ocp.args.StandardRestore(_weights(abstract.params, abstract.batch_stats)),
-            optimizer=ocp.args.StandardRestore({"state": abstract.opt_state}),
+            weights=ocp.args.StandardRestore(abstract.serving),
+            optimizer=ocp.args.StandardRestore(_training_only(abstract)),
             data=grain.checkpoint.CheckpointRestore(data),
         )
+        latest = back.optimizer.get("latest", back.weights)
         return state._replace(
             step=jax.device_put(np.int32(step), state.step.sharding),
-            params=back.weights["params"],
-            batch_stats=back.weights["batch_stats"],
+            params=latest["params"],
+            batch_stats=latest["batch_stats"],
             opt_state=back.optimizer["state"],
+            average=state.average and back.weights,
         )
 
     def close(self) -> None:
@@ -224,6 +233,12 @@ def _readable(manager: ocp.CheckpointManager, step: int | None) -> Iterator[None
             f"configuration; delete it to use an older one, or name another directory "
             f"({' '.join(str(error).split())[:200]})"
         ) from error
+
+
+def _training_only(state: TrainState) -> dict[str, Any]:
+    """What only a run that goes on needs: also the latest weights where an average serves."""
+    latest = {"latest": state.latest} if state.average else {}
+    return {"state": state.opt_state} | latest
 
 
 def _weights(params: Any, batch_stats: Any) -> dict[str, Any]:

@@ -13,8 +13,11 @@ PACKAGES = ("rsisrefiner-jax", "jax", "jaxlib", "flax", "numpy", "opencv-python-
 ROOT = Path(__file__).parent.parent
 
 
-def environment(dtype: str) -> dict[str, Any]:
-    """Versions, device and code as results.json holds them. dtype: of the computation."""
+def environment(dtype: str, matmul_precision: str = "default") -> dict[str, Any]:
+    """Versions, device and code as results.json holds them.
+
+    dtype: of the computation. matmul_precision: of its float32 products; default: jax's setting.
+    """
     devices = jax.devices()
     return {
         "versions": {name: _version(name) for name in PACKAGES},
@@ -22,7 +25,11 @@ def environment(dtype: str) -> dict[str, Any]:
         "platform": devices[0].platform,
         "devices": len(devices),
         "dtype": dtype,
-        "matmul_precision": jax.config.values["jax_default_matmul_precision"] or "default",
+        "matmul_precision": (
+            matmul_precision
+            if matmul_precision != "default"
+            else jax.config.values["jax_default_matmul_precision"] or "default"
+        ),
         "code": code_revision(),
     }
 

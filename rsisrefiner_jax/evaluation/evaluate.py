@@ -1,13 +1,7 @@
 """Clicks every object of a data set: shape by shape, in batches, on every local device."""
 
-import dataclasses
-import itertools
-import queue
-import threading
-import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -16,12 +10,12 @@ from tqdm import tqdm
 
 from rsisrefiner_jax.data.scene import Scene, Source
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.evaluation.plan import Entry, plan, read_items
+from rsisrefiner_jax.evaluation.device_work import device_work
+from rsisrefiner_jax.evaluation.plan import Entry, plan
 from rsisrefiner_jax.evaluation.results import Evaluation, ObjectResult
 from rsisrefiner_jax.interaction.click_model import ClickModel
-from rsisrefiner_jax.interaction.loop import Loop
 from rsisrefiner_jax.interaction.simulate import Trace
-from rsisrefiner_jax.interaction.slots import Item, Slots
+from rsisrefiner_jax.interaction.slots import Item
 from rsisrefiner_jax.protocol import Protocol
 
 # Called after each object as it finishes: its place in the data set, its result, its scene, its
@@ -68,12 +62,8 @@ def evaluate(
         UserError: the protocol contradicts itself, there is nothing to evaluate, or `finished`
             does not fit `source`.
     """
-    protocol.check(model.image_size)
-    devices = devices or jax.local_devices()
-    rows = rows or (1 if devices[0].platform == "cpu" else batch_size)
-    work = _Work(model, protocol, variables, batch_size, rows, devices)
     return run_work(
-        work,
+        device_work(model, protocol, variables, batch_size, rows, devices),
         source,
         protocol,
         dataset=dataset,
@@ -85,6 +75,55 @@ def evaluate(
         on_object=on_object,
         progress=progress,
     )
+
+
+class Evaluator:
+    """Evaluates a network again and again, each time with other weights; compiled once.
+
+    Arguments are those of `evaluate`.
+    """
+
+    def __init__(
+        self,
+        model: ClickModel,
+        protocol: Protocol,
+        *,
+        batch_size: int = 1,
+        rows: int | None = None,
+        devices: Sequence[jax.Device] | None = None,
+    ) -> None:
+        self._work = device_work(model, protocol, None, batch_size, rows, devices)
+        self._work.kept = {}
+
+    def __call__(
+        self,
+        variables: Any,
+        source: Source,
+        *,
+        dataset: str = "",
+        rank: int = 0,
+        count: int = 1,
+        limit: int | None = None,
+        progress: bool = True,
+    ) -> Evaluation:
+        """See `evaluate`. Does not hold on to `variables`."""
+        self._work.variables = variables
+        try:
+            return run_work(
+                self._work,
+                source,
+                self._work.protocol,
+                dataset=dataset,
+                rank=rank,
+                count=count,
+                seed=0,
+                limit=limit,
+                finished=(),
+                on_object=None,
+                progress=progress,
+            )
+        finally:
+            self._work.release()
 
 
 class Work(typing.Protocol):
@@ -157,102 +196,6 @@ def _evaluation(
         answers_needed=work.needed,
         scenes=tuple(entry.scene for entry in entries),
     )
-
-
-@dataclasses.dataclass
-class _Work:
-    """By one of our own networks, on the device."""
-
-    model: ClickModel
-    protocol: Protocol
-    variables: Any
-    batch_size: int
-    rows: int
-    devices: Sequence[jax.Device]
-    seconds: float = 0.0
-    made: int = 0
-    needed: int = 0
-
-    def click(
-        self, source: Source, entries: Sequence[Entry], seed: int
-    ) -> Iterator[tuple[Item, Trace]]:
-        """Every object with its trace as it finishes, one padded shape after the other."""
-        for shape in sorted({entry.shape for entry in entries}):
-            chosen = [entry for entry in entries if entry.shape == shape]
-            batch = min(self.batch_size, -(-len(chosen) // len(self.devices)))
-            loop = Loop(self.model, self.protocol, min(self.rows, batch))
-            slots = _slots(loop, self.variables, batch, shape, self.devices[: len(chosen)])
-            start = time.perf_counter()
-            yield from _run(slots, read_items(source, chosen, seed))
-            self.seconds += time.perf_counter() - start
-            self.made += sum(one.made for one in slots)
-            self.needed += sum(one.needed for one in slots)
-
-
-def _slots(
-    loop: Loop,
-    variables: Any,
-    batch: int,
-    shape: tuple[int, int],
-    devices: Sequence[jax.Device],
-) -> list[Slots]:
-    """Slots on each device, compiled side by side."""
-    with ThreadPoolExecutor(len(devices)) as pool:
-        make = lambda device: Slots(loop, variables, batch, shape, device)  # noqa: E731
-        return list(pool.map(make, devices))
-
-
-def _run(slots: Sequence[Slots], items: Iterator[Item]) -> Iterator[tuple[Item, Trace]]:
-    """Every item with its trace as it finishes; the slots take items as they have room."""
-    if len(slots) == 1:
-        yield from slots[0].run(items)
-        return
-    shared = _Shared(items)
-    done: queue.Queue[tuple[Item, Trace] | BaseException | None] = queue.Queue()
-
-    def work(one: Slots) -> None:
-        try:
-            for pair in one.run(shared):
-                done.put(pair)
-            done.put(None)
-        except BaseException as error:
-            done.put(error)
-
-    threads = [threading.Thread(target=work, args=(one,), daemon=True) for one in slots]
-    for thread in threads:
-        thread.start()
-    waiting = len(threads)
-    try:
-        while waiting:
-            pair = done.get()
-            if isinstance(pair, BaseException):
-                raise pair
-            if pair is None:
-                waiting -= 1
-            else:
-                yield pair
-    finally:
-        shared.close()
-
-
-class _Shared:
-    """An iterator that threads may share."""
-
-    def __init__(self, items: Iterator[Item]) -> None:
-        self._items = items
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> "_Shared":
-        return self
-
-    def __next__(self) -> Item:
-        with self._lock:
-            return next(self._items)
-
-    def close(self) -> None:
-        """No more items."""
-        with self._lock:
-            self._items = itertools.chain()
 
 
 def _result(dataset: str, entry: Entry, trace: Trace, seed: int) -> ObjectResult:

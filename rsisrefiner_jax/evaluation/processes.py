@@ -10,6 +10,20 @@ from jax.experimental import multihost_utils
 from rsisrefiner_jax.evaluation.results import Evaluation, ObjectResult
 
 
+def gather_ious(own: Evaluation, clicks: int) -> list[tuple[float, ...]]:
+    """The IoUs after each of up to so many clicks of every object, in data set order.
+
+    Of all processes together, without a shared directory; waits until each has come to this point.
+    """
+    table = np.full((len(own.objects), clicks), -1, np.float32)
+    places = {name: place for place, name in enumerate(own.objects)}
+    for result in own.results:
+        table[places[result.image, result.object_id], : len(result.ious)] = result.ious
+    if jax.process_count() > 1:
+        table = multihost_utils.process_allgather(table).max(0)
+    return [tuple(row[row >= 0].tolist()) for row in table]
+
+
 def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Evaluation:
     """The evaluation of all processes together; waits until each has come to this point.
 

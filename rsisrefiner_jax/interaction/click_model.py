@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 from flax import linen as nn
 from jax import Array
 from jaxtyping import Bool, Float
@@ -28,6 +29,19 @@ class ClickModel(nn.Module):
         """s, the side of the square input in pixels."""
         raise NotImplementedError
 
+    @property
+    def matmul_precision(self) -> str:
+        """Of float32 products, as `jax.default_matmul_precision`; default: as the caller has it."""
+        return "default"
+
+    @nn.nowrap
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Flax's, under `matmul_precision`, which gradients inherit."""
+        if self.matmul_precision == "default":
+            return super().apply(*args, **kwargs)
+        with jax.default_matmul_precision(self.matmul_precision):
+            return super().apply(*args, **kwargs)
+
     def encode_image(self, image: Float[Array, "b s s 3"]) -> Any:
         """What depends on the picture alone, computed once for all clicks on a crop.
 
@@ -38,6 +52,14 @@ class ClickModel(nn.Module):
             A tree of arrays [b, ...].
         """
         raise NotImplementedError
+
+    def encode_fixed(self, image: Float[Array, "b s s 3"]) -> Any:
+        """What of `encode_image` depends on the picture and on frozen parameters alone.
+
+        Training computes it once a step, however many clicks that has, and gives it to
+        `encode_image` as `fixed`. None: nothing, and `encode_image` has no such argument.
+        """
+        return None
 
     def predict(
         self,

@@ -60,6 +60,10 @@ class Slots:
         arguments = (self._variables, self._objects, self._state, *self._limits(0))
         return click_loop.run.lower(self._loop, *arguments).compile()
 
+    def use(self, variables: Any) -> None:
+        """From now on with other weights of the same network; None: with none, to free them."""
+        self._variables = jax.device_put(variables, self._device)
+
     def _limits(self, leave: int) -> tuple[jax.Array, jax.Array]:
         steps = STEPS if self._loop.search is None else 1  # a search answers many clicks a step
         limits = jnp.int32(steps), jnp.int32(leave)

@@ -14,6 +14,7 @@ from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.plain_vit import PlainViTModel
 from rsisrefiner_jax.models.refiner.decoder import MultiScaleFusion
 from rsisrefiner_jax.models.refiner.prev_mask import XceptionConv
+from rsisrefiner_jax.models.remat import recomputed
 from rsisrefiner_jax.models.simpleclick import HEAD_WIDTH, classify
 
 
@@ -29,7 +30,8 @@ class Mfp(PlainViTModel):
 
     def setup(self) -> None:
         super().setup()
-        self.head = ModulatedHead(self.axis_name, self.dtype)
+        head = recomputed(ModulatedHead, self.config.remat, 3)
+        self.head = head(self.axis_name, self.dtype)
 
     def encode_image(self, image: Float[Array, "b s s 3"], *, train: bool = False) -> PictureTokens:
         image = normalise(image, self.config.channel_order)

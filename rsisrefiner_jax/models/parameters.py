@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+from flax import traverse_util
+
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.weights import count, split
 
@@ -44,6 +47,21 @@ def switched_off(config: Model, params: Any) -> int:
     elif not config.f_vit:  # the half of its kernel that reads F_ViT
         number += params["decoder"]["dense_fusion"]["kernel"].size // 2
     return number
+
+
+def as_stored(config: Model, frozen: Any) -> Any:
+    """The frozen parameters as training holds them: kernels in `frozen_dtype`, the rest as it is.
+
+    Layers convert kernels to the dtype of the computation before anything else, so that this comes
+    early changes no result. Norms and position biases are computed with in float32.
+    """
+    if config.frozen_dtype == "float32":
+        return frozen
+
+    def stored(path: tuple[Any, ...], x: Any) -> Any:
+        return x.astype(jnp.bfloat16) if path[-1] == "kernel" else x
+
+    return traverse_util.path_aware_map(stored, frozen)
 
 
 def describe(counts: dict[str, int]) -> str:

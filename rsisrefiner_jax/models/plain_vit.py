@@ -45,6 +45,7 @@ class PlainViTModel(ClickModel):
             config.attention,
             config.early_blocks,
             d,
+            config.attention_kernel,
         )
         self.neck = SimpleFPN(config.fpn_channels, d)
 
@@ -56,6 +57,10 @@ class PlainViTModel(ClickModel):
     @property
     def image_size(self) -> int:
         return self.config.image_size
+
+    @property
+    def matmul_precision(self) -> str:
+        return self.config.matmul_precision
 
     @property
     def first_passes(self) -> int:

@@ -14,6 +14,7 @@ from rsisrefiner_jax.models.layers import conv
 from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.plain_vit import PlainViTModel
 from rsisrefiner_jax.models.refiner.decoder import MultiScaleFusion
+from rsisrefiner_jax.models.remat import recomputed
 
 HEAD_WIDTH = 256  # channels of the head, whatever the size of the ViT
 DROPOUT = 0.1  # share of the head's channels that a training pass goes without
@@ -24,7 +25,7 @@ class SimpleClick(PlainViTModel):
 
     def setup(self) -> None:
         super().setup()
-        self.head = LevelsHead(self.dtype)
+        self.head = recomputed(LevelsHead, self.config.remat, 2)(self.dtype)
 
     @property
     def first_passes(self) -> int:

@@ -1,6 +1,6 @@
 """The plain Vision Transformer: the frozen backbone of paper section III-B."""
 
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -43,12 +43,13 @@ class Block(nn.Module):
 
     heads: int
     windows: int  # per side; 1 = global
+    kernel: Literal["xla", "cudnn"] = "xla"  # of the attention
     dtype: Dtype | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n c"]) -> Float[Array, "b n c"]:
         y = layer_norm(x, name="norm1", epsilon=1e-6, dtype=self.dtype)
-        x = x + SelfAttention(self.heads, self.windows, self.dtype, name="attn")(y)
+        x = x + SelfAttention(self.heads, self.windows, self.kernel, self.dtype, name="attn")(y)
         y = layer_norm(x, name="norm2", epsilon=1e-6, dtype=self.dtype)
         return x + Mlp(self.dtype, name="mlp")(y)
 
@@ -58,6 +59,7 @@ class SelfAttention(nn.Module):
 
     heads: int
     windows: int
+    kernel: Literal["xla", "cudnn"] = "xla"
     dtype: Dtype | None = None
 
     @nn.compact
@@ -69,7 +71,7 @@ class SelfAttention(nn.Module):
         if self.windows > 1:
             qkv = partition(qkv, side, self.windows)
         q, k, v = jnp.split(qkv, 3, axis=-1)
-        out = attend(q, k, v, self.heads)
+        out = attend(q, k, v, self.heads, self.kernel)
         if self.windows > 1:
             out = unpartition(out, side, self.windows)
         return nn.Dense(width, name="proj", **dense)(out)
@@ -103,6 +105,7 @@ class ViT(nn.Module):
     attention: str
     early_blocks: tuple[int, int]
     dtype: Dtype | None = None
+    kernel: Literal["xla", "cudnn"] = "xla"
 
     def setup(self) -> None:
         self.patch_embed = PatchEmbed(self.width, self.patch_size, dtype=self.dtype)
@@ -113,7 +116,9 @@ class ViT(nn.Module):
         windowed = [
             self.attention == "windowed" and (i + 1) % group != 0 for i in range(self.depth)
         ]
-        self.block = [Block(self.heads, 2 if narrow else 1, self.dtype) for narrow in windowed]
+        self.block = [
+            Block(self.heads, 2 if narrow else 1, self.kernel, self.dtype) for narrow in windowed
+        ]
 
     def embed(self, image: Float[Array, "b s s 3"]) -> Float[Array, "b n {self.width}"]:
         """The tokens of a normalised image."""

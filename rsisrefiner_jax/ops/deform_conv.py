@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from rsisrefiner_jax.ops.precision import precision_here
+
 
 def deform_conv(x: Array, offset: Array, kernel: Array, bias: Array | None = None) -> Array:
     """Convolution whose taps are moved by learned offsets; stride 1, dilation 1, same size.
@@ -26,7 +28,11 @@ def deform_conv(x: Array, offset: Array, kernel: Array, bias: Array | None = Non
     # The batch is flattened into the rows: one plain gather or scatter is far quicker on CPU
     # than a batched one.
     out = _sample_and_project(
-        (h, w), x.reshape(b * h * w, c), _tap_positions(offset, k), kernel.reshape(k * k, c, d)
+        (h, w),
+        precision_here(),
+        x.reshape(b * h * w, c),
+        _tap_positions(offset, k),
+        kernel.reshape(k * k, c, d),
     ).reshape(b, h, w, d)
     return out if bias is None else out + bias.astype(out.dtype)
 
@@ -45,8 +51,10 @@ def _tap_positions(offset: Array, k: int) -> Array:
 # One tap at a time: only one [n, c] map of samples lives at once. The gradient is spelled out
 # because automatic differentiation would keep (or gather again) four such maps for every tap and
 # give each corner's scatter a zero map of its own: a quarter more time, five times the memory.
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _sample_and_project(size: tuple[int, int], x: Array, yx: Array, kernel: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _sample_and_project(
+    size: tuple[int, int], precision: str | None, x: Array, yx: Array, kernel: Array
+) -> Array:
     """Sum over taps of (samples of x at yx) @ kernel: [n, c], [k*k, n, 2], [k*k, c, d] -> [n, d].
 
     n = b * h * w rows, sample after sample.
@@ -54,29 +62,36 @@ def _sample_and_project(size: tuple[int, int], x: Array, yx: Array, kernel: Arra
 
     def add_tap(total: Array, tap: tuple[Array, Array]) -> tuple[Array, None]:
         yx, weight = tap
-        return total + _matmul(_sample(size, x, yx), weight), None
+        return total + _matmul(_sample(size, x, yx), weight, precision), None
 
     total = jnp.zeros((x.shape[0], kernel.shape[-1]), _accumulator(x))
     return jax.lax.scan(add_tap, total, (yx, kernel))[0].astype(x.dtype)
 
 
 def _forward(
-    size: tuple[int, int], x: Array, yx: Array, kernel: Array
+    size: tuple[int, int], precision: str | None, x: Array, yx: Array, kernel: Array
 ) -> tuple[Array, tuple[Array, Array, Array]]:
-    return _sample_and_project(size, x, yx, kernel), (x, yx, kernel)
+    return _sample_and_project(size, precision, x, yx, kernel), (x, yx, kernel)
 
 
 def _backward(
-    size: tuple[int, int], saved: tuple[Array, Array, Array], grad_out: Array
+    size: tuple[int, int],
+    precision: str | None,
+    saved: tuple[Array, Array, Array],
+    grad_out: Array,
 ) -> tuple[Array, Array, Array]:
     x, yx, kernel = saved
 
     def tap_grads(grad_x: Array, tap: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
         yx, weight = tap
-        grad_samples = _matmul(grad_out, weight.T).astype(x.dtype)
-        grad_x, grad_yx, samples = _sample_grads(size, grad_x, x, yx, grad_samples)
+        grad_samples = _matmul(grad_out, weight.T, precision).astype(x.dtype)
+        grad_x, grad_yx, samples = _sample_grads(size, precision, grad_x, x, yx, grad_samples)
         grad_weight = jnp.einsum(
-            "nc,nd->cd", samples, grad_out, preferred_element_type=_accumulator(x)
+            "nc,nd->cd",
+            samples,
+            grad_out,
+            precision=precision,
+            preferred_element_type=_accumulator(x),
         )
         return grad_x, (grad_yx, grad_weight.astype(kernel.dtype))
 
@@ -98,7 +113,12 @@ def _sample(size: tuple[int, int], x: Array, yx: Array) -> Array:
 
 
 def _sample_grads(
-    size: tuple[int, int], grad_x: Array, x: Array, yx: Array, grad: Array
+    size: tuple[int, int],
+    precision: str | None,
+    grad_x: Array,
+    x: Array,
+    yx: Array,
+    grad: Array,
 ) -> tuple[Array, Array, Array]:
     """Adds the gradient of `_sample` to grad_x; returns it, the gradient of yx, the samples."""
     grad_yx = jnp.zeros_like(yx)
@@ -107,7 +127,9 @@ def _sample_grads(
         value = _take(x, index)
         samples += value * weight.astype(x.dtype)[:, None]
         # A product, not a sum: XLA would gather once more inside the sum, at twice the time.
-        inner = jnp.einsum("nc,nc->n", value, grad, preferred_element_type=yx.dtype)
+        inner = jnp.einsum(
+            "nc,nc->n", value, grad, precision=precision, preferred_element_type=yx.dtype
+        )
         grad_yx += jnp.stack([inner * slope_y, inner * slope_x], -1)
         update = grad.astype(grad_x.dtype) * weight.astype(grad_x.dtype)[:, None]
         grad_x = grad_x.at[index].add(update, mode="promise_in_bounds")
@@ -151,5 +173,6 @@ def _accumulator(x: Array) -> jnp.dtype:
     return jnp.promote_types(x.dtype, jnp.float32)
 
 
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b.astype(a.dtype), preferred_element_type=_accumulator(a))
+def _matmul(a: Array, b: Array, precision: str | None) -> Array:
+    b = b.astype(a.dtype)
+    return jnp.matmul(a, b, precision=precision, preferred_element_type=_accumulator(a))

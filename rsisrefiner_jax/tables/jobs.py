@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from rsisrefiner_jax.config import Config, to_json
+from rsisrefiner_jax.config import Config, from_json, to_json
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.evaluated import Checkpoint
 from rsisrefiner_jax.evaluation.compare import differences
@@ -42,7 +42,8 @@ class Job:
         if not kept.exists():
             return
         now = json.loads(to_json(self.config))
-        for name, before, value in differences(json.loads(kept.read_text()), now):
+        then = json.loads(to_json(from_json(kept.read_text())))  # with fields that are newer
+        for name, before, value in differences(then, now):
             raise UserError(
                 f"{self.directory}: holds a run of other settings ({name} was {before}, now "
                 f"{value}); name another --out or delete it"
@@ -58,10 +59,10 @@ class Job:
         training.make_workdir(self.directory)
         devices = None if device is None else [device]
         try:
-            done, _ = training.run(self.config, self.directory, list(sources), devices)
+            outcome = training.run(self.config, self.directory, list(sources), devices)
         except FloatingPointError as error:
-            raise UserError(f"{self.directory}: {error}; lower optim.lr") from error
-        if done < self.config.train.steps:
+            raise UserError(f"{self.directory}: {error}") from error
+        if not outcome.finished:
             raise KeyboardInterrupt
         subject = Checkpoint.load(str(self.directory), ())
         setup = evaluation.prepare(subject, self.config.protocol)

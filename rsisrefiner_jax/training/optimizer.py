@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
@@ -9,11 +10,14 @@ from rsisrefiner_jax.config import PRETRAINED, Config
 
 
 def schedule(config: Config) -> optax.Schedule:
-    """Learning rate of step k: multiplied by `decay` after each milestone epoch."""
+    """Learning rate of step k: multiplied by `decay` after each milestone epoch, or a cosine."""
     optim, per_epoch = config.optim, config.train.steps_per_epoch
-    steps = optax.piecewise_constant_schedule(
-        optim.lr, {epoch * per_epoch: optim.decay for epoch in optim.milestones}
-    )
+    if optim.schedule == "cosine":
+        steps = optax.cosine_decay_schedule(optim.lr, max(config.train.steps, 1), optim.lr_end)
+    else:
+        steps = optax.piecewise_constant_schedule(
+            optim.lr, {epoch * per_epoch: optim.decay for epoch in optim.milestones}
+        )
     if not optim.warmup_steps:
         return steps
     return lambda k: steps(k) * optax.linear_schedule(0.0, 1.0, optim.warmup_steps)(k + 1)
@@ -25,8 +29,14 @@ def group_of(module: str) -> str:
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam per parameter group. It only ever sees the trainable tree, clipping included."""
-    optim, rate = config.optim, schedule(config)
+    """Adam per parameter group. It only ever sees the trainable tree, clipping included.
+
+    With optim.accumulate = n only every n-th gradient, the mean of n, changes anything.
+    """
+    optim, of_step = config.optim, schedule(config)
+
+    def rate(updates: Any) -> Any:
+        return of_step(updates * optim.accumulate)
 
     def adam(scale: float) -> optax.GradientTransformation:
         settings = {"b1": optim.betas[0], "b2": optim.betas[1], "eps": optim.eps}
@@ -37,4 +47,30 @@ def optimizer(config: Config) -> optax.GradientTransformation:
 
     groups = {"backbone": adam(optim.backbone_lr_scale), "adapter": adam(optim.adapter_lr_scale)}
     clip = [] if optim.clip_norm is None else [optax.clip_by_global_norm(optim.clip_norm)]
-    return optax.chain(*clip, optax.multi_transform(groups, labels))
+    whole = optax.chain(*clip, optax.multi_transform(groups, labels))
+    if optim.accumulate == 1:
+        return whole
+    return optax.MultiSteps(whole, optim.accumulate).gradient_transformation()
+
+
+def learning_rate(config: Config, opt_state: Any) -> Any:
+    """The rate of the next update, which optax finds by the number of updates so far."""
+    updates = optax.tree.get_all_with_path(opt_state, "count")[0][1]
+    return schedule(config)(updates * config.optim.accumulate)
+
+
+def average(config: Config, old: Any, new: Any, step: Any, opt_state: Any) -> Any:
+    """The moving average of the weights after an update; None where there is none.
+
+    Args:
+        old: the average so far. new: the weights after the update.
+        step: of the training, from 0: a young average follows the weights more closely.
+        opt_state: after the update.
+    """
+    optim = config.optim
+    if not optim.ema:
+        return None
+    decay = jnp.minimum(optim.ema, (1 + step) / (10 + step))
+    if optim.accumulate > 1:
+        decay = jnp.where(opt_state.mini_step == 0, decay, 1.0)  # else nothing was updated
+    return optax.incremental_update(new, old, 1 - decay)

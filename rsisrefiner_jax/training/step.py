@@ -12,31 +12,54 @@ from jaxtyping import Float, Int, Key, UInt
 
 from rsisrefiner_jax import parallel
 from rsisrefiner_jax.config import Config
-from rsisrefiner_jax.interaction import annotator, metrics
-from rsisrefiner_jax.interaction.annotator import ClickRule
+from rsisrefiner_jax.interaction import metrics
 from rsisrefiner_jax.interaction.click_model import ClickModel
-from rsisrefiner_jax.interaction.clicks import Clicks, add, count, empty
+from rsisrefiner_jax.interaction.clicks import Clicks, add, empty
 from rsisrefiner_jax.models.lora import merge_lora
 from rsisrefiner_jax.models.registry import make_model
+from rsisrefiner_jax.training.clicking import (
+    add_next_click,
+    encode,
+    repeat,
+    sample_keys,
+    simulate_clicks,
+)
+from rsisrefiner_jax.training.finite import all_finite
 from rsisrefiner_jax.training.losses import normalized_focal_loss
-from rsisrefiner_jax.training.optimizer import optimizer, schedule
+from rsisrefiner_jax.training.optimizer import average, learning_rate, optimizer
 from rsisrefiner_jax.weights import merge
 
 
 class TrainState(NamedTuple):
-    """Everything that a step changes. The frozen parameters are not in it."""
+    """Everything that a step changes. The frozen parameters are not in it.
+
+    average: {"params", "batch_stats"}, their moving average with optim.ema, which is what
+    serves; None without.
+    """
 
     step: Int[Array, ""]
     params: Any  # trainable parameters
     batch_stats: Any
     opt_state: Any
     key: UInt[Array, " words"]  # data of the run's key: one compiled step serves every seed
+    average: Any = None
+
+    @property
+    def serving(self) -> dict[str, Any]:
+        """{"params", "batch_stats"} that are validated, and saved to be evaluated and clicked."""
+        return self.average or self.latest
+
+    @property
+    def latest(self) -> dict[str, Any]:
+        """{"params", "batch_stats"} that training goes on with."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
 
 def init_state(config: Config, params: Any, batch_stats: Any) -> TrainState:
     """The state before the first step, from trainable parameters and BatchNorm statistics."""
     key = jax.random.key_data(jax.random.key(config.seed))
-    return TrainState(jnp.int32(0), params, batch_stats, optimizer(config).init(params), key)
+    state = TrainState(jnp.int32(0), params, batch_stats, optimizer(config).init(params), key)
+    return state._replace(average=state.latest) if config.optim.ema else state
 
 
 class ClickStep:
@@ -51,10 +74,13 @@ class ClickStep:
 
     def __init__(self, config: Config, devices: parallel.DataParallel):
         self._config, self._devices = config, devices
-        self._alike = make_model(config.model).first_passes == 1  # first clicks and later ones
+        model = make_model(config.model)
+        self._alike = model.first_passes == 1  # first clicks and later ones
         make = make_step if config.clicks.gradient == "last" else make_click_step
         self._steps = {first: devices.compile(make(config, first)) for first in (False, True)}
-        self._begin = devices.on_each(lambda batch: begin(config, batch))
+        self._begin = devices.on_each(
+            lambda frozen, batch: begin(config, batch) | fixed_features(model, frozen, batch)
+        )
 
     def __call__(self, state: TrainState, frozen: Any, batch: Any, step: int) -> Any:
         """Step number `step`, counted from 0. Donates `state`; see `make_step`."""
@@ -62,13 +88,13 @@ class ClickStep:
         if self._config.clicks.gradient == "last":
             first = iterations == 1 and not self._alike
             return self._steps[first](state, frozen, batch, jnp.int32(iterations))
-        every, carry = [], self._begin(batch)
+        every, given = [], batch | self._devices.shard_again(self._begin(frozen, batch))
         for i in range(iterations):
             compiled = self._steps[i == 0 and not self._alike]
             last = jnp.int32(i == iterations - 1)
-            given = batch | self._devices.shard_again(carry)
             state, measured, shown = compiled(state, frozen, given, last)
-            carry = {"prev_mask": shown["prob"], "clicks": shown.pop("next_clicks")}
+            answered = {"prev_mask": shown["prob"], "clicks": shown.pop("next_clicks")}
+            given = given | self._devices.shard_again(answered)
             every.append(measured)
         mean = jax.tree.map(lambda *values: sum(values) / iterations, *every)
         return state, mean | {"iterations": jnp.float32(iterations)}, shown
@@ -94,16 +120,17 @@ def make_step(config: Config, first: bool) -> Any:
     def step(state: TrainState, frozen: Any, batch: dict[str, Array], iterations: Array) -> Any:
         image, label, start = picture(batch), batch["label"].astype(jnp.int32), begin(config, batch)
         prev_mask, clicks = start["prev_mask"], start["clicks"]
+        fixed = fixed_features(model, frozen, batch)["fixed"]
         # Iterations 1 .. J-1: no gradient, statistics as at test time.
         if not first:
             params = merge_lora(config.model, merge(frozen, state.params))
             variables = {"params": params, "batch_stats": state.batch_stats}
             key = step_key(state)
             prev_mask, clicks = simulate_clicks(
-                config, model, variables, image, label, clicks, iterations - 1, key
+                config, model, variables, image, label, clicks, iterations - 1, key, fixed
             )
         # Iteration J: with gradient.
-        sample = Sample(image, label, prev_mask, clicks)
+        sample = Sample(image, label, prev_mask, clicks, fixed)
         state, measured, prob = update(config, model, state, frozen, sample, first)
         measured["iterations"] = iterations.astype(jnp.float32)
         return state._replace(step=state.step + 1), measured, {"prob": prob, "clicks": clicks}
@@ -114,15 +141,15 @@ def make_step(config: Config, first: bool) -> Any:
 def make_click_step(config: Config, first: bool) -> Any:
     """The per-device step of one click with a gradient; first: for first clicks.
 
-    step(state, frozen, batch, last), as `make_step`; batch also holds "prev_mask" and "clicks", and
-    `shown` "next_clicks", which correct the answer. last: 1 if this is the last click on these
-    samples, else 0.
+    step(state, frozen, batch, last), as `make_step`; batch also holds "prev_mask", "clicks" and
+    "fixed", and `shown` "next_clicks", which correct the answer. last: 1 if this is the last click
+    on these samples, else 0.
     """
     model = make_model(config.model, parallel.AXIS if config.parallel.sync_batch_norm else None)
 
     def step(state: TrainState, frozen: Any, batch: dict[str, Any], last: Array) -> Any:
         label = batch["label"].astype(jnp.int32)
-        sample = Sample(picture(batch), label, batch["prev_mask"], batch["clicks"])
+        sample = Sample(picture(batch), label, batch["prev_mask"], batch["clicks"], batch["fixed"])
         keys = sample_keys(step_key(state), len(label))
         state, measured, prob = update(config, model, state, frozen, sample, first)
         following = add_next_click(config, label, prob, sample.clicks, keys)
@@ -145,6 +172,11 @@ def begin(config: Config, batch: dict[str, Any]) -> dict[str, Any]:
     return {"prev_mask": jnp.zeros(batch["label"].shape), "clicks": clicks}
 
 
+def fixed_features(model: ClickModel, frozen: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    """{"fixed": what no update changes of the pictures' features}, None where there is nothing."""
+    return {"fixed": model.apply({"params": frozen}, picture(batch), method="encode_fixed")}
+
+
 def step_key(state: TrainState) -> Key[Array, ""]:
     """The randomness of a step."""
     return jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -157,12 +189,16 @@ class Sample(NamedTuple):
     label: Int[Array, "b s s"]
     prev_mask: Float[Array, "b s s"]
     clicks: Clicks
+    fixed: Any = None  # of the picture, see `fixed_features`
 
 
 def update(
     config: Config, model: ClickModel, state: TrainState, frozen: Any, sample: Sample, first: bool
 ) -> tuple[TrainState, dict[str, Array], Float[Array, "b s s"]]:
-    """The state after one gradient, without counting the step; metrics; probabilities."""
+    """The state after one gradient, without counting the step; metrics; probabilities.
+
+    The state stays as it was where loss, gradients or statistics are not finite.
+    """
     key = sample_keys(step_key(state), 1)[0]  # another one on each device
     (loss, (batch_stats, logits)), grads = jax.value_and_grad(mean_loss, 2, has_aux=True)(
         config, model, state.params, frozen, state.batch_stats, sample, first, key
@@ -172,14 +208,20 @@ def update(
     updates, opt_state = optimizer(config).update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     iou = metrics.iou(sample.label, prob > config.clicks.pred_thr)
-    values = {
-        "loss": loss,
-        "iou": jnp.nan_to_num(iou).mean(),  # none where everything is ignored
-        "grad_norm": optax.global_norm(grads),
-        "lr": jnp.float32(schedule(config)(state.step)),
-    }
-    state = state._replace(params=params, batch_stats=batch_stats, opt_state=opt_state)
-    return state, parallel.mean(values), prob
+    values = parallel.mean(
+        {
+            "loss": loss,
+            "iou": jnp.nan_to_num(iou).mean(),  # none where everything is ignored
+            "grad_norm": optax.global_norm(grads),
+            "lr": jnp.float32(learning_rate(config, state.opt_state)),
+        }
+    )
+    finite = all_finite((values, grads, batch_stats))
+    after = state._replace(params=params, batch_stats=batch_stats, opt_state=opt_state)
+    mean = average(config, state.average, after.latest, state.step, opt_state)
+    after = after._replace(average=mean)
+    after = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
+    return after, values | {"finite": finite.astype(jnp.float32)}, prob
 
 
 def mean_loss(
@@ -199,7 +241,7 @@ def mean_loss(
     whole = merge_lora(config.model, merge(frozen, params))
     variables = {"params": whole, "batch_stats": batch_stats}
     if model.encodes_alike:
-        features = encode(model, variables, sample.image, len(sample.label))
+        features = encode(model, variables, sample.image, len(sample.label), sample.fixed)
         given = (features, sample.prev_mask, sample.clicks)
         logits: Any = model.apply(variables, *given, method="predict")
     else:
@@ -215,61 +257,3 @@ def mean_loss(
         batch_stats = updated["batch_stats"]
     loss = normalized_focal_loss(logits, sample.label, config.loss.alpha, config.loss.gamma)
     return loss.mean(), (batch_stats, logits)
-
-
-def encode(model: ClickModel, variables: Any, image: Float[Array, "p s s 3"], targets: int) -> Any:
-    """The features of every target; those of a picture are computed once."""
-    return repeat(model.apply(variables, image, method="encode_image"), targets)
-
-
-def repeat(tree: Any, targets: int) -> Any:
-    """Rows [p, ...] so often that there are `targets` of them."""
-    return jax.tree.map(lambda x: jnp.repeat(x, targets // len(x), 0), tree)
-
-
-def simulate_clicks(
-    config: Config,
-    model: ClickModel,
-    variables: Any,
-    image: Float[Array, "p s s 3"],
-    label: Int[Array, "b s s"],
-    clicks: Clicks,
-    iterations: Int[Array, ""],
-    key: Key[Array, ""],
-) -> tuple[Float[Array, "b s s"], Clicks]:
-    """So many clicks answered and corrected by the next: (previous mask, clicks).
-
-    clicks: the first ones. The picture is encoded once for all iterations.
-    """
-    keys = sample_keys(key, len(label))
-    group = model.training_group(len(label))
-    features = encode(model, variables, image, len(label))
-
-    def click(_: Array, carry: tuple[Array, Clicks]) -> tuple[Array, Clicks]:
-        prev_mask, clicks = carry
-        inputs = (features, prev_mask, clicks)
-        logits: Any = model.apply(variables, *inputs, group=group, method="predict")
-        prob = nn.sigmoid(logits)
-        return prob, add_next_click(config, label, prob, clicks, keys)
-
-    return jax.lax.fori_loop(0, iterations, click, (jnp.zeros(label.shape), clicks))
-
-
-def sample_keys(key: Key[Array, ""], batch: int) -> Key[Array, " {batch}"]:
-    """A key for every sample, the same however a batch is spread over devices."""
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(parallel.sample_index(batch))
-
-
-def add_next_click(
-    config: Config,
-    label: Int[Array, "b s s"],
-    prob: Float[Array, "b s s"],
-    clicks: Clicks,
-    keys: Key[Array, " b"],
-) -> Clicks:
-    """The clicks, and the one that corrects an answer."""
-    settings = config.clicks
-    missed, surplus = annotator.training_errors(label, prob, settings.pred_thr)
-    rule = ClickRule("random", inner_k=settings.inner_k)
-    yx, sign, found = annotator.next_click(missed, surplus, None, count(clicks), keys, rule)
-    return add(clicks, yx, sign, found)

@@ -8,6 +8,7 @@ from jax import Array
 from jaxtyping import Float
 
 from rsisrefiner_jax.models.layers import BatchNorm, DeformConv, conv, linear, max_pool
+from rsisrefiner_jax.models.remat import recomputed
 from rsisrefiner_jax.ops.resize import halve
 
 
@@ -18,16 +19,18 @@ class ImageFeatureExtractor(nn.Module):
     width: int
     axis_name: str | None = None
     dtype: Dtype | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(
         self, image: Float[Array, "b s s 3"], train: bool
     ) -> Float[Array, "b s/16 s/16 {self.width}"]:
         settings: Any = {"axis_name": self.axis_name, "dtype": self.dtype}
-        x = ResBlock(self.channels[0], **settings, name="block_0")(image, train)
+        first, later = (recomputed(part, self.remat, 2) for part in (ResBlock, DeformResBlock))
+        x = first(self.channels[0], **settings, name="block_0")(image, train)
         self.sow("intermediates", "ife_block0", x)
         for i, features in enumerate(self.channels[1:], start=1):
-            x = DeformResBlock(features, **settings, name=f"block_{i}")(x, train)
+            x = later(features, **settings, name=f"block_{i}")(x, train)
             self.sow("intermediates", f"ife_block{i}", x)
         x = nn.relu(conv(x, self.width, 1, name="project", dtype=self.dtype))
         self.sow("intermediates", "F_IFE", x)

@@ -28,6 +28,7 @@ from rsisrefiner_jax.models.refiner.pyramid import (
     ResidualBlock,
     click_maps,
 )
+from rsisrefiner_jax.models.remat import recomputed
 from rsisrefiner_jax.models.sam.mask_decoder import MaskDecoder
 from rsisrefiner_jax.models.sam.network import ask, best
 from rsisrefiner_jax.models.sam.prompt_encoder import PromptEncoder
@@ -64,8 +65,10 @@ class ImageOnlyRefiner(ClickModel):
         config = self.config
         d = jnp.bfloat16 if config.dtype == "bfloat16" else None
         self.backbone = TinyViT(d)
-        self.picture = PicturePyramid(config.mask_channels, d)
-        self.pyramid = ClickPyramid(config.mask_channels, config.adapter_heads, d)
+        self.picture = recomputed(PicturePyramid, config.remat)(config.mask_channels, d)
+        self.pyramid = recomputed(ClickPyramid, config.remat)(
+            config.mask_channels, config.adapter_heads, d
+        )
         if config.sam_mask:
             self.prompt_encoder = PromptEncoder(dtype=d)
             self.mask_decoder = MaskDecoder(d)
@@ -75,12 +78,23 @@ class ImageOnlyRefiner(ClickModel):
         return self.config.image_size
 
     @property
+    def matmul_precision(self) -> str:
+        return self.config.matmul_precision
+
+    @property
     def encodes_alike(self) -> bool:
         return True
 
-    def encode_image(self, image: Float[Array, "b s s 3"]) -> PictureFeatures:
+    def encode_fixed(self, image: Float[Array, "b s s 3"]) -> Stages | None:
+        if "backbone" not in self.config.frozen or self.config.lora_rank:
+            return None
+        return self.backbone(normalise(image, self.config.channel_order))
+
+    def encode_image(
+        self, image: Float[Array, "b s s 3"], fixed: Stages | None = None
+    ) -> PictureFeatures:
         image = normalise(image, self.config.channel_order)
-        stages = self.backbone(image)
+        stages = self.backbone(image) if fixed is None else fixed
         quarter, eighth, sixteenth = self.picture(image, stages)
         return PictureFeatures(quarter, eighth, sixteenth, stages.embedding)
 

@@ -17,6 +17,7 @@ from rsisrefiner_jax.models.refiner.fusion import (
     early_fusion,
 )
 from rsisrefiner_jax.models.refiner.prev_mask import PrevMaskEncoder
+from rsisrefiner_jax.models.remat import recomputed
 
 
 class ImageFeatures(NamedTuple):
@@ -40,11 +41,20 @@ class Refiner(PlainViTModel):
         width = config.width
         init = uniform(2 * width)
         self.gate = nn.Dense(width, kernel_init=init, bias_init=init, dtype=d)
-        self.extractor = ImageFeatureExtractor(config.extractor_channels, width, **settings)
-        self.fusion = ImageFeatureFusion(width, config.adapter_heads, config.theta, **settings)
-        self.prev_mask = PrevMaskEncoder(config.mask_channels, width, **settings)
-        self.multi_scale = MultiScaleFusion(width // 4, d)
-        self.decoder = Decoder(config.adapter_heads, config.decoder, config.f_vit, d)
+        again = config.remat
+        self.extractor = ImageFeatureExtractor(
+            config.extractor_channels, width, remat=again, **settings
+        )
+        self.fusion = recomputed(ImageFeatureFusion, again, 3)(
+            width, config.adapter_heads, config.theta, **settings
+        )
+        self.prev_mask = recomputed(PrevMaskEncoder, again, 2)(
+            config.mask_channels, width, **settings
+        )
+        self.multi_scale = recomputed(MultiScaleFusion, again)(width // 4, d)
+        self.decoder = recomputed(Decoder, again, 4)(
+            config.adapter_heads, config.decoder, config.f_vit, d
+        )
 
     def encode_image(self, image: Float[Array, "b s s 3"], *, train: bool = False) -> ImageFeatures:
         image = normalise(image, self.config.channel_order)

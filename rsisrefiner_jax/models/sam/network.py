@@ -38,6 +38,10 @@ class Sam(ClickModel):
         return self.config.image_size
 
     @property
+    def matmul_precision(self) -> str:
+        return self.config.matmul_precision
+
+    @property
     def encodes_alike(self) -> bool:
         return True
 
