@@ -2,15 +2,19 @@
 
 A run starts in one of three ways: from the newest checkpoint of its work directory, if there is
 one (exactly where that was saved); from the weights of any checkpoint that train.init_from names;
-from random weights beside a converted backbone. Ctrl-C saves a checkpoint and leaves.
+from random weights beside a converted backbone.
+
+SIGTERM, SIGUSR1 and SIGHUP finish the step at hand, save it and exit with code 75, Ctrl-C with 130;
+the same command goes on from there. docs/cluster.md has Slurm, Open MPI, Kubernetes and TPU pods.
 """
 
 import argparse
 from pathlib import Path
 
 from rsisrefiner_jax import config as config_module
+from rsisrefiner_jax.cluster import joining
 from rsisrefiner_jax.config import Config
-from rsisrefiner_jax.errors import run_main
+from rsisrefiner_jax.errors import Stopped, run_main
 
 
 def main() -> None:
@@ -20,16 +24,21 @@ def main() -> None:
 
     import jax
 
-    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.cluster.stopping import stop_request
     from rsisrefiner_jax.experiment import training
 
-    sources = training.open_data(config)
-    training.make_workdir(workdir)
-    parallel.initialize()
-    done, minutes = training.run(config, workdir, sources)
+    with stop_request() as request:
+        sources = training.open_data(config)
+        training.make_workdir(workdir)
+        joining.join(arguments)
+        accept = arguments.accept_changes
+        done, minutes = training.run(config, workdir, sources, None, request, accept)
     if done < config.train.steps:
-        print(f"step {done} is saved; the same command goes on from there")
-        raise KeyboardInterrupt
+        said = f"step {done} is saved; the same command goes on from there"
+        if request.code == 130:
+            print(said)
+            raise KeyboardInterrupt
+        raise Stopped(said)
     if jax.process_index() == 0:
         print(f"{done} steps done, {minutes:.1f} minutes in this run; next: ", end="")
         print(f"python eval.py --checkpoint {workdir} --out {workdir / 'eval'}")
@@ -44,6 +53,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workdir", help="default: runs/<config name>")
     parser.add_argument("--data", nargs="+", metavar="SPEC", help="default: data.train")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="go on from a checkpoint of other settings, which is refused otherwise",
+    )
+    joining.add_flags(parser)
     return parser.parse_args()
 
 

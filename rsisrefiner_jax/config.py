@@ -243,8 +243,14 @@ class Train:
 class Parallel:
     """How a step is spread over devices."""
 
-    backend: Literal["pmap", "shard_map"] = "pmap"
+    # auto: pmap within one process, shard_map over several.
+    backend: Literal["auto", "pmap", "shard_map"] = "auto"
+    # Seconds that processes wait for one that is gone or at a standstill before all of them end.
+    patience: float = 45.0
     sync_batch_norm: bool = True  # statistics over all devices, as if there were one
+
+    def __post_init__(self) -> None:
+        require(self.patience > 0, f"parallel.patience={self.patience} must be positive")
 
 
 @dataclasses.dataclass(frozen=True)

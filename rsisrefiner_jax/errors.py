@@ -1,11 +1,19 @@
-"""The one error a person can mend: bad input or configuration, said in one sentence."""
+"""The errors a person can mend, said in one sentence, and how a command ends with them."""
 
 import sys
 from collections.abc import Callable
 
+from rsisrefiner_jax.causes import explain
+
+STOPPED = 75  # exit code of a run that was asked to end: sysexits' "try again later"
+
 
 class UserError(Exception):
     """Bad input or configuration. The message names the file or field and the way out."""
+
+
+class Stopped(Exception):
+    """A run was asked to end by a signal; the same command goes on. The message says where."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -15,12 +23,28 @@ def require(condition: bool, message: str) -> None:
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Runs a command line's `main`: a `UserError` becomes one line on stderr and exit code 2."""
+    """Runs a command line's `main`: an error a person can mend is one line on stderr.
+
+    Exit codes: 2 such an error, 75 asked to end by a signal, 130 by Ctrl-C.
+    """
     try:
         main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        code, sentence = outcome(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
+        sys.exit(code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def outcome(error: BaseException) -> tuple[int, str | None]:
+    """(exit code, what is said) of an error that ends a command; None: its traceback."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, Stopped):
+        return STOPPED, str(error)
+    sentence = str(error) if isinstance(error, UserError) else explain(error)
+    return (1, None) if sentence is None else (2, f"error: {sentence}")

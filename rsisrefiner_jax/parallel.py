@@ -6,6 +6,7 @@ devices, everything else is the same on each. Backends:
 
 - pmap: within one process. What jax.pmap compiles to since jax 0.8 is the other backend.
 - shard_map: also over the processes of a cluster.
+- auto: pmap in one process, shard_map over several.
 
 `check_vma=False` keeps pmap's meaning of grad in both: local gradients, averaged by `mean`.
 """
@@ -22,20 +23,6 @@ from jax.sharding import PartitionSpec as P
 from rsisrefiner_jax.errors import require
 
 AXIS = "data"
-
-
-def initialize() -> None:
-    """Joins the other processes when JAX_COORDINATOR_ADDRESS names a coordinator of several.
-
-    How many there are and which one this is say JAX_NUM_PROCESSES and JAX_PROCESS_ID, or the
-    cluster's manager where jax knows it (Slurm, Open MPI, TPU pods).
-    """
-    keep_compiled_programs()
-    if "JAX_COORDINATOR_ADDRESS" in os.environ and not jax.distributed.is_initialized():
-        count, rank = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
-        jax.distributed.initialize(
-            num_processes=int(count) if count else None, process_id=int(rank) if rank else None
-        )
 
 
 def keep_compiled_programs(shortest: float = 1.0) -> None:
@@ -64,15 +51,19 @@ class DataParallel:
     """Compiles steps for `devices` (default: all) under the given backend."""
 
     def __init__(self, backend: str, batch_size: int, devices: list | None = None):
+        # In the order of the processes, as their shares of a batch follow one another.
+        everything = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+        self.devices = devices or everything
+        if backend == "auto":
+            backend = "pmap" if jax.process_count() == 1 else "shard_map"
         self.backend = backend
-        self.devices = devices or jax.devices()
         require(
             batch_size % len(self.devices) == 0,
             f"train.batch_size={batch_size} cannot be split over {len(self.devices)} devices",
         )
         require(
             backend != "pmap" or jax.process_count() == 1,
-            "parallel.backend=pmap works within one process; set parallel.backend=shard_map",
+            "parallel.backend=pmap works within one process; set parallel.backend=auto",
         )
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -88,6 +79,17 @@ class DataParallel:
             return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
         split = NamedSharding(self.mesh, P(AXIS))
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), batch)
+
+    def own_rows(self, shown: Any) -> Any:
+        """What a compiled step showed -> this process's rows, those of its share, as numpy."""
+
+        def rows(x: jax.Array) -> np.ndarray:
+            if x.is_fully_addressable:
+                return np.asarray(x)
+            parts = sorted(x.addressable_shards, key=lambda part: part.index[0].start or 0)
+            return np.concatenate([np.asarray(part.data) for part in parts])
+
+        return jax.tree.map(rows, shown)
 
     def on_each(self, function: Callable) -> Callable:
         """A function of a sharded batch, compiled; what it gives is as what a step shows."""

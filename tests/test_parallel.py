@@ -169,9 +169,9 @@ def one_of_two_processes(folder: Path) -> None:
     """What `test_two_processes_equal_one` starts."""
     from flax.traverse_util import unflatten_dict
 
-    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.cluster import joining
 
-    parallel.initialize()
+    joining.join()
     registry.Refiner = tiny.SmallModel
     with np.load(folder / "values.npz") as file:
         values = unflatten_dict(dict(file), sep="/")

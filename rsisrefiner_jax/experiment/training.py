@@ -1,21 +1,22 @@
 """Trains a configuration in a work directory, from its newest checkpoint where there is one."""
 
 import contextlib
-import os
-import signal
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
 from rsisrefiner_jax import config as config_module
 from rsisrefiner_jax.atomic import atomic_file
+from rsisrefiner_jax.checkpoint.changes import check_changes, check_frozen
 from rsisrefiner_jax.checkpoint.runs import CheckpointWriter, first_weights, save_weights
+from rsisrefiner_jax.cluster.lock import locked
+from rsisrefiner_jax.cluster.peers import Peers
+from rsisrefiner_jax.cluster.stopping import StopRequest, stop_request
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.data.pipeline import training_iterator
 from rsisrefiner_jax.data.spec import open_source
@@ -31,23 +32,50 @@ from rsisrefiner_jax.weights import split
 
 
 def run(
-    config: Config, workdir: Path, sources: list[Any], devices: list[jax.Device] | None = None
+    config: Config,
+    workdir: Path,
+    sources: list[Any],
+    devices: list[jax.Device] | None = None,
+    request: StopRequest | None = None,
+    accept_changes: bool = False,
 ) -> tuple[int, float]:
-    """Trains until the configuration's last step, or until Ctrl-C.
+    """Trains until the configuration's last step, or until a signal asks for an end.
+
+    All processes of the run call this at once.
 
     Args:
         sources: what `open_data` gave.
         devices: None = all.
+        request: what asks for an end; None: signals within this call.
+        accept_changes: go on from a checkpoint of other settings.
 
     Returns:
         The last step that is saved, and the minutes that it took.
+
+    Raises:
+        UserError: another run writes there, or the checkpoint there is of other settings.
     """
-    spread = DataParallel(config.parallel.backend, config.train.batch_size, devices)
-    batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
-    writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
-    begun = start(config, workdir, spread, batches, writer)
-    with interruptible() as interrupt:
-        return train(config, workdir, spread, batches, writer, begun, interrupt)
+    if request is None:
+        with stop_request() as request:
+            return run(config, workdir, sources, devices, request, accept_changes)
+    peers = Peers(config.parallel.patience)
+    request.tell = peers.tell
+    try:
+        is_main = jax.process_index() == 0
+        with locked(workdir) if is_main else contextlib.nullcontext():
+            spread = DataParallel(config.parallel.backend, config.train.batch_size, devices)
+            batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
+            writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
+            scenes = [len(source) for source in sources]
+            begun = start(config, workdir, spread, writer, scenes, accept_changes)
+            batches.set_state({"next_batch": begun.step})
+            done = train(config, workdir, spread, batches, writer, begun, request, peers)
+    except BaseException as error:
+        if peers.count > 1:
+            peers.leave(error)
+        raise
+    peers.finish()
+    return done
 
 
 def open_data(config: Config) -> list[Any]:
@@ -74,35 +102,53 @@ class Run(NamedTuple):
     state: Any
     frozen: Any
     step: int
+    scenes: list[int]  # of each data set
 
 
 def start(
-    config: Config, workdir: Path, devices: DataParallel, batches: Any, writer: CheckpointWriter
+    config: Config,
+    workdir: Path,
+    devices: DataParallel,
+    writer: CheckpointWriter,
+    scenes: list[int],
+    accept_changes: bool = False,
 ) -> Run:
-    """The first state of a run, or that of its newest checkpoint."""
+    """The first state of a run, or that of its newest checkpoint that can be read."""
+    is_main = jax.process_index() == 0
     variables, meta = first_weights(config)
     frozen, trainable = split(variables["params"], config.model.frozen)
-    state = devices.replicate(init_state(config, trainable, variables["batch_stats"]))
+    state = jax.tree.map(np.asarray, init_state(config, trainable, variables["batch_stats"]))
+    saved, changes = writer.newest(), []
+    if saved is not None:
+        changes = check_changes(saved, config, scenes, accept_changes)
+        check_frozen(writer.directory, frozen, config)
+        state = saved.restored(state, anew=accept_changes)
     writer.save_frozen(frozen, meta)
-    resumed = writer.latest_step() is not None
-    if resumed:
-        state = writer.restore(state, batches)
-    elif config.train.save_untrained and jax.process_index() == 0:
+    if saved is None and config.train.save_untrained and is_main:
         untrained = workdir / "untrained"
         if not untrained.exists():
             save_weights(untrained, config, variables["params"], variables["batch_stats"], meta)
     step = int(state.step)
-    if jax.process_index() == 0:
+    if is_main:
         with atomic_file(workdir / "config.json") as file:
             file.write(f"{config_module.to_json(config)}\n".encode())
         counts = parameter_counts(config.model, variables["params"], int(meta.get("unused", 0)))
-        origin = "its last checkpoint" if resumed else config.train.init_from or "scratch"
+        origin = "its last checkpoint" if saved else config.train.init_from or "scratch"
         print(f"{config.name}: {config.note}" if config.note else config.name)
         print(describe(counts))
-        print(f"{len(devices.devices)} x {devices.devices[0].device_kind}, {workdir}: ", end="")
-        print(f"{'resuming at' if resumed else 'from'} step {step} of {config.train.steps}", end="")
+        for change in changes:
+            print(f"changed since step {step}: {change}")
+        print(f"{where(devices)}, {workdir}: ", end="")
+        print(f"{'resuming at' if saved else 'from'} step {step} of {config.train.steps}", end="")
         print(f", weights of {origin}")
-    return Run(state, devices.replicate(frozen), step)
+    return Run(devices.replicate(state), devices.replicate(frozen), step, scenes)
+
+
+def where(devices: DataParallel) -> str:
+    """'2 processes, 8 x NVIDIA H100' of the devices that a run has."""
+    count = jax.process_count()
+    several = f"{count} processes, " if count > 1 else ""
+    return f"{several}{len(devices.devices)} x {devices.devices[0].device_kind}"
 
 
 def train(
@@ -112,7 +158,8 @@ def train(
     batches: Any,
     writer: CheckpointWriter,
     run: Run,
-    interrupt: "Interrupt",
+    request: StopRequest,
+    peers: Peers,
 ) -> tuple[int, float]:
     """The loop. Returns the last step that is saved, and the minutes that it took."""
     settings, state = config.train, run.state
@@ -121,24 +168,38 @@ def train(
     log = MetricsLog(workdir, run.step, settings.batch_size) if is_main else None
     progress = tqdm(total=settings.steps, initial=run.step, unit="step", disable=not is_main)
     started, saved = time.time(), run.step
+    request.begin_loop(run.step)
+
+    def save() -> None:
+        nonlocal saved
+        peers.at("saving", step)
+        writer.save(state, config, run.scenes)
+        saved = request.saved = step
+
+    step = run.step
     for step in range(run.step + 1, settings.steps + 1):
+        peers.at("reading the data", step)
         batch = next(batches)
+        peers.at("computing", step)
         state, metrics, shown = train_step(state, run.frozen, devices.shard(batch), step - 1)
         progress.update()
-        stop = step == settings.steps or interrupt.requested
+        stop = request.asked(step) or step == settings.steps
         # Fetched only at log steps, so that the device never waits for them.
         if log and (step % settings.log_every == 0 or step == settings.steps):
             progress.set_postfix(log.write_step(step, metrics))
         if is_main and (step % settings.preview_every == 0 or step == settings.steps):
-            write_preview(workdir, step, batch, shown)
+            answers = devices.own_rows(shown)
+            peers.at("drawing a preview", step)
+            write_preview(workdir, step, batch, answers)
         if step % settings.checkpoint_every == 0 or stop:
-            writer.save(state, config, batches)
-            saved = step
+            save()
         if stop:
             break
     if writer.latest_step() is None:  # train.epochs=0
-        writer.save(state, config, batches)
+        save()
     progress.close()
+    batches.close()
+    peers.at("saving", step)
     writer.close()
     return saved, (time.time() - started) / 60
 
@@ -153,31 +214,3 @@ def make_workdir(workdir: Path) -> None:
         raise UserError(
             f"--workdir {workdir} cannot be written ({error.strerror}); name another directory"
         ) from error
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator["Interrupt"]:
-    """Ctrl-C asks for an end within the block: in a process that trains alone, on its main thread.
-
-    Several processes would not stop at the same step.
-    """
-    interrupt = Interrupt()
-    if jax.process_count() > 1 or threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield interrupt
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class Interrupt:
-    """A handler of Ctrl-C: the first asks for an end after this step, a second ends at once."""
-
-    requested = False
-
-    def __call__(self, *_: object) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(2, b"\nstopping after this step; Ctrl-C again to stop at once\n")
