@@ -24,15 +24,20 @@ def main() -> None:
 
     import jax
 
+    from rsisrefiner_jax.cluster.peers import watched
     from rsisrefiner_jax.cluster.stopping import stop_request
     from rsisrefiner_jax.experiment import training
 
     with stop_request() as request:
-        sources = training.open_data(config)
-        training.make_workdir(workdir)
         joining.join(arguments)
-        accept = arguments.accept_changes
-        done, minutes = training.run(config, workdir, sources, None, request, accept)
+        with watched(config.parallel.patience) as peers:
+            request.tell = peers.tell
+            sources = training.open_data(config)
+            training.make_workdir(workdir)
+            together = training.Together(request, peers)
+            accept = arguments.accept_changes
+            done, minutes = training.run(config, workdir, sources, None, together, accept)
+        joining.part()
     if done < config.train.steps:
         said = f"step {done} is saved; the same command goes on from there"
         if request.code == 130:

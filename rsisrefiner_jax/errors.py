@@ -1,10 +1,17 @@
 """The errors a person can mend, said in one sentence, and how a command ends with them."""
 
+import signal
 import sys
 from collections.abc import Callable
 
 from rsisrefiner_jax.causes import explain
 
+# What asks a run to end; Windows has the first two.
+STOP_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)
+)
 STOPPED = 75  # exit code of a run that was asked to end: sysexits' "try again later"
 
 

@@ -119,7 +119,7 @@ def test_an_uneven_batch_is_refused():
 
 def test_pmap_is_refused_between_processes(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(UserError, match=r"parallel\.backend=shard_map"):
+    with pytest.raises(UserError, match=r"parallel\.backend=auto"):
         DataParallel("pmap", 8)
 
 

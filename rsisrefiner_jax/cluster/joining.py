@@ -50,12 +50,22 @@ def join(arguments: argparse.Namespace | None = None) -> None:
         except ValueError as error:
             _require_not_started(coordinator, error)
         except RuntimeError as error:
+            if "must be called before" in str(error):  # jax is in use already: by one process
+                return
             raise UserError(
                 f"process {index}: the others were not there within {TIMEOUT} s at "
                 f"{coordinator or 'the address that the manager gave'} "
                 f"({' '.join(str(error).split())[:200]})"
             ) from error
     jax.devices()  # a driver that is missing is said now
+
+
+def part() -> None:
+    """Leaves the other processes, once all have done their work."""
+    import jax
+
+    if jax.distributed.is_initialized():
+        jax.distributed.shutdown()
 
 
 def _wanted(arguments: argparse.Namespace | None) -> tuple[str | None, int | None, int | None]:

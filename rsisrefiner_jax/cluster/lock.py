@@ -2,13 +2,17 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 from rsisrefiner_jax.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows has none, and no clusters either
+    fcntl = None  # type: ignore[assignment]
 
 FILE = "run.lock"
 _UNKNOWN = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # a file system without locks
@@ -25,7 +29,8 @@ def locked(workdir: Path) -> Iterator[None]:
     """
     with open(workdir / FILE, "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in _UNKNOWN:
                 file.seek(0)

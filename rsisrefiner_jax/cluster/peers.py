@@ -13,12 +13,14 @@ C++ stack after five minutes. Process 0, the coordinator, has one exception: onc
 aborts the others within seconds, and the sentence stands beside its stack.
 """
 
+import contextlib
 import json
 import os
 import platform
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import jax
@@ -32,6 +34,19 @@ TOGETHER = ("computing", "saving")  # what all processes do at once, so that one
 _BEATS, _END = "rsisrefiner/beat/", "rsisrefiner/end"
 # How collectives and barriers fail when another process is gone.
 _BROKEN = ("gloo", "nccl", "unavailable", "deadline_exceeded", "barrier", "connection", "cancelled")
+
+
+@contextlib.contextmanager
+def watched(patience: float) -> Iterator["Peers"]:
+    """The block ends in all processes if it ends in one with an error, or if one is gone."""
+    peers = Peers(patience)
+    try:
+        yield peers
+    except BaseException as error:
+        if peers.count > 1:
+            peers.leave(error)
+        raise
+    peers.finish()
 
 
 class Peers:
@@ -80,20 +95,21 @@ class Peers:
         leave(code, sentence)
 
     def finish(self) -> None:
-        """Waits for the others, which end well too."""
+        """This process has done all that the others may wait for."""
         if self.count == 1:
             return
-        self.at("finished", self._step)
         self._ended.set()
         self._thread.join()
-        jax.distributed.shutdown()
+        self.at("finished", self._step)
+        self._publish()
+
+    def _publish(self) -> None:
+        self._client.key_value_set(f"{_BEATS}{self._own}", self._beat(), allow_overwrite=True)
 
     def _watch(self) -> None:
         while not self._ended.is_set():
             try:
-                self._client.key_value_set(
-                    f"{_BEATS}{self._own}", self._beat(), allow_overwrite=True
-                )
+                self._publish()
                 beats = self._client.key_value_dir_get(_BEATS)
                 problem = self._look({int(k.rpartition("/")[2]): beat for k, beat in beats})
                 if problem and not self._ended.is_set():

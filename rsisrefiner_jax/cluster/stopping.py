@@ -21,10 +21,9 @@ from jax._src import distributed
 from jax.experimental import multihost_utils
 
 from rsisrefiner_jax.cluster.leaving import leave
-from rsisrefiner_jax.errors import STOPPED
+from rsisrefiner_jax.errors import STOP_SIGNALS, STOPPED
 
 GRACE = 25.0  # seconds; schedulers kill after 30 as a rule
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopRequest:
@@ -45,10 +44,11 @@ class StopRequest:
     def begin_loop(self, step: int) -> None:
         """From now on, after `step`, steps are finished and saved."""
         self.saved, self._in_loop = step, True
-        if jax.process_count() > 1:
+        service = distributed.global_state
+        if jax.process_count() > 1 and service.preemption_sync_manager is None:
             # Only now: its handler takes SIGTERM away from ours. joining.py has kept it back.
             jax.config.update("jax_enable_preemption_service", True)
-            distributed.global_state.initialize_preemption_sync_manager()
+            service.initialize_preemption_sync_manager()
 
     def asked(self, step: int) -> bool:
         """Whether to save after `step` and end; to be called after every step, by all processes."""
@@ -97,7 +97,7 @@ def stop_request() -> Iterator[StopRequest]:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     # What comes ignored (nohup, a job in the background) stays so.
-    taken = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    taken = [n for n in STOP_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     # Python's own handlers wait for the main thread, which may be compiling for minutes: they do
     # nothing, and a thread reads what the C handler writes.
     before = {number: signal.signal(number, lambda *_: None) for number in taken}
@@ -123,7 +123,7 @@ def _wait(reading: int, request: StopRequest, ended: threading.Event) -> None:
     while not ended.is_set():
         select.select([reading], [], [])
         for number in os.read(reading, 64):
-            if number in SIGNALS and not ended.is_set():
+            if number in STOP_SIGNALS and not ended.is_set():
                 request.receive(number)
 
 

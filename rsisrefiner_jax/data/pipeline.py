@@ -4,6 +4,7 @@ Sample k is a function of `config.seed` and k alone, and a batch is the next sam
 stream is the same for any number of threads, workers and processes, and starts anywhere.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from rsisrefiner_jax.data.mosaic import mosaic
 from rsisrefiner_jax.data.scene import Scene, Source
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
-from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.errors import STOP_SIGNALS, UserError, require
 
 Batch = dict[str, np.ndarray]
 
@@ -194,9 +195,16 @@ class TrainingIterator(grain.DatasetIterator[Batch]):
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()  # grain's workers read absl flags
             batches = batches.mp_prefetch(
-                grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=1)
+                grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=1),
+                worker_init_fn=_leave_signals_to_parent,
             )
         return iter(batches)
+
+
+def _leave_signals_to_parent(*_: int) -> None:
+    """A worker ends with the run, which the signals that all its processes get ask to save."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def training_iterator(

@@ -1,6 +1,7 @@
 """Trains a configuration in a work directory, from its newest checkpoint where there is one."""
 
 import contextlib
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,13 +16,14 @@ from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.checkpoint.changes import check_changes, check_frozen
 from rsisrefiner_jax.checkpoint.runs import CheckpointWriter, first_weights, save_weights
 from rsisrefiner_jax.cluster.lock import locked
-from rsisrefiner_jax.cluster.peers import Peers
+from rsisrefiner_jax.cluster.peers import Peers, watched
 from rsisrefiner_jax.cluster.stopping import StopRequest, stop_request
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.data.pipeline import training_iterator
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.experiment.estimate import cpu_warning
 from rsisrefiner_jax.models.parameters import describe, parameter_counts
 from rsisrefiner_jax.models.pretrained import backbone_problem
 from rsisrefiner_jax.parallel import DataParallel
@@ -31,12 +33,19 @@ from rsisrefiner_jax.training.step import ClickStep, init_state
 from rsisrefiner_jax.weights import split
 
 
+class Together(NamedTuple):
+    """What a run shares with whoever started it: signals, and the other processes."""
+
+    request: StopRequest
+    peers: Peers
+
+
 def run(
     config: Config,
     workdir: Path,
     sources: list[Any],
     devices: list[jax.Device] | None = None,
-    request: StopRequest | None = None,
+    together: Together | None = None,
     accept_changes: bool = False,
 ) -> tuple[int, float]:
     """Trains until the configuration's last step, or until a signal asks for an end.
@@ -46,7 +55,7 @@ def run(
     Args:
         sources: what `open_data` gave.
         devices: None = all.
-        request: what asks for an end; None: signals within this call.
+        together: None = signals and other processes are looked after within this call.
         accept_changes: go on from a checkpoint of other settings.
 
     Returns:
@@ -55,27 +64,18 @@ def run(
     Raises:
         UserError: another run writes there, or the checkpoint there is of other settings.
     """
-    if request is None:
-        with stop_request() as request:
-            return run(config, workdir, sources, devices, request, accept_changes)
-    peers = Peers(config.parallel.patience)
-    request.tell = peers.tell
-    try:
-        is_main = jax.process_index() == 0
-        with locked(workdir) if is_main else contextlib.nullcontext():
-            spread = DataParallel(config.parallel.backend, config.train.batch_size, devices)
-            batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
-            writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
-            scenes = [len(source) for source in sources]
-            begun = start(config, workdir, spread, writer, scenes, accept_changes)
-            batches.set_state({"next_batch": begun.step})
-            done = train(config, workdir, spread, batches, writer, begun, request, peers)
-    except BaseException as error:
-        if peers.count > 1:
-            peers.leave(error)
-        raise
-    peers.finish()
-    return done
+    if together is None:
+        with stop_request() as request, watched(config.parallel.patience) as peers:
+            own = Together(request, peers)
+            return run(config, workdir, sources, devices, own, accept_changes)
+    with locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+        spread = DataParallel(config.parallel.backend, config.train.batch_size, devices)
+        batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
+        writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
+        scenes = [len(source) for source in sources]
+        begun = start(config, workdir, spread, writer, scenes, accept_changes)
+        batches.set_state({"next_batch": begun.step})
+        return train(config, workdir, spread, batches, writer, begun, together)
 
 
 def open_data(config: Config) -> list[Any]:
@@ -136,6 +136,9 @@ def start(
         origin = "its last checkpoint" if saved else config.train.init_from or "scratch"
         print(f"{config.name}: {config.note}" if config.note else config.name)
         print(describe(counts))
+        warning = cpu_warning(config, counts["total"], step)
+        if warning:
+            print(warning, file=sys.stderr)
         for change in changes:
             print(f"changed since step {step}: {change}")
         print(f"{where(devices)}, {workdir}: ", end="")
@@ -158,17 +161,16 @@ def train(
     batches: Any,
     writer: CheckpointWriter,
     run: Run,
-    request: StopRequest,
-    peers: Peers,
+    together: Together,
 ) -> tuple[int, float]:
     """The loop. Returns the last step that is saved, and the minutes that it took."""
     settings, state = config.train, run.state
+    request, peers = together
     is_main = jax.process_index() == 0
     train_step = ClickStep(config, devices)
     log = MetricsLog(workdir, run.step, settings.batch_size) if is_main else None
     progress = tqdm(total=settings.steps, initial=run.step, unit="step", disable=not is_main)
     started, saved = time.time(), run.step
-    request.begin_loop(run.step)
 
     def save() -> None:
         nonlocal saved
@@ -182,6 +184,8 @@ def train(
         batch = next(batches)
         peers.at("computing", step)
         state, metrics, shown = train_step(state, run.frozen, devices.shard(batch), step - 1)
+        if step == run.step + 1:  # compiled
+            request.begin_loop(run.step)
         progress.update()
         stop = request.asked(step) or step == settings.steps
         # Fetched only at log steps, so that the device never waits for them.
