@@ -37,7 +37,7 @@ def check_changes(
     """
     before, now = (json.loads(to_json(c)) for c in (saved.config, config))
     changes = list(differences(before, now))
-    matter = [change for change in changes if not _is_free(change[0])]
+    matter = [change for change in changes if not is_free(change[0])]
     for spec, old, new in zip(config.data.train, saved.scenes, scenes, strict=False):
         if old != new:
             matter.append((f"scenes of {spec}", old, new))
@@ -48,7 +48,7 @@ def check_changes(
         "not be the same; take them back, name another --workdir (train.init_from starts from "
         "these weights), or pass --accept-changes",
     )
-    free = [change for change in changes if _is_free(change[0])]
+    free = [change for change in changes if is_free(change[0])]
     return lines + [f"{name}: {_short(old)} -> {_short(new)}" for name, old, new in free]
 
 
@@ -75,7 +75,8 @@ def check_frozen(directory: Any, frozen: Any, config: Config) -> None:
         )
 
 
-def _is_free(name: str) -> bool:
+def is_free(name: str) -> bool:
+    """Whether no step depends on the field of this dotted name."""
     return any(name == free or name.startswith(f"{free}.") for free in FREE)
 
 

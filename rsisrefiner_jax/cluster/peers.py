@@ -14,6 +14,7 @@ aborts the others within seconds, and the sentence stands beside its stack.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -30,8 +31,10 @@ from rsisrefiner_jax.cluster.leaving import leave
 from rsisrefiner_jax.errors import outcome
 
 BEAT = 2.0  # seconds
+MEET = 600  # seconds; collectives on a CPU give up after 30
 TOGETHER = ("computing", "saving")  # what all processes do at once, so that one waits for others
-_BEATS, _END = "rsisrefiner/beat/", "rsisrefiner/end"
+_BEATS, _END, _LEFT = "rsisrefiner/beat/", "rsisrefiner/end", "rsisrefiner/left/"
+_MEETINGS = itertools.count()  # the same number in all processes
 # How collectives and barriers fail when another process is gone.
 _BROKEN = ("gloo", "nccl", "unavailable", "deadline_exceeded", "barrier", "connection", "cancelled")
 
@@ -68,8 +71,13 @@ class Peers:
         """Says what this process is doing now, for which step."""
         self._doing, self._step, self._since = doing, step, time.monotonic()
 
-    def tell(self, code: int, sentence: str) -> None:
-        """Ends the other processes with this code and sentence."""
+    def meet(self) -> None:
+        """Waits for the others, before something done together that allows for little delay."""
+        if self.count > 1:
+            self._client.wait_at_barrier(f"rsisrefiner/meet/{next(_MEETINGS)}", MEET * 1000)
+
+    def tell(self, code: int, sentence: str, gone: int = 0) -> None:
+        """Ends the other processes, except so many that are gone, with this code and sentence."""
         if self.count == 1:
             return
         self._ended.set()
@@ -78,8 +86,17 @@ class Peers:
             self._client.key_value_set(_END, json.dumps(end))
         except Exception:  # jax has no error of its own: another one was first, or is gone
             return
-        if self._own == 0:  # whose service gives the sentence to the others
-            time.sleep(BEAT)
+        if self._own == 0:
+            self._wait_for(self.count - 1 - gone)
+
+    def _wait_for(self, others: int) -> None:
+        """Until they know, or some beats: the service that tells them ends with this process."""
+        time.sleep(BEAT)
+        end = time.monotonic() + 4 * BEAT
+        while time.monotonic() < end:
+            if len(self._client.key_value_dir_get(_LEFT)) >= others:
+                return
+            time.sleep(BEAT / 10)
 
     def leave(self, error: BaseException) -> NoReturn:
         """Ends all processes with the reason why this one ends."""
@@ -111,19 +128,31 @@ class Peers:
             try:
                 self._publish()
                 beats = self._client.key_value_dir_get(_BEATS)
-                problem = self._look({int(k.rpartition("/")[2]): beat for k, beat in beats})
-                if problem and not self._ended.is_set():
-                    self.tell(1, problem)
-                    leave(1, f"error: {problem}")
-                said = self._client.blocking_key_value_get(_END, int(BEAT * 1000))
-            except Exception as error:  # jax has no error of its own
-                if "DEADLINE_EXCEEDED" in str(error) or self._ended.is_set():
-                    continue
-                leave(1, "error: process 0, the coordinator, is gone: it was killed or its machine "
-                      "is; see its log")  # fmt: skip
-            end = json.loads(said)
-            if not self._ended.is_set():
-                leave(end["code"], f"ended by {end['sentence']}")
+                said = self._said()
+            except Exception:  # jax has no error of its own
+                if not self._ended.is_set():
+                    leave(
+                        1, "error: process 0, the coordinator, is gone: killed, or its machine is"
+                    )
+                return
+            problem = self._look({int(key.rpartition("/")[2]): beat for key, beat in beats})
+            if self._ended.is_set():
+                return
+            if said:
+                self._client.key_value_set(f"{_LEFT}{self._own}", "", allow_overwrite=True)
+                leave(said["code"], f"ended by {said['sentence']}")
+            if problem:
+                self.tell(1, problem, gone=1)
+                leave(1, f"error: {problem}")
+
+    def _said(self) -> dict[str, Any] | None:
+        """Why another process ends, if it does within a beat."""
+        try:
+            return json.loads(self._client.blocking_key_value_get(_END, int(BEAT * 1000)))
+        except Exception as error:
+            if "DEADLINE_EXCEEDED" in str(error):
+                return None
+            raise
 
     def _beat(self) -> str:
         own = {"doing": self._doing, "step": self._step, "where": _here()}

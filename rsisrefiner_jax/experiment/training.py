@@ -71,9 +71,10 @@ def run(
     with locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
         spread = DataParallel(config.parallel.backend, config.train.batch_size, devices)
         batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
+        first, scenes = first_weights(config), [len(source) for source in sources]
+        together.peers.meet()
         writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
-        scenes = [len(source) for source in sources]
-        begun = start(config, workdir, spread, writer, scenes, accept_changes)
+        begun = start(config, workdir, spread, writer, first, scenes, accept_changes)
         batches.set_state({"next_batch": begun.step})
         return train(config, workdir, spread, batches, writer, begun, together)
 
@@ -110,12 +111,16 @@ def start(
     workdir: Path,
     devices: DataParallel,
     writer: CheckpointWriter,
+    first: tuple[dict[str, Any], dict[str, Any]],
     scenes: list[int],
     accept_changes: bool = False,
 ) -> Run:
-    """The first state of a run, or that of its newest checkpoint that can be read."""
+    """The first state of a run, or that of its newest checkpoint that can be read.
+
+    first: what `first_weights` gave. scenes: how many each data set has.
+    """
     is_main = jax.process_index() == 0
-    variables, meta = first_weights(config)
+    variables, meta = first
     frozen, trainable = split(variables["params"], config.model.frozen)
     state = jax.tree.map(np.asarray, init_state(config, trainable, variables["batch_stats"]))
     saved, changes = writer.newest(), []
