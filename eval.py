@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsisrefiner_jax.cluster import joining
 from rsisrefiner_jax.config import Config, apply_overrides
 from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.protocol import PRESETS, Protocol, preset
@@ -55,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="best, centre, random and worst clicks and the gap between them (docs/robustness.md)",
     )
+    joining.add_flags(parser)
     return parser.parse_args()
 
 
@@ -84,10 +86,9 @@ def run_trajectories(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """One evaluation, into --out."""
-    from rsisrefiner_jax import parallel
     from rsisrefiner_jax.experiment import evaluation
 
-    parallel.initialize()
+    joining.join(arguments)
     subject = load(arguments)
     protocol = subject.config.protocol
     if arguments.protocol:

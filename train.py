@@ -2,16 +2,21 @@
 
 A run starts in one of three ways: from the newest checkpoint of its work directory, if there is
 one (exactly where that was saved); from the weights of any checkpoint that train.init_from names;
-from random weights beside a converted backbone. Ctrl-C saves a checkpoint and leaves (exit code
-130). A step whose numbers are not finite ends the run (3); nothing of it is saved but its batch.
+from random weights beside a converted backbone.
+
+SIGTERM, SIGUSR1 and SIGHUP finish the step at hand, save it and exit with code 75, Ctrl-C with 130;
+the same command goes on from there. A step whose numbers are not finite ends the run with 3;
+nothing of it is saved but its batch. docs/training.md has the options, docs/cluster.md Slurm,
+Open MPI, Kubernetes and TPU pods.
 """
 
 import argparse
 from pathlib import Path
 
 from rsisrefiner_jax import config as config_module
+from rsisrefiner_jax.cluster import joining
 from rsisrefiner_jax.config import Config
-from rsisrefiner_jax.errors import run_main
+from rsisrefiner_jax.errors import Stopped, run_main
 from rsisrefiner_jax.training.determinism import compute_deterministically
 
 
@@ -25,16 +30,32 @@ def main() -> None:
 
     import jax
 
-    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.cluster.peers import watched
+    from rsisrefiner_jax.cluster.stopping import stop_request
     from rsisrefiner_jax.experiment import training
 
-    sources = training.open_data(config)
-    training.make_workdir(workdir)
-    parallel.initialize()
-    done, minutes, finished = training.run(config, workdir, sources, profile=arguments.profile)
+    with stop_request() as request:
+        joining.join(arguments)
+        with watched(config.parallel.patience) as peers:
+            request.tell = peers.tell
+            sources = training.open_data(config)
+            training.make_workdir(workdir)
+            together = training.Together(request, peers)
+            done, minutes, finished = training.run(
+                config,
+                workdir,
+                sources,
+                together=together,
+                accept_changes=arguments.accept_changes,
+                profile=arguments.profile,
+            )
+        joining.part()
     if not finished:
-        print(f"step {done} is saved; the same command goes on from there")
-        raise KeyboardInterrupt
+        said = f"step {done} is saved; the same command goes on from there"
+        if request.code == 130:
+            print(said)
+            raise KeyboardInterrupt
+        raise Stopped(said)
     if jax.process_index() == 0:
         print(f"{done} steps done, {minutes:.1f} minutes in this run; next: ", end="")
         print(f"python eval.py --checkpoint {workdir} --out {workdir / 'eval'}")
@@ -58,6 +79,12 @@ def parse_arguments() -> argparse.Namespace:
         help="trace so many steps (default: 5) into WORKDIR/profile, for TensorBoard or Perfetto",
     )
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="go on from a checkpoint of other settings, which is refused otherwise",
+    )
+    joining.add_flags(parser)
     return parser.parse_args()
 
 

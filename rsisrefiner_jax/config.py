@@ -281,6 +281,13 @@ class Train:
         """The step that ends a run."""
         return min(self.steps, self.steps if self.max_steps is None else self.max_steps)
 
+    def is_due(self, every: int | None, step: int) -> bool:
+        """Whether what comes every so many steps, and at the end, comes after this one.
+
+        every: None: never.
+        """
+        return every is not None and (step % every == 0 or step == self.last_step)
+
 
 @dataclasses.dataclass(frozen=True)
 class Validate:
@@ -303,8 +310,14 @@ class Validate:
 class Parallel:
     """How a step is spread over devices."""
 
-    backend: Literal["pmap", "shard_map"] = "pmap"
+    # auto: pmap within one process, shard_map over several.
+    backend: Literal["auto", "pmap", "shard_map"] = "auto"
+    # Seconds that processes wait for one that is gone or at a standstill before all of them end.
+    patience: float = 45.0
     sync_batch_norm: bool = True  # statistics over all devices, as if there were one
+
+    def __post_init__(self) -> None:
+        require(self.patience > 0, f"parallel.patience={self.patience} must be positive")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,36 +6,25 @@ devices, everything else is the same on each. Backends:
 
 - pmap: within one process. What jax.pmap compiles to since jax 0.8 is the other backend.
 - shard_map: also over the processes of a cluster.
+- auto: pmap in one process, shard_map over several.
 
 `check_vma=False` keeps pmap's meaning of grad in both: local gradients, averaged by `mean`.
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from rsisrefiner_jax.errors import require
 
 AXIS = "data"
-
-
-def initialize() -> None:
-    """Joins the other processes when JAX_COORDINATOR_ADDRESS names a coordinator of several.
-
-    How many there are and which one this is say JAX_NUM_PROCESSES and JAX_PROCESS_ID, or the
-    cluster's manager where jax knows it (Slurm, Open MPI, TPU pods).
-    """
-    keep_compiled_programs()
-    if "JAX_COORDINATOR_ADDRESS" in os.environ and not jax.distributed.is_initialized():
-        count, rank = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
-        jax.distributed.initialize(
-            num_processes=int(count) if count else None, process_id=int(rank) if rank else None
-        )
 
 
 def keep_compiled_programs(shortest: float = 1.0) -> None:
@@ -64,15 +53,19 @@ class DataParallel:
     """Compiles steps for `devices` (default: all) under the given backend."""
 
     def __init__(self, backend: str, batch_size: int, devices: list | None = None):
+        # In the order of the processes, as their shares of a batch follow one another.
+        everything = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+        self.devices = devices or everything
+        if backend == "auto":
+            backend = "pmap" if jax.process_count() == 1 else "shard_map"
         self.backend = backend
-        self.devices = devices or jax.devices()
         require(
             batch_size % len(self.devices) == 0,
             f"train.batch_size={batch_size} cannot be split over {len(self.devices)} devices",
         )
         require(
             backend != "pmap" or jax.process_count() == 1,
-            "parallel.backend=pmap works within one process; set parallel.backend=shard_map",
+            "parallel.backend=pmap works within one process; set parallel.backend=auto",
         )
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -88,6 +81,17 @@ class DataParallel:
             return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
         split = NamedSharding(self.mesh, P(AXIS))
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(split, x), batch)
+
+    def own_rows(self, shown: Any) -> Any:
+        """What a compiled step showed -> this process's rows, those of its share, as numpy."""
+
+        def rows(x: jax.Array) -> np.ndarray:
+            if x.is_fully_addressable:
+                return np.asarray(x)
+            parts = sorted(x.addressable_shards, key=lambda part: part.index[0].start or 0)
+            return np.concatenate([np.asarray(part.data) for part in parts])
+
+        return jax.tree.map(rows, shown)
 
     def on_each(self, function: Callable) -> Callable:
         """A function of (frozen, a sharded batch), compiled; it gives what a step could show."""
@@ -120,7 +124,7 @@ class DataParallel:
                 return state, metrics, jax.tree.map(_join, shown)
 
             return run
-        return jax.jit(
+        compiled = jax.jit(
             jax.shard_map(
                 step,
                 mesh=self.mesh,
@@ -130,6 +134,36 @@ class DataParallel:
             ),
             donate_argnums=0,
         )
+        return compiled if jax.process_count() == 1 else _begun_together(compiled)
+
+
+def _begun_together(compiled: Any) -> Callable:
+    """A jitted function whose first call waits until all processes have compiled it.
+
+    Its collectives give up when one process comes 30 s after another (Gloo; NCCL: 40 s).
+    """
+    met = False
+
+    def run(*args: Any) -> Any:
+        nonlocal met
+        if not met:
+            compiled.lower(*args).compile()
+            wait_for_all()
+            met = True
+        return compiled(*args)
+
+    return run
+
+
+_MEETINGS = itertools.count()  # the same number in all processes
+
+
+def wait_for_all(seconds: int = 1800) -> None:
+    """Waits until every process has come here; nothing to do where there is one."""
+    if jax.process_count() > 1:
+        # Not by a collective, which would give up as soon.
+        client: Any = distributed.global_state.client
+        client.wait_at_barrier(f"rsisrefiner/meet/{next(_MEETINGS)}", seconds * 1000)
 
 
 def _join(x: jax.Array) -> jax.Array:

@@ -18,7 +18,6 @@ from rsisrefiner_jax.checkpoint.runs import (
     load_weights,
     save_weights,
 )
-from rsisrefiner_jax.data.pipeline import training_iterator
 from rsisrefiner_jax.data.synthetic import SyntheticSource
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.parallel import DataParallel
@@ -118,10 +117,11 @@ def test_an_average_is_what_serves_and_training_goes_on_with_the_latest(tmp_path
     state = init_state(config, {"w": jnp.ones(3)}, {"norm": {"mean": jnp.zeros(2)}})
     twice = jax.tree.map(lambda x: x + 1, state.latest)
     saved = devices.replicate(state._replace(average=twice, step=jnp.int32(2)))
-    batches, writer = training_iterator(config), CheckpointWriter(tmp_path / "run")
+    writer = CheckpointWriter(tmp_path / "run")
     writer.save_frozen({}, {})
-    writer.save(saved, config, batches)
-    back = writer.restore(devices.replicate(state), batches)
+    writer.save(saved, config)
+    kept = writer.newest()
+    back = kept.restored(jax.tree.map(np.asarray, state))
     writer.close()
     assert_equal(back, saved)
     served = load_weights(tmp_path / "run")
@@ -141,8 +141,8 @@ def broken_frozen(directory: Path) -> None:
     (directory / "frozen.npz").write_bytes(b"PK half")
 
 
-def broken_weights(directory: Path) -> None:
-    for path in (directory / "0" / "weights").rglob("*"):
+def broken_weights(directory: Path, step: int = 0) -> None:
+    for path in (directory / str(step) / "weights").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:7])
 
@@ -172,56 +172,92 @@ def test_nothing_is_overwritten(copy):
         save_weights(copy, tiny.CONFIG, {}, {})
 
 
-@pytest.fixture
-def running():
-    """(a state after some steps, the data after two batches)."""
-    devices = DataParallel("pmap", 4, jax.devices()[:1])
+@pytest.fixture(scope="module")
+def state():
+    """A state after some steps."""
+    devices = DataParallel("pmap", 4, jax.devices()[:2])
     state, _ = tiny.start(devices)
     rng = np.random.default_rng(0)
     noisy = jax.tree.map(lambda x: (x + rng.normal(size=x.shape)).astype(x.dtype), state)
-    state = devices.replicate(noisy._replace(step=np.int32(7)))
-    data = training_iterator(tiny.CONFIG)
-    next(data), next(data)
-    return state, data
+    return devices.replicate(noisy._replace(step=np.int32(7)))
 
 
-def test_a_run_goes_on_exactly(running, tmp_path):
-    state, data = running
+def zeros(state):
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), state)
+
+
+def test_a_run_goes_on_exactly(state, tmp_path):
     writer = CheckpointWriter(tmp_path / "checkpoints")
-    assert writer.latest_step() is None
+    assert writer.newest() is None
     writer.save_frozen({"backbone": {"w": np.ones(2)}}, META)
-    writer.save(state, tiny.CONFIG, data)
-    expected, third = jax.tree.map(np.array, state), next(data)
+    writer.save(state, tiny.CONFIG, [30])
+    expected = jax.tree.map(np.array, state)
     writer.close()
 
     writer = CheckpointWriter(tmp_path / "checkpoints")
-    assert writer.latest_step() == 7
-    fresh = jax.tree.map(jnp.zeros_like, state)
-    again = training_iterator(tiny.CONFIG)
-    back = writer.restore(fresh, again)
+    saved = writer.newest()
     writer.close()
-    assert_equal(jax.tree.map(np.array, back), expected)
+    assert (saved.step, saved.scenes, saved.config) == (7, [30], tiny.CONFIG)
+    back = saved.restored(zeros(state))
+    assert_equal(back, expected)
     assert back.step.dtype == np.int32
-    assert all(leaf.sharding == state.step.sharding for leaf in jax.tree.leaves(back))
-    for name, rows in next(again).items():
-        np.testing.assert_array_equal(rows, third[name])
 
 
-def test_another_network_in_the_same_place(running, tmp_path):
-    state, data = running
+def test_a_checkpoint_of_other_devices_opens(state, tmp_path):
+    """What was saved names devices that are not here, of a platform that is not here."""
     writer = CheckpointWriter(tmp_path)
-    writer.save(state, tiny.CONFIG, data)
+    writer.save_frozen({"backbone": {"w": np.ones(2)}}, META)
+    writer.save(state, tiny.CONFIG)
+    writer.close()
+    for path in (tmp_path / "7").rglob("_sharding"):
+        named = json.loads(path.read_text())
+        for name, sharding in named.items():
+            mesh = {"mesh": [{"id": 4711}, {"id": 4712}]}
+            named[name] = json.dumps(json.loads(sharding) | {"device_mesh": mesh})
+        path.write_text(json.dumps(named))
+    writer = CheckpointWriter(tmp_path)
+    assert_equal(writer.newest().restored(zeros(state)), jax.tree.map(np.array, state))
+    writer.close()
+    assert load_weights(tmp_path).step == 7
+
+
+def test_what_cannot_be_read_is_kept_aside(state, tmp_path, capsys):
+    writer = CheckpointWriter(tmp_path)
+    writer.save_frozen({"backbone": {"w": np.ones(2)}}, META)
+    for step in (1, 2, 3):
+        writer.save(state._replace(step=np.int32(step)), tiny.CONFIG)
+    broken_weights(tmp_path, 3)
+    shutil.rmtree(tmp_path / "2" / "optimizer")
+    assert load_weights(tmp_path).step == 2  # reading changes nothing
+    assert "3 cannot be read" in capsys.readouterr().err
+    assert writer.newest().step == 1
+    said = capsys.readouterr().err
+    assert "kept as 3.unreadable" in said
+    assert "kept as 2.unreadable" in said
+    writer.save(state._replace(step=np.int32(2)), tiny.CONFIG)
+    assert writer.newest().step == 2
+    writer.close()
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        *("1", "2", "2.unreadable", "3.unreadable")
+    }
+
+
+def test_another_network_in_the_same_place(state, tmp_path):
+    writer = CheckpointWriter(tmp_path)
+    writer.save(state, tiny.CONFIG)
     smaller = dict(state.params)
     del smaller["gate"]
-    with pytest.raises(UserError, match=f"{tmp_path}/7 .*another"):
-        writer.restore(state._replace(params=smaller), data)
+    with pytest.raises(UserError, match="step 7: params does not fit"):
+        writer.newest().restored(state._replace(params=smaller))
+    with pytest.raises(UserError, match="another optimizer"):
+        writer.newest().restored(state._replace(opt_state=()))
+    assert writer.newest().restored(state._replace(opt_state=()), anew=True).opt_state == ()
     writer.close()
 
 
-def test_only_the_newest_are_kept(running, tmp_path):
-    state, data = running
+def test_only_the_newest_are_kept(state, tmp_path):
     writer = CheckpointWriter(tmp_path, keep=2)
     for step in (1, 2, 3):
-        writer.save(state._replace(step=np.int32(step)), tiny.CONFIG, data)
+        writer.save(state._replace(step=np.int32(step)), tiny.CONFIG)
     writer.close()
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["2", "3"]

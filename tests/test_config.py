@@ -118,7 +118,7 @@ def test_set(item, field, value):
         ("model.f_vit=1", ["'1' is not bool"]),
         ("optim.betas=[0.9]", ["'[0.9]' is not tuple[float, float]"]),
         ("model.decoder=papr", ["not one of paper, released", "did you mean 'paper'?"]),
-        ("parallel.backend=pjit", ["not one of pmap, shard_map"]),
+        ("parallel.backend=pjit", ["not one of auto, pmap, shard_map"]),
         ("model.theta=learned", ["'learned' is not"]),
         ("model.image_size=100", ["model.image_size=100", "multiple of 32"]),
         ("model.heads=5", ["model.width=768", "model.heads"]),

@@ -119,7 +119,7 @@ def test_a_state_that_is_not_finite_is_not_saved(tmp_path):
     )
     writer = CheckpointWriter(tmp_path)
     with pytest.raises(NotFiniteError, match="the state at step 0 holds numbers"):
-        writer.save(broken, CONFIG, None)
+        writer.save(broken, CONFIG)
     assert writer.latest_step() is None
 
 

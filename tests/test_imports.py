@@ -11,12 +11,14 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "rsisrefiner_jax"
 # A module may import modules of its own layer (same name) and of any earlier layer.
 LAYERS = [
+    ["causes"],
     ["errors", "atomic"],
     ["protocol", "specs", "networks"],
     ["fields"],
     ["config", "formats"],
     ["data", "ops"],
     ["weights", "parallel"],
+    ["cluster"],
     ["interaction"],
     ["models"],
     ["training", "evaluation"],
@@ -80,6 +82,7 @@ def test_imports_point_downwards(path):
         "protocol.py",
         "specs.py",
         "fields.py",
+        "causes.py",
         "errors.py",
         "atomic.py",
     ],

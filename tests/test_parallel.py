@@ -119,7 +119,7 @@ def test_an_uneven_batch_is_refused():
 
 def test_pmap_is_refused_between_processes(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(UserError, match=r"parallel\.backend=shard_map"):
+    with pytest.raises(UserError, match=r"parallel\.backend=auto"):
         DataParallel("pmap", 8)
 
 
@@ -169,9 +169,9 @@ def one_of_two_processes(folder: Path) -> None:
     """What `test_two_processes_equal_one` starts."""
     from flax.traverse_util import unflatten_dict
 
-    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.cluster import joining
 
-    parallel.initialize()
+    joining.join()
     registry.Refiner = tiny.SmallModel
     with np.load(folder / "values.npz") as file:
         values = unflatten_dict(dict(file), sep="/")

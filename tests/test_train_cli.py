@@ -242,7 +242,7 @@ def train_here(monkeypatch, folder):
         ("--set optim.lr=high", "'high' is not float"),
         ("--set data.train=[synthetic:trian]", "did you mean 'train'?"),
         ("--set seed=-1", "seed=-1 must not be negative"),
-        ("--set parallel.backend=pjit", "not one of pmap, shard_map"),
+        ("--set parallel.backend=pjit", "not one of auto, pmap, shard_map"),
         ("--set model.backbone_weights={}/no.npz", "no.npz: no such file"),
         ("--set model.backbone_weights={}/tiny.py", "tiny.py is not a weights file"),
         ("--set model.backbone_weights={}/vit.npz", "set model.frozen=[backbone]"),

@@ -3,24 +3,26 @@
 DIR/frozen.npz              parameters that training never changes, written once
 DIR/<step>/weights          trainable parameters and BatchNorm statistics; with optim.ema their
                             average
-DIR/<step>/optimizer        optimizer state        (training only)
-DIR/<step>/data             position in the data   (training only)
-DIR/<step>/config           the whole configuration
+DIR/<step>/optimizer        optimizer state, and what is averaged   (training only)
+DIR/<step>/config           the whole configuration, and how many scenes each data set had
+
+The position in the data is the step: each takes one batch. A step that cannot be read is renamed
+to DIR/<step>.unreadable when the run goes on from an older one.
 """
 
-import contextlib
 import dataclasses
-import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import grain
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
+from rsisrefiner_jax.checkpoint.reading import Reader, Unreadable
 from rsisrefiner_jax.config import Config, from_json, to_json
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.models.lora import NAME, init_lora, merge_lora
@@ -32,7 +34,6 @@ from rsisrefiner_jax.training.step import TrainState
 from rsisrefiner_jax.weights import check_same, load_npz, merge, save_npz, split
 
 FROZEN = "frozen.npz"
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every file otherwise
 
 
 class CheckpointWriter:
@@ -42,7 +43,9 @@ class CheckpointWriter:
         self.directory = Path(directory).absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
         # Not in the background: the next step donates the very buffers that are being written.
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        )
         self.manager = ocp.CheckpointManager(self.directory, options=options)
 
     def save_frozen(self, frozen: Any, meta: dict[str, Any]) -> None:
@@ -51,20 +54,22 @@ class CheckpointWriter:
         if not path.exists() and jax.process_index() == 0:
             save_npz(path, frozen, meta)
 
-    def save(self, state: TrainState, config: Config, data: Any) -> None:
-        """Saves `state`, `config` and the position of the data iterator `data` at state.step.
+    def save(self, state: TrainState, config: Config, scenes: Sequence[int] = ()) -> None:
+        """Saves `state` and `config` at state.step; by all processes at once.
+
+        scenes: how many each data set has.
 
         Raises:
             NotFiniteError: a weight, statistic or optimizer state is infinite or none.
         """
         require_finite(state, f"the state at step {int(state.step)}")
+        about = {"config": to_json(config), "scenes": list(scenes)}
         self.manager.save(
             int(state.step),
             args=ocp.args.Composite(
                 weights=ocp.args.StandardSave(state.serving),
                 optimizer=ocp.args.StandardSave(_training_only(state)),
-                config=ocp.args.JsonSave({"config": to_json(config)}),
-                data=grain.checkpoint.CheckpointSave(data),
+                config=ocp.args.JsonSave(about),
             ),
         )
 
@@ -72,34 +77,94 @@ class CheckpointWriter:
         """The newest complete checkpoint, if any."""
         return self.manager.latest_step()
 
-    def restore(self, state: TrainState, data: Any) -> TrainState:
-        """The newest state, in the structure and placement of `state`; `data` is moved there.
+    def newest(self) -> "Saved | None":
+        """The newest checkpoint that all processes can read; newer ones are kept aside."""
+        with Reader(self.directory) as reader:
+            for step in reader.steps():
+                try:
+                    found, why = reader.read(step, "weights", "optimizer", "config"), ""
+                except Unreadable as error:
+                    found, why = {}, str(error)
+                if _everywhere(not why):
+                    about = found["config"]
+                    return Saved(
+                        step=step,
+                        config=from_json(about["config"]),
+                        scenes=about.get("scenes", []),
+                        weights=found["weights"],
+                        optimizer=found["optimizer"],
+                    )
+                self._set_aside(step, why or "another process cannot read it")
+        return None
 
-        Raises:
-            UserError: it is damaged, or of another network.
-        """
-        step = self.manager.latest_step()
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-        back = _restore(
-            self.manager,
-            step,
-            weights=ocp.args.StandardRestore(abstract.serving),
-            optimizer=ocp.args.StandardRestore(_training_only(abstract)),
-            data=grain.checkpoint.CheckpointRestore(data),
-        )
-        latest = back.optimizer.get("latest", back.weights)
-        return state._replace(
-            step=jax.device_put(np.int32(step), state.step.sharding),
-            params=latest["params"],
-            batch_stats=latest["batch_stats"],
-            opt_state=back.optimizer["state"],
-            average=state.average and back.weights,
-        )
+    def _set_aside(self, step: int, why: str) -> None:
+        if jax.process_index() == 0:
+            aside = self.directory / f"{step}.unreadable"
+            while aside.exists():
+                aside = aside.with_name(f"{aside.name}+")
+            (self.directory / str(step)).rename(aside)
+            print(f"note: {why}; it is kept as {aside.name}", file=sys.stderr)
+        _everywhere(True)  # once it is renamed
+        self.manager.reload()
 
     def close(self) -> None:
         """Waits until everything is on disk."""
         self.manager.wait_until_finished()
         self.manager.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A step of a run as it lies on the disk. Arrays are numpy."""
+
+    step: int
+    config: Config
+    scenes: list[int]  # of each data set; empty where that was not written down
+    weights: Any
+    optimizer: Any
+
+    def restored(self, state: TrainState, anew: bool = False) -> TrainState:
+        """The saved values in the structure of `state`, as numpy.
+
+        anew: an optimizer state of another structure is left as in `state`. An average of weights
+        that was not saved begins with these weights.
+
+        Raises:
+            UserError: it is of another network or, unless `anew`, of another optimizer.
+        """
+        where = f"step {self.step}"
+        latest = self.optimizer.get("latest", self.weights)
+        for name, tree in state.latest.items():
+            check_same(latest[name], tree, f"{where}: {name}")
+        kept = {"state": self.optimizer["state"]} if "state" in self.optimizer else {}
+        opt_state = _in_structure(kept, {"state": state.opt_state})
+        require(anew or opt_state is not None, f"{where} was saved with another optimizer")
+        if opt_state is None:
+            print(f"note: {where} was saved with another optimizer, which begins anew")
+            opt_state = {"state": state.opt_state}
+        step: Any = np.int32(self.step)
+        return state._replace(
+            step=step,
+            params=latest["params"],
+            batch_stats=latest["batch_stats"],
+            opt_state=opt_state["state"],
+            average=state.average and self.weights,
+        )
+
+
+def _in_structure(saved: Any, expected: Any) -> Any:
+    """What orbax read as plain dicts and lists, in the structure of `expected`; None: misfits."""
+    got, want = (ocp.tree.to_flat_dict(tree, sep="/") for tree in (saved, expected))
+    if {k: np.shape(v) for k, v in got.items()} != {k: np.shape(v) for k, v in want.items()}:
+        return None
+    return jax.tree.unflatten(jax.tree.structure(expected), [got[name] for name in want])
+
+
+def _everywhere(fine: bool) -> bool:
+    """Whether all processes say so; waits for them."""
+    if jax.process_count() == 1:
+        return fine
+    return bool(multihost_utils.process_allgather(np.array(fine)).all())
 
 
 def save_weights(
@@ -118,7 +183,13 @@ def save_weights(
     frozen, trainable = split(params, config.model.frozen)
     directory.mkdir(parents=True, exist_ok=True)
     save_npz(directory / FROZEN, frozen, meta or {})
-    with ocp.CheckpointManager(directory) as manager:
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(), active_processes={jax.process_index()}
+    )
+    options = ocp.CheckpointManagerOptions(
+        create=False, enable_async_checkpointing=False, multiprocessing_options=alone
+    )
+    with ocp.CheckpointManager(directory, options=options) as manager:
         manager.save(
             0,
             args=ocp.args.Composite(
@@ -188,15 +259,10 @@ def load_weights(directory: str | Path) -> Weights:
             f"python -m convert_weights, or name a packaged one: {', '.join(PACKAGED)}"
         )
     frozen, meta = load_npz(root / FROZEN)
-    handlers = {"weights": ocp.StandardCheckpointHandler(), "config": ocp.JsonCheckpointHandler()}
-    with ocp.CheckpointManager(root, item_handlers=handlers) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise UserError(f"{directory} holds no finished checkpoint; let train.py save one")
-        back = _restore_numpy(manager, step)
-    weights = back.weights
+    step, back = _newest_weights(root)
+    weights = back["weights"]
     return Weights(
-        config=from_json(back.config["config"]),
+        config=from_json(back["config"]["config"]),
         step=step,
         params=merge(frozen, weights["params"]),
         batch_stats=weights["batch_stats"],
@@ -204,35 +270,20 @@ def load_weights(directory: str | Path) -> Weights:
     )
 
 
-def _restore_numpy(manager: ocp.CheckpointManager, step: int) -> Any:
-    """The weights, as numpy, and the configuration.
-
-    What a run saved names its devices, of which another process may have none; numpy names none.
-    """
-    with _readable(manager, step):
-        saved = manager.item_metadata(step)["weights"]
-        arrays = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), saved)
-    return _restore(
-        manager, step, weights=ocp.args.StandardRestore(arrays), config=ocp.args.JsonRestore()
-    )
-
-
-def _restore(manager: ocp.CheckpointManager, step: int | None, **items: Any) -> Any:
-    with _readable(manager, step):
-        return manager.restore(step, args=ocp.args.Composite(**items))
-
-
-@contextlib.contextmanager
-def _readable(manager: ocp.CheckpointManager, step: int | None) -> Iterator[None]:
-    """Says in a sentence what orbax raises."""
-    try:
-        yield
-    except Exception as error:  # orbax has no error of its own
-        raise UserError(
-            f"{manager.directory / str(step)} is damaged or was written with another "
-            f"configuration; delete it to use an older one, or name another directory "
-            f"({' '.join(str(error).split())[:200]})"
-        ) from error
+def _newest_weights(root: Path) -> tuple[int, dict[str, Any]]:
+    """The newest step that can be read, and its weights and configuration. Raises UserError."""
+    failed: Unreadable | None = None
+    with Reader(root) as reader:
+        for step in reader.steps():
+            try:
+                back = reader.read(step, "weights", "config")
+            except Unreadable as error:
+                failed = failed or error
+                continue
+            if failed:
+                print(f"note: {failed}; step {step} is used", file=sys.stderr)
+            return step, back
+    raise failed or UserError(f"{root} holds no finished checkpoint; let train.py save one")
 
 
 def _training_only(state: TrainState) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Sample k is a function of `config.seed` and k alone, and a batch is the next sam
 stream is the same for any number of threads, workers and processes, and starts anywhere.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from rsisrefiner_jax.data.mosaic import mosaic
 from rsisrefiner_jax.data.scene import Scene, Source
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
-from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.errors import STOP_SIGNALS, UserError, require
 
 Batch = dict[str, np.ndarray]
 
@@ -27,7 +28,7 @@ _MAX_DRAWS = 1000  # scenes tried for one sample before the data are called unus
 
 
 class Samples:
-    """Training samples, by number, without end.
+    """Training samples, by number, without end; or one process's share of them.
 
     A sample is
         image        uint8 [s, s, 3], RGB
@@ -35,10 +36,16 @@ class Samples:
         first_click  float32 [t, 2], (y, x)
     with s = config.model.image_size and t = config.data.targets. A scene that cannot be read is
     told once, on stderr, and another one is drawn in its place.
+
+    share: (a process, of how many): of every batch the process has the rows that follow one
+    another from process * rows on, rows = batch_size / processes.
     """
 
-    def __init__(self, sources: Sequence[Source], config: Config) -> None:
+    def __init__(
+        self, sources: Sequence[Source], config: Config, share: tuple[int, int] = (0, 1)
+    ) -> None:
         self._sources = sources
+        self._process, self._rows = share[0], config.train.batch_size // share[1]
         self._config = config
         self._told: set[str] = set()  # of scenes that cannot be read
         require(config.seed >= 0, f"seed={config.seed} must not be negative")
@@ -53,7 +60,9 @@ class Samples:
         return sys.maxsize
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng([self._config.seed, index])
+        batch, row = divmod(index, self._rows)
+        number = batch * self._config.train.batch_size + self._process * self._rows + row
+        rng = np.random.default_rng([self._config.seed, number])
         data, size = self._config.data, self._config.model.image_size
         for _ in range(_MAX_DRAWS):
             source = self._sources[rng.choice(len(self._sources), p=self._weights)]
@@ -106,8 +115,8 @@ def training_dataset(
     """Batches by number: `training_dataset(config)[n]` is batch n.
 
     Args:
-        process_index, process_count: which of how many processes; together their batches n are
-            batch n of a single process.
+        process_index, process_count: which of how many processes; their batches n one after the
+            other are batch n of a single process.
         sources: in place of those that `config.data.train` names.
 
     Returns:
@@ -126,9 +135,9 @@ def training_dataset(
         recipe = Recipe.of(config.data)
         sources = [open_source(spec, recipe) for spec in config.data.train]
     require(bool(sources), "data.train is empty; name at least one data set")
-    samples = grain.MapDataset.source(Samples(sources, config))
-    batches = samples[process_index::process_count].batch(batch_size // process_count)
-    return batches.map(targets_in_a_row)
+    share = (process_index, process_count)
+    samples = grain.MapDataset.source(Samples(sources, config, share))
+    return samples.batch(batch_size // process_count).map(targets_in_a_row)
 
 
 def targets_in_a_row(batch: Batch) -> Batch:
@@ -186,9 +195,16 @@ class TrainingIterator(grain.DatasetIterator[Batch]):
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()  # grain's workers read absl flags
             batches = batches.mp_prefetch(
-                grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=1)
+                grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=1),
+                worker_init_fn=_leave_signals_to_parent,
             )
         return iter(batches)
+
+
+def _leave_signals_to_parent(*_: int) -> None:
+    """A worker ends with the run, which the signals that all its processes get ask to save."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def training_iterator(

@@ -8,6 +8,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from rsisrefiner_jax.evaluation.results import Evaluation, ObjectResult
+from rsisrefiner_jax.parallel import wait_for_all
 
 
 def gather_ious(own: Evaluation, clicks: int) -> list[tuple[float, ...]]:
@@ -19,6 +20,7 @@ def gather_ious(own: Evaluation, clicks: int) -> list[tuple[float, ...]]:
     places = {name: place for place, name in enumerate(own.objects)}
     for result in own.results:
         table[places[result.image, result.object_id], : len(result.ious)] = result.ious
+    wait_for_all()
     if jax.process_count() > 1:
         table = multihost_utils.process_allgather(table).max(0)
     return [tuple(row[row >= 0].tolist()) for row in table]
@@ -31,6 +33,7 @@ def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Eva
     """
     if jax.process_count() == 1:
         return own
+    wait_for_all()
     names = {(result.image, result.object_id) for result in own.timed}
     taken_over = {(r.image, r.object_id) for r in own.results} - names
     numbers = np.array([own.seconds, own.answers_made, own.answers_needed], np.float64)

@@ -18,6 +18,7 @@ from rsisrefiner_jax.evaluation.results import percent
 from rsisrefiner_jax.interaction import metrics
 from rsisrefiner_jax.models.lora import merge_lora
 from rsisrefiner_jax.models.registry import make_model
+from rsisrefiner_jax.parallel import wait_for_all
 from rsisrefiner_jax.training.log import read_lines
 from rsisrefiner_jax.training.step import TrainState
 from rsisrefiner_jax.weights import merge
@@ -48,7 +49,14 @@ def specs(config: Config) -> tuple[str, ...]:
 class Validation:
     """Clicks the first validate.limit objects of each data set as an evaluation does.
 
-    step: of the checkpoint that the run goes on from; what the log says up to there counts.
+    All processes of the run validate at once, each some of the objects, and come to the same.
+
+    Args:
+        step: of the checkpoint that the run goes on from; what the log says up to there counts.
+
+    Attributes:
+        standing: the same in all processes.
+        owed: a stop came before the validation that was due after `step`.
 
     Raises:
         UserError: data that cannot be opened.
@@ -72,9 +80,13 @@ class Validation:
             rows=config.eval.rows,
             devices=[d for d in devices if d.process_index == jax.process_index()],
         )
+        wait_for_all()
         self._best = BestWeights(workdir / BEST, frozen)
         lines = read_lines(workdir) if jax.process_index() == 0 else []
-        self.standing = shared(standing_of(config, (x for x in lines if x["step"] <= step)))
+        lines = [line for line in lines if line["step"] <= step]
+        due = step > 0 and config.train.is_due(config.validate.every, step)
+        done = any(line["step"] == step and "val_miou" in line for line in lines)
+        self.standing, self.owed = shared(standing_of(config, lines), due and not done)
 
     @property
     def exhausted(self) -> bool:
@@ -92,7 +104,7 @@ class Validation:
         variables = {"params": params, "batch_stats": serving["batch_stats"]}
         values = summary(self._config, self._traces(variables))
         before = self.standing
-        self.standing = standing_of(self._config, [values], before)
+        self.standing, self.owed = standing_of(self._config, [values], before), False
         if self.standing.since == 0:
             self._best.save(state, self._config, values)
         return values
@@ -136,12 +148,14 @@ def standing_of(
     return standing
 
 
-def shared(standing: Standing) -> Standing:
-    """That of the first process, which reads the log."""
+def shared(standing: Standing, owed: bool) -> tuple[Standing, bool]:
+    """Those of the first process, which reads the log."""
     if jax.process_count() == 1:
-        return standing
-    noc, miou, since = multihost_utils.broadcast_one_to_all(np.array(standing, np.float64))
-    return Standing(float(noc), float(miou), int(since))
+        return standing, owed
+    numbers = np.array([*standing, owed], np.float64)
+    bits = multihost_utils.broadcast_one_to_all(numbers.view(np.uint32))  # jax rounds float64
+    noc, miou, since, owed = np.array(bits).view(np.float64)
+    return Standing(float(noc), float(miou), int(since)), bool(owed)
 
 
 def local(tree: Any) -> Any:

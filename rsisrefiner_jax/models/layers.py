@@ -113,7 +113,7 @@ def _conv(
     # depthwise one at a 30th of that of the shifted sum that it is.
     convolve: Any
     if size == stride == groups == 1:
-        convolve: Any = _pointwise
+        convolve = _pointwise
     else:
         convolve = _depthwise if groups == features > 1 else _dense
     return nn.Conv(

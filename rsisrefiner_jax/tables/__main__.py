@@ -29,12 +29,12 @@ def main(words: list[str] | None = None) -> None:
 
     import jax
 
-    from rsisrefiner_jax import parallel
+    from rsisrefiner_jax.cluster import joining
     from rsisrefiner_jax.experiment.training import make_workdir
     from rsisrefiner_jax.tables.jobs import run_all
     from rsisrefiner_jax.tables.plan import Plan, as_base
 
-    parallel.initialize()
+    joining.join()
     made = (arguments.out, arguments.seeds, arguments.pretrained)
     plan = Plan(arguments.tables, [as_base(base) for base in bases], *made)
     jobs = plan.pending()

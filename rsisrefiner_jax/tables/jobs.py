@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from rsisrefiner_jax.checkpoint.changes import is_free
 from rsisrefiner_jax.config import Config, from_json, to_json
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.evaluated import Checkpoint
@@ -41,9 +42,11 @@ class Job:
         kept = self.directory / "config.json"
         if not kept.exists():
             return
-        now = json.loads(to_json(self.config))
-        then = json.loads(to_json(from_json(kept.read_text())))  # with fields that are newer
-        for name, before, value in differences(then, now):
+        earlier = from_json(kept.read_text())  # fields that are new since have their defaults
+        was, now = (json.loads(to_json(config)) for config in (earlier, self.config))
+        for name, before, value in differences(was, now):
+            if name.startswith("parallel.") and is_free(name):
+                continue
             raise UserError(
                 f"{self.directory}: holds a run of other settings ({name} was {before}, now "
                 f"{value}); name another --out or delete it"

@@ -12,6 +12,7 @@ from jaxtyping import Bool
 
 from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.errors import NotFiniteError
+from rsisrefiner_jax.parallel import wait_for_all
 
 FOLDER = "not_finite"  # of a work directory
 
@@ -71,6 +72,7 @@ class FiniteWatch:
         arrays: Any = dict(batch)
         with atomic_file(path) as file:
             np.savez(file, **arrays)
+        wait_for_all()  # they find the same: none ends the run before all rows are written
         loss, norm = float(metrics["loss"]), float(metrics["grad_norm"])
         raise NotFiniteError(
             f"step {step} is not finite (loss {loss:g}, gradient norm {norm:g}); its batch is "

@@ -1,0 +1,9 @@
+#!/bin/bash
+# Open MPI 4: examples/cluster/mpirun.sh 8 --config configs/base.py ...
+# More hosts: MPI_FLAGS="--hostfile hosts". Open MPI 5 does not say where its first process is:
+# add --coordinator HOST:PORT, the first host of the list.
+set -euo pipefail
+count=$1
+shift
+# Without binding: a process would have one core for all its threads.
+exec mpirun -n "$count" --bind-to none --tag-output ${MPI_FLAGS:-} "${PYTHON:-python}" train.py "$@"
