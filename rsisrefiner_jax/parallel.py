@@ -11,12 +11,14 @@ devices, everything else is the same on each. Backends:
 `check_vma=False` keeps pmap's meaning of grad in both: local gradients, averaged by `mean`.
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -121,7 +123,7 @@ class DataParallel:
                 return state, metrics, jax.tree.map(_join, shown)
 
             return run
-        return jax.jit(
+        compiled = jax.jit(
             jax.shard_map(
                 step,
                 mesh=self.mesh,
@@ -131,6 +133,36 @@ class DataParallel:
             ),
             donate_argnums=0,
         )
+        return compiled if jax.process_count() == 1 else _begun_together(compiled)
+
+
+def _begun_together(compiled: Any) -> Callable:
+    """A jitted function whose first call waits until all processes have compiled it.
+
+    Its collectives give up when one process comes 30 s after another (Gloo; NCCL: 40 s).
+    """
+    met = False
+
+    def run(*args: Any) -> Any:
+        nonlocal met
+        if not met:
+            compiled.lower(*args).compile()
+            wait_for_all()
+            met = True
+        return compiled(*args)
+
+    return run
+
+
+_MEETINGS = itertools.count()  # the same number in all processes
+
+
+def wait_for_all(seconds: int = 1800) -> None:
+    """Waits until every process has come here; nothing to do where there is one."""
+    if jax.process_count() > 1:
+        # Not by a collective, which would give up as soon.
+        client = distributed.global_state.client
+        client.wait_at_barrier(f"rsisrefiner/meet/{next(_MEETINGS)}", seconds * 1000)
 
 
 def _join(x: jax.Array) -> jax.Array:

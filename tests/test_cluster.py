@@ -121,9 +121,6 @@ class Service:
     def key_value_dir_get(self, prefix):
         return [(k, v) for k, v in self.values.items() if k.startswith(prefix)]
 
-    def wait_at_barrier(self, key, timeout_in_ms):
-        self.values[f"met {key}"] = ""
-
     def blocking_key_value_get(self, key, timeout_in_ms):
         if self.gone:
             raise RuntimeError("UNAVAILABLE: failed to connect to all addresses")

@@ -14,7 +14,6 @@ aborts the others within seconds, and the sentence stands beside its stack.
 """
 
 import contextlib
-import itertools
 import json
 import os
 import platform
@@ -31,10 +30,8 @@ from rsisrefiner_jax.cluster.leaving import leave
 from rsisrefiner_jax.errors import outcome
 
 BEAT = 2.0  # seconds
-MEET = 600  # seconds; collectives on a CPU give up after 30
 TOGETHER = ("computing", "saving")  # what all processes do at once, so that one waits for others
 _BEATS, _END, _LEFT = "rsisrefiner/beat/", "rsisrefiner/end", "rsisrefiner/left/"
-_MEETINGS = itertools.count()  # the same number in all processes
 # How collectives and barriers fail when another process is gone.
 _BROKEN = ("gloo", "nccl", "unavailable", "deadline_exceeded", "barrier", "connection", "cancelled")
 
@@ -70,11 +67,6 @@ class Peers:
     def at(self, doing: str, step: int) -> None:
         """Says what this process is doing now, for which step."""
         self._doing, self._step, self._since = doing, step, time.monotonic()
-
-    def meet(self) -> None:
-        """Waits for the others, before something done together that allows for little delay."""
-        if self.count > 1:
-            self._client.wait_at_barrier(f"rsisrefiner/meet/{next(_MEETINGS)}", MEET * 1000)
 
     def tell(self, code: int, sentence: str, gone: int = 0) -> None:
         """Ends the other processes, except so many that are gone, with this code and sentence."""

@@ -26,7 +26,7 @@ from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.experiment.estimate import cpu_warning
 from rsisrefiner_jax.models.parameters import describe, parameter_counts
 from rsisrefiner_jax.models.pretrained import backbone_problem
-from rsisrefiner_jax.parallel import DataParallel
+from rsisrefiner_jax.parallel import DataParallel, wait_for_all
 from rsisrefiner_jax.training.log import MetricsLog
 from rsisrefiner_jax.training.previews import write_preview
 from rsisrefiner_jax.training.step import ClickStep, init_state
@@ -72,7 +72,7 @@ def run(
         spread = DataParallel(config.parallel.backend, config.train.batch_size, devices)
         batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
         first, scenes = first_weights(config), [len(source) for source in sources]
-        together.peers.meet()
+        wait_for_all()
         writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
         begun = start(config, workdir, spread, writer, first, scenes, accept_changes)
         batches.set_state({"next_batch": begun.step})
