@@ -46,10 +46,11 @@ def fragile_network(monkeypatch):
     monkeypatch.setattr(registry, "Refiner", Fragile)
 
 
-def run(workdir, config=CONFIG):
+def run(workdir, config=CONFIG, profile=0):
     workdir.mkdir(exist_ok=True)
+    sources, devices = training.open_data(config), jax.devices()[:1]
     with tiny.quick_compilation():
-        return training.run(config, workdir, training.open_data(config), jax.devices()[:1])
+        return training.run(config, workdir, sources, devices, profile=profile)
 
 
 def lines(workdir) -> list[dict]:
@@ -103,9 +104,13 @@ def test_no_checkpoint_holds_it_and_the_last_good_one_goes_on(whole, tmp_path, m
 
 def test_a_run_does_the_same_again(whole, tmp_path):
     """The command of a run again, for fewer steps: the same metrics to the last bit."""
-    shorter = dataclasses.replace(CONFIG.train, max_steps=3, deterministic=True)
-    assert run(tmp_path / "again", dataclasses.replace(CONFIG, train=shorter))[0] == 3
-    assert lines(tmp_path / "again") == lines(whole)[:3]
+    shorter = dataclasses.replace(CONFIG.train, max_steps=4, deterministic=True)
+    outcome = run(tmp_path / "again", dataclasses.replace(CONFIG, train=shorter), profile=1)
+    assert (outcome.step, outcome.finished) == (4, True)
+    assert lines(tmp_path / "again") == lines(whole)[:4]
+    # The step after those that compile is traced, for both kinds of viewer.
+    for pattern in ("*.xplane.pb", "perfetto_trace.json.gz"):
+        assert list((tmp_path / "again" / "profile").rglob(pattern)), pattern
 
 
 def test_a_state_that_is_not_finite_is_not_saved(tmp_path):

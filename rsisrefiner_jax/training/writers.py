@@ -75,7 +75,9 @@ class TensorBoard:
             return None
         # What a killed run wrote after its last checkpoint is marked as void.
         purge = resume_step + 1 if any(workdir.glob("events.out.tfevents.*")) else None
-        return cls(SummaryWriter(str(workdir), purge_step=purge))
+        # Names of files end in seconds: a quick restart would overwrite the one before.
+        own = f".from-{resume_step}"
+        return cls(SummaryWriter(str(workdir), purge_step=purge, filename_suffix=own))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
