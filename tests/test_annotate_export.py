@@ -17,15 +17,16 @@ pytest.importorskip("fastapi")
 import shapely
 from rasterio.errors import RasterioIOError
 
-from rsisrefiner_jax.annotate import exports, geometry, ground, records
+from rsisrefiner_jax.annotate import exports, records
 from rsisrefiner_jax.annotate.export import FORMATS, checking, layers
 from rsisrefiner_jax.annotate.export import export as export_now
 from rsisrefiner_jax.annotate.export.progress import Cancelled, Progress
 from rsisrefiner_jax.annotate.faults import NoSpace
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Object
-from rsisrefiner_jax.data.raster import Raster
+from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.raster_info import Raster
 from tests import annotating
 
 VECTORS = ["gpkg", "shp"]
@@ -397,8 +398,8 @@ def test_objects_with_parts_are_bent_and_cut_as_single_ones(tmp_path):
     """Long edges get corners, and 180 degrees cuts, in every part of an object."""
     info = Raster("x", 1, 1, ("",), "uint8", None, "EPSG:3035", (1000, 0, 3e6, 0, -1000, 5e6))
     one, other = shapely.box(0, 0, 3000, 2000), shapely.box(3100, 0, 3110, 10)
-    alone, both = ground.shapes_on_ground(
-        info, [one, shapely.MultiPolygon([one, other])], ground.WGS84
+    alone, both = georeference.shapes_on_ground(
+        info, [one, shapely.MultiPolygon([one, other])], georeference.WGS84
     )
     assert shapely.get_num_coordinates(alone) > 100
     assert shapely.get_parts(both)[0].equals(alone)
@@ -449,7 +450,7 @@ def test_few_overlaps_are_few_comparisons(monkeypatch):
 
 def test_areas_are_found_many_at_a_time(here, client, monkeypatch):
     asked = []
-    areas = ground.areas_m2
+    areas = georeference.areas_m2
     monkeypatch.setattr(
         records.ground,
         "areas_m2",

@@ -17,8 +17,8 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 from scipy.spatial import QhullError
 
-from rsisrefiner_jax.annotate import geometry, rings
-from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.formats import geometry, rings
+from rsisrefiner_jax.formats.masks import Mask
 
 SCALE = 4  # fillers that paint the border, too, get large pixels that are looked at in the middle
 FILLERS = {}

@@ -297,7 +297,7 @@ def test_read_rgb_takes_grey_alpha_and_16_bit(tmp_path):
 
 
 def test_read_rgb_of_floats_needs_rasterio(tmp_path, monkeypatch):
-    monkeypatch.setattr("rsisrefiner_jax.data.raster._rasterio", lambda: None)
+    monkeypatch.setattr("rsisrefiner_jax.formats.raster_info.installed", lambda: None)
     path = str(tmp_path / "p.tiff")
     cv2.imwrite(path, np.zeros((3, 4), np.float32))
     with pytest.raises(UserError, match=r"p\.tiff: values are float32, .* -e \.\[geo\]"):

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsisrefiner_jax.data.label_image import (
+from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.label_image import (
     components,
     instance_ids,
     is_palette,
     read_label_colours,
     read_labels,
 )
-from rsisrefiner_jax.errors import UserError
 
 COLOURS = np.array([[[0, 0, 0], [1, 2, 3], [255, 255, 255]]], np.uint8)  # RGB
 

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rsisrefiner_jax.data.coco_entries import (
+from rsisrefiner_jax.data.raster import read_picture
+from rsisrefiner_jax.data.scene import Scene, SceneObject
+from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.coco_entries import (
     Entry,
     category_of,
     read_json,
@@ -21,13 +25,10 @@ from rsisrefiner_jax.data.coco_entries import (
     sound_entries,
     stated_size,
 )
-from rsisrefiner_jax.data.coco_masks import decode, encode, lay_out
-from rsisrefiner_jax.data.left_out import Kind, LeftOut, Problem
-from rsisrefiner_jax.data.picture_file import file_problem
-from rsisrefiner_jax.data.raster import read_picture, stored_size
-from rsisrefiner_jax.data.scene import Scene, SceneObject
-from rsisrefiner_jax.data.stretch import Recipe
-from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.coco_masks import decode, encode, lay_out
+from rsisrefiner_jax.formats.left_out import Kind, LeftOut, Problem
+from rsisrefiner_jax.formats.picture_file import file_problem
+from rsisrefiner_jax.formats.raster_info import stored_size
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,18 +15,18 @@ from typing import Literal
 
 import numpy as np
 
-from rsisrefiner_jax.data.label_image import (
-    components,
-    instance_ids,
-    read_label_colours,
-    read_labels,
-)
-from rsisrefiner_jax.data.left_out import LeftOut
 from rsisrefiner_jax.data.mask_pairs import CLASS_MASKS, ID_MASKS, Pair, size_problem, sound_pairs
 from rsisrefiner_jax.data.raster import read_picture
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.label_image import (
+    components,
+    instance_ids,
+    read_label_colours,
+    read_labels,
+)
+from rsisrefiner_jax.formats.left_out import LeftOut
 
 Colour = tuple[int, int, int]
 

@@ -9,10 +9,10 @@ import dataclasses
 import os
 import re
 
-from rsisrefiner_jax.data.left_out import LeftOut, Problem
-from rsisrefiner_jax.data.picture_file import file_problem
-from rsisrefiner_jax.data.raster import stored_size
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.left_out import LeftOut, Problem
+from rsisrefiner_jax.formats.picture_file import file_problem
+from rsisrefiner_jax.formats.raster_info import stored_size
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ID_MASKS = ("_instance_id_RGB", "_label", "_mask")

@@ -6,10 +6,10 @@ from typing import Any
 
 from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import UNCLASSIFIED, Job
-from rsisrefiner_jax.annotate.geometry import flat
-from rsisrefiner_jax.annotate.masks import coco_rle
 from rsisrefiner_jax.annotate.records import Object
-from rsisrefiner_jax.annotate.rings import single_ring
+from rsisrefiner_jax.formats.geometry import flat
+from rsisrefiner_jax.formats.masks import coco_rle
+from rsisrefiner_jax.formats.rings import single_ring
 
 
 def write_rle(job: Job, folder: Path) -> list[Path]:

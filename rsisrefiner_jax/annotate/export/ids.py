@@ -6,8 +6,8 @@ from pathlib import Path
 from rsisrefiner_jax.annotate.disk import require_whole
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.export.layers import layers_of, paint, profile
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.masks import Mask
 
 
 def write_tif(job: Job, folder: Path) -> list[Path]:

@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 
 from rsisrefiner_jax.annotate.export.progress import Progress
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.formats.crs import system
+from rsisrefiner_jax.formats.masks import Mask
 
 ROWS = 512
 

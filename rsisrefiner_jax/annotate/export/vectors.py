@@ -10,11 +10,11 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate import geometry, ground
 from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import measure
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.crs import system
 
 OWN = ("id", "class", "class_id", "area_px", "area_m2", "clicks")
@@ -50,7 +50,7 @@ def write_geojson(job: Job, folder: Path) -> list[Path]:
 def _features(job: Job) -> Iterator[str]:
     info = job.image.info
     names = _columns(job, 0)
-    for i, placed in enumerate(_placed(job, None if info.crs is None else ground.WGS84)):
+    for i, placed in enumerate(_placed(job, None if info.crs is None else georeference.WGS84)):
         shape = shapely.orient_polygons(_cut_at_antimeridian(placed, info))
         properties = {
             name: value for name in names if (value := _value(job, i, names[name])) is not None
@@ -68,13 +68,13 @@ def _placed(job: Job, crs: str | None = None) -> Iterator[BaseGeometry]:
     for start in range(0, len(outlines), TOGETHER):
         some = slice(start, start + TOGETHER)
         measure(job.objects[some])
-        placed = ground.shapes_on_ground(job.image.info, outlines[some], crs)
+        placed = georeference.shapes_on_ground(job.image.info, outlines[some], crs)
         yield from job.progress.each(placed)
 
 
 def _cut_at_antimeridian(shape: BaseGeometry, info: Any) -> BaseGeometry:
     """In two where it crosses 180 degrees, as RFC 7946 asks."""
-    if info.crs in (None, ground.WGS84):
+    if info.crs in (None, georeference.WGS84):
         return shape
     rings = shapely.get_rings(shapely.get_parts(shape))
     xy, ring = shapely.get_coordinates(rings, return_index=True)

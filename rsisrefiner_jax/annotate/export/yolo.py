@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from rsisrefiner_jax.annotate.export.job import UNCLASSIFIED, Job
-from rsisrefiner_jax.annotate.rings import single_ring
+from rsisrefiner_jax.formats.rings import single_ring
 
 
 def write(job: Job, folder: Path) -> list[Path]:

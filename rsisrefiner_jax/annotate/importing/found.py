@@ -7,10 +7,10 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate import geometry
-from rsisrefiner_jax.annotate.masks import Mask
-from rsisrefiner_jax.annotate.outlines import SAME, outlined
 from rsisrefiner_jax.annotate.records import Image
+from rsisrefiner_jax.formats import geometry
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.outlines import SAME, outlined
 
 OBJECT_LIMIT = 200_000
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from rsisrefiner_jax.annotate import rasters
 from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
-from rsisrefiner_jax.annotate.masks import BOX_LIMIT, Mask, union_box
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.masks import BOX_LIMIT, Mask, union_box
 
 ROWS = 512
 WHOLE_LIMIT = 250_000_000  # pixels of a mask whose connected regions are looked for

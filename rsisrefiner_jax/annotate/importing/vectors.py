@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import shapely
 
-from rsisrefiner_jax.annotate import ground
 from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats import georeference
 from rsisrefiner_jax.formats.vectors import source
 
 CATEGORY_FIELDS = ("class", "category", "label", "name")
@@ -113,8 +113,8 @@ def _in_pixels(file: Path, target: Target, crs: str | None, shapes: np.ndarray) 
             f"{file.name if crs is None else target.image.name}: states no coordinate reference "
             "system; assign one, for example in QGIS",
         )
-        return shapely.transform(shapes, lambda xy: ground.to_pixels(info, xy))
-    return ground.shapes_in_pixels(info, crs, shapes)
+        return shapely.transform(shapes, lambda xy: georeference.to_pixels(info, xy))
+    return georeference.shapes_in_pixels(info, crs, shapes)
 
 
 def _ids(given: list[Any], fids: list[int]) -> list[int]:

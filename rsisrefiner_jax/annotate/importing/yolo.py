@@ -8,8 +8,8 @@ import numpy as np
 
 from rsisrefiner_jax.annotate.export.job import UNCLASSIFIED
 from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
-from rsisrefiner_jax.annotate.rings import from_rings
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.rings import from_rings
 
 
 def read(file: Path, target: Target, about: Path | None) -> Reading:

@@ -10,10 +10,10 @@ import numpy as np
 from rsisrefiner_jax.data.builders.files import Files
 from rsisrefiner_jax.data.builders.pictures import Pair, PairedPictures, Pictures
 from rsisrefiner_jax.data.builders.regions import Annotation
-from rsisrefiner_jax.data.label_image import read_labels
 from rsisrefiner_jax.data.spec import PREPARED
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.label_image import read_labels
 
 OFFICIAL = PREPARED
 VERSION = "1.0.0"  # of all data sets; goes up when the same files become other records

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from rsisrefiner_jax.data.coco_entries import category_of, stated_size
-from rsisrefiner_jax.data.coco_masks import is_degenerate
 from rsisrefiner_jax.data.doctor.coco_set import CocoSet, annotation_problem, image_problem
 from rsisrefiner_jax.data.doctor.pictures import check_pictures, check_repeated
 from rsisrefiner_jax.data.doctor.traps import Finding, check
+from rsisrefiner_jax.formats.coco_entries import category_of, stated_size
+from rsisrefiner_jax.formats.coco_masks import is_degenerate
 
 
 @check(CocoSet)

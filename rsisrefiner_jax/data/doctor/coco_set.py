@@ -4,17 +4,17 @@ import dataclasses
 import os
 from typing import Any
 
-from rsisrefiner_jax.data.coco_entries import (
+from rsisrefiner_jax.data.doctor.pictures import Picture, look, look_at_all
+from rsisrefiner_jax.data.doctor.traps import Finding
+from rsisrefiner_jax.formats.coco_entries import (
     Entry,
     read_json,
     size_problem,
     sound_entries,
     stated_size,
 )
-from rsisrefiner_jax.data.coco_masks import decode, encode
-from rsisrefiner_jax.data.doctor.pictures import Picture, look, look_at_all
-from rsisrefiner_jax.data.doctor.traps import Finding
-from rsisrefiner_jax.data.left_out import Problem
+from rsisrefiner_jax.formats.coco_masks import decode, encode
+from rsisrefiner_jax.formats.left_out import Problem
 
 
 @dataclasses.dataclass(frozen=True)

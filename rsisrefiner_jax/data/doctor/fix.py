@@ -20,15 +20,15 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-from rsisrefiner_jax.data.coco_entries import Entry, category_of, shared_ids
-from rsisrefiner_jax.data.coco_masks import is_degenerate, sound_parts
 from rsisrefiner_jax.data.doctor.coco_set import CocoSet, annotation_problem, image_problem
 from rsisrefiner_jax.data.doctor.folder_set import FolderSet
 from rsisrefiner_jax.data.doctor.pictures import Picture, name_lies
-from rsisrefiner_jax.data.left_out import Problem
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.spec import open_source, split_spec
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.coco_entries import Entry, category_of, shared_ids
+from rsisrefiner_jax.formats.coco_masks import is_degenerate, sound_parts
+from rsisrefiner_jax.formats.left_out import Problem
 
 
 @dataclasses.dataclass

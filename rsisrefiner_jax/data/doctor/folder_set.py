@@ -8,10 +8,10 @@ import numpy as np
 from rsisrefiner_jax.data.doctor.areas import value_areas
 from rsisrefiner_jax.data.doctor.pictures import Picture, look, look_at_all, said_of
 from rsisrefiner_jax.data.doctor.traps import Finding
-from rsisrefiner_jax.data.label_image import is_palette, read_labels
-from rsisrefiner_jax.data.left_out import Problem
 from rsisrefiner_jax.data.mask_pairs import CLASS_MASKS, ID_MASKS, pair_files, size_problem
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.label_image import is_palette, read_labels
+from rsisrefiner_jax.formats.left_out import Problem
 
 
 @dataclasses.dataclass(frozen=True)

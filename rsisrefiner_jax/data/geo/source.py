@@ -8,10 +8,11 @@ import numpy as np
 from tqdm import tqdm
 
 from rsisrefiner_jax.data.geo.vectors import Polygon, read_polygons
-from rsisrefiner_jax.data.raster import Window, open_raster, read_window
+from rsisrefiner_jax.data.raster import Window, read_window
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.raster_info import open_raster
 
 WINDOW = 800  # pixels; the paper cuts its pictures to this side
 

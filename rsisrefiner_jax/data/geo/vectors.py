@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.crs import system
+from rsisrefiner_jax.formats.raster_info import Raster
 from rsisrefiner_jax.formats.vectors import source
 
 # Taken for the class, in this order. Not "name", which names a single place.

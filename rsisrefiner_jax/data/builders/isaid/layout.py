@@ -12,7 +12,7 @@ from rsisrefiner_jax.data.builders.layout import (
 )
 from rsisrefiner_jax.data.builders.pictures import Pictures
 from rsisrefiner_jax.data.builders.regions import Annotation, numbered, packed
-from rsisrefiner_jax.data.label_image import instance_ids, read_label_colours, read_labels
+from rsisrefiner_jax.formats.label_image import instance_ids, read_label_colours, read_labels
 
 PATCH, OVERLAP = 800, 200  # pixels
 SKIPPED = ("P1527", "P1530")  # as the development kit does

@@ -17,7 +17,7 @@ from rsisrefiner_jax.data.builders.layout import (
 )
 from rsisrefiner_jax.data.builders.pictures import Pictures
 from rsisrefiner_jax.data.builders.regions import Annotation, IdMasks, class_regions, packed
-from rsisrefiner_jax.data.label_image import read_label_colours
+from rsisrefiner_jax.formats.label_image import read_label_colours
 
 PATCH = 800  # pixels
 CLASSES = {  # RGB; black is the border between regions, where labels have one

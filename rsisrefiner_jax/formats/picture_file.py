@@ -8,7 +8,7 @@ WebP specifications.
 import os
 import zlib
 
-from rsisrefiner_jax.data.left_out import Problem
+from rsisrefiner_jax.formats.left_out import Problem
 
 # Format -> the endings of names that promise it; the first is the usual one.
 ENDINGS: dict[str, tuple[str, ...]] = {

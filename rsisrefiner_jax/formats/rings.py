@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial import Delaunay, QhullError
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate.geometry import flat, united
+from rsisrefiner_jax.formats.geometry import flat, united
 
 
 def single_ring(shape: BaseGeometry) -> np.ndarray:

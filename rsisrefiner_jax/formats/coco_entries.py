@@ -7,7 +7,7 @@ functions, so that both agree.
 import json
 from typing import Any
 
-from rsisrefiner_jax.data.left_out import Problem
+from rsisrefiner_jax.formats.left_out import Problem
 
 Entry = dict[str, Any]
 

@@ -7,9 +7,9 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.crs import system
+from rsisrefiner_jax.formats.raster_info import Raster
 
 WGS84 = "EPSG:4326"
 TOLERANCE = 0.02  # pixels by which a straight edge may bend in another system

@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate.masks import BOX_LIMIT, EMPTY, Mask
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.masks import BOX_LIMIT, EMPTY, Mask
 
 
 def polygons(mask: Mask) -> BaseGeometry:

@@ -7,10 +7,10 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate import geometry, ground
-from rsisrefiner_jax.annotate.masks import Mask
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.raster_info import Raster
 
 SAME = 1e-3  # pixels; outlines that are no further apart count as the same
 
@@ -46,11 +46,11 @@ def outline_sent(given: dict[str, Any], info: Raster, crs: str | None) -> Outlin
     Raises:
         UserError: it is no outline, or covers no pixel of the image.
     """
-    ground.require_system(info, crs)
+    georeference.require_system(info, crs)
     shape = geometry.from_json(given)
     if crs is not None:
         # By way of GeoJSON: bent edges may cross, and what has no place there lies far outside.
-        (moved,) = ground.shapes_in_pixels(info, crs, np.array([shape]))
+        (moved,) = georeference.shapes_in_pixels(info, crs, np.array([shape]))
         shape = geometry.from_json(geometry.to_json(moved))
     found = outlined(shape, info)
     size = f"the image of {info.width} x {info.height} pixels"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from rsisrefiner_jax.data.coco_entries import Entry
-from rsisrefiner_jax.data.left_out import Problem, counted
+from rsisrefiner_jax.formats.coco_entries import Entry
+from rsisrefiner_jax.formats.left_out import Problem, counted
 
 Size = tuple[int, int]  # height, width
 

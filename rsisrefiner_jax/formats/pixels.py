@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from PIL import TiffImagePlugin  # comes with matplotlib
 
-from rsisrefiner_jax.data.picture_file import file_problem
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.picture_file import file_problem
 
 # OpenCV prints a line for every GeoTIFF tag that it does not know.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image  # comes with matplotlib; OpenCV only gives the colours of a palette
 
-from rsisrefiner_jax.data.pixels import decode
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.pixels import decode
 
 _COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
