@@ -141,7 +141,7 @@ def test_imports_that_are_none(client, monkeypatch):
     floats = io.BytesIO()
     for name, content, words in [
         ("x.zip", b"PK\3\4broken", "not a zip file"),
-        ("x.zip", zipped(readme_dot_md=b"x"), "neither a shapefile nor YOLO"),
+        ("x.zip", zipped(readme_dot_md=b"x"), "no shapefile, id images or YOLO"),
         ("x.zip", zipped(a_dot_shp=b"x", b_dot_shp=b"x"), "several shapefiles"),
         ("x.zip", zipped(a_dot_shp=b"x", up__a_dot_shp=b"x"), "holds a.shp twice"),
         ("x.zip", shp, "cannot be read as a vector file"),

@@ -8,12 +8,13 @@ import json
 from typing import Any
 
 from rsisrefiner_jax.formats.left_out import Problem
+from rsisrefiner_jax.formats.region import plain_id
 
 Entry = dict[str, Any]
 
 _FIELDS = {  # without which an entry says nothing
     "images": ("id", "file_name"),
-    "annotations": ("id", "image_id"),
+    "annotations": ("image_id",),
     "categories": ("id", "name"),
     "licenses": ("id", "name"),
 }
@@ -47,10 +48,14 @@ def read_json(path: str) -> Entry | Problem:
 def sound_entries(content: Entry, group: str) -> tuple[list[Entry], Problem | None, int]:
     """The entries of a group that have what they need, what the others lack, and their number.
 
-    Ids are numbers or text, names are text.
+    Ids are numbers or text, "7" being 7; names are text. An annotation without an id gets a
+    negative number of its own.
     """
     entries = content.get(group) or []
     entries = entries if isinstance(entries, list) else [entries]
+    entries = [_with_plain_ids(item) for item in entries]
+    if group == "annotations":
+        entries = [_with_id(item, i - len(entries)) for i, item in enumerate(entries)]
     sound = [item for item in entries if _is_sound(item, _FIELDS[group])]
     lost = len(entries) - len(sound)
     words = f"{lost} of {len(entries)} entries of {group!r} lack {' or '.join(_FIELDS[group])}"
@@ -93,6 +98,21 @@ def category_of(annotation: Entry) -> int | float | str | None:
     """The category id of an annotation, None when it has none."""
     id = annotation.get("category_id")
     return id if isinstance(id, int | float | str) else None
+
+
+def _with_plain_ids(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item
+    changed = {
+        field: plain
+        for field in ("id", "image_id", "category_id")
+        if (plain := plain_id(item.get(field))) is not item.get(field)
+    }
+    return {**item, **changed} if changed else item
+
+
+def _with_id(item: Any, id: int) -> Any:
+    return {**item, "id": id} if isinstance(item, dict) and item.get("id") is None else item
 
 
 def _is_sound(item: Any, fields: tuple[str, ...]) -> bool:

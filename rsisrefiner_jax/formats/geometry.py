@@ -4,6 +4,7 @@ Coordinates are pixels, (x, y), the corner of the first pixel being (0, 0).
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,38 @@ def united(parts: list[BaseGeometry]) -> BaseGeometry:
     if len(mended) == 1:
         return mended[0]
     return shapely.MultiPolygon(mended)
+
+
+def filled(parts: Sequence[BaseGeometry]) -> BaseGeometry:
+    """What the parts of one object cover: all of them, but one wholly inside another is a hole.
+
+    The one rule for COCO, for multipolygons and for whatever else comes in parts. A part is its
+    outer ring without its inner ones; a ring that crosses itself is filled even-odd.
+    """
+    whole = [mended for part in parts for polygon in flat(part) for mended in _mended(polygon)]
+    together = whole[0] if len(whole) == 1 else shapely.MultiPolygon(whole)
+    if len(whole) < 2 or together.is_valid:
+        return together
+    own = np.array(whole)
+    areas = shapely.area(own)
+    inner, outer = shapely.STRtree(own).query(own, predicate="covered_by")
+    depth = np.bincount(inner[areas[inner] < areas[outer]], minlength=len(own))
+    covered = shapely.union_all(own[depth == 0])
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        change = shapely.difference if level % 2 else shapely.union
+        covered = change(covered, shapely.union_all(own[depth == level]))
+    return united([part for part in flat(covered) if part.area > 0])
+
+
+def _mended(polygon: BaseGeometry) -> list[BaseGeometry]:
+    """Valid polygons that cover what a part does."""
+    if not polygon.is_valid:
+        shell, *holes = (
+            shapely.make_valid(shapely.Polygon(ring))
+            for ring in (polygon.exterior, *polygon.interiors)
+        )
+        polygon = shapely.difference(shell, shapely.union_all(holes)) if holes else shell
+    return [part for part in flat(polygon) if part.area > 0]
 
 
 def flat(shape: BaseGeometry) -> list[BaseGeometry]:
@@ -115,8 +148,6 @@ def from_json(geometry: dict[str, Any]) -> BaseGeometry:
     require(known, message)
     bounded = shape.is_empty or max(map(abs, shape.bounds)) < 1e9
     require(bounded, "geometry: coordinates lie far outside any raster")
-    if not shape.is_valid:
-        shape = shapely.make_valid(shape)
-    parts = [part for part in flat(shape) if part.area > 0]
-    require(bool(parts), "geometry: it covers no area")
-    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+    covered = filled(shapely.get_parts(shape).tolist())
+    require(not covered.is_empty, "geometry: it covers no area")
+    return covered

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -14,6 +15,8 @@ from rsisrefiner_jax.formats.raster_info import Raster
 WGS84 = "EPSG:4326"
 TOLERANCE = 0.02  # pixels by which a straight edge may bend in another system
 EDGE = 64  # pixels; longer edges are divided before an area is measured
+_FAR = 1e9  # pixels: outside of any raster
+MOST_TRIES = 1000  # of conversions, where some points have no place in a system
 WIDE = 10  # degrees from the middle of a raster to its corner
 
 
@@ -39,18 +42,24 @@ def convert(source: str, target: str, xy: np.ndarray) -> np.ndarray:
     Raises:
         UserError: one of the systems is unknown, or defined by a file.
     """
+    systems = [system(name) for name in (source, target)]
+    moved = _converted(systems, xy.astype(float), [MOST_TRIES]) if len(xy) else xy
+    return np.where(np.isfinite(moved), moved, np.nan)
+
+
+def _converted(systems: list[Any], xy: np.ndarray, tries: list[int]) -> np.ndarray:
+    """GDAL gives up on all points for one that fails: then they are tried half by half."""
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
     from rasterio.warp import transform
 
-    systems = [system(name) for name in (source, target)]
-    if not len(xy):
-        return xy
+    tries[0] -= 1
     try:
-        moved = np.stack(transform(*systems, *xy.T.astype(float)), axis=-1)
+        return np.stack(transform(*systems, *xy.T), axis=-1)
     except (CPLE_BaseError, RasterioError):
-        return np.full_like(xy, np.nan, dtype=float)
-    return np.where(np.isfinite(moved), moved, np.nan)
+        if len(xy) < 2 or tries[0] < 1:
+            return np.full_like(xy, np.nan)
+    return np.concatenate([_converted(systems, half, tries) for half in np.array_split(xy, 2)])
 
 
 def pixels_of(info: Raster, crs: str, x: float, y: float) -> tuple[float, float]:
@@ -84,14 +93,37 @@ def shapes_in_pixels(info: Raster, crs: str, shapes: np.ndarray) -> np.ndarray:
         UserError: as `require_system`.
     """
     require_system(info, crs)
-    own = info.crs
-    assert own is not None
+    return placed_in_pixels(info, crs, shapes)[0]
+
+
+def placed_in_pixels(
+    info: Raster, crs: str | None, shapes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Geometries [n] in pixels, and whether the raster's system can hold all of each, bool [n].
+
+    What it cannot hold lies far outside. crs: None when coordinates are the raster's own.
+    """
+    own, lost = info.crs, [np.zeros(0, bool)]
 
     def move(xy: np.ndarray) -> np.ndarray:
-        there = xy if own == crs else convert(crs, own, xy)
-        return np.nan_to_num(to_pixels(info, there), nan=-1e9).clip(-1e9, 1e9)
+        there = xy if crs is None or own is None or own == crs else convert(crs, own, xy)
+        pixels = to_pixels(info, _near(info, there))
+        lost.append(~np.isfinite(pixels).all(1))
+        return np.nan_to_num(pixels, nan=-_FAR).clip(-_FAR, _FAR)
 
-    return shapely.transform(shapes, move)
+    moved = shapely.transform(shapes, move)
+    _, of_shape = shapely.get_coordinates(moved, return_index=True)
+    counts = np.bincount(of_shape[np.concatenate(lost)], minlength=len(shapes))
+    return moved, counts == 0
+
+
+def _near(info: Raster, xy: np.ndarray) -> np.ndarray:
+    """Longitudes as a raster in degrees has them: it may go beyond 180, or count from 0 to 360."""
+    if info.crs is None or not system(info.crs).is_geographic:
+        return xy
+    middle = to_ground(info, np.array([[info.width / 2, info.height / 2]]))[0, 0]
+    turns = np.round((middle - xy[:, 0]) / 360)
+    return xy + np.stack([360 * turns, np.zeros(len(xy))], axis=-1)
 
 
 def place(info: Raster, x: float, y: float) -> tuple[float, float] | None:
@@ -110,7 +142,9 @@ def lonlat(info: Raster, x: float, y: float) -> tuple[float, float] | None:
         lon, lat = convert(info.crs, WGS84, to_ground(info, np.array([[x, y]])))[0].tolist()
     except UserError:
         return None
-    return (lon, lat) if math.isfinite(lon) and math.isfinite(lat) else None
+    if not (math.isfinite(lon) and math.isfinite(lat)):
+        return None
+    return (lon + 180) % 360 - 180 if abs(lon) > 180 else lon, lat
 
 
 def shape_on_ground(info: Raster, shape: BaseGeometry, crs: str | None = None) -> BaseGeometry:

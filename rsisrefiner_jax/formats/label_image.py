@@ -1,44 +1,38 @@
-"""Label pictures as they are stored: class codes, object ids, and colours that stand for either."""
+"""Label pictures read whole, as they are stored: class codes, object ids, or colours for either."""
 
-import os
 from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image  # comes with matplotlib; OpenCV only gives the colours of a palette
 
-from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.label_file import is_palette, open_labels
 from rsisrefiner_jax.formats.pixels import decode
+
+__all__ = ["components", "instance_ids", "is_palette", "read_label_colours", "read_labels"]
 
 _COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def read_labels(path: str) -> np.ndarray:
-    """The stored values of a label picture.
+    """The stored values of a label picture of one layer; see `label_file`.
 
     Returns:
-        uint8 or uint16 [h, w] of a grey picture; uint8 [h, w] palette indices of a palette
+        uint8, uint16 or int64 [h, w] of a grey picture; uint8 [h, w] palette indices of a palette
         picture; uint8 [h, w, 3] RGB of a colour picture, whose alpha is dropped. A grey picture
         of fewer than 8 bits is scaled to 8, as PNG prescribes: white is 255.
 
     Raises:
-        UserError: the file is missing, is not a picture, or has values of another type.
+        UserError: the file is missing, is not a picture, or has values that are no whole numbers.
     """
-    if is_palette(path):
-        try:
-            with Image.open(path) as picture:
-                return np.array(picture)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a label picture that can be read ({error})") from error
-    values = decode(path, cv2.IMREAD_UNCHANGED, "label picture")
-    if values.ndim == 3 and values.dtype == np.uint8 and values.shape[2] in (3, 4):
-        return np.ascontiguousarray(values[..., 2::-1])
+    with open_labels(path) as file:
+        bands, _ = file.bands(0, file.size[0])
+    if file.is_colour:
+        return np.ascontiguousarray(np.moveaxis(bands, 0, -1))
     require(
-        values.ndim == 2 and values.dtype in (np.uint8, np.uint16),
-        f"{path}: labels must be grey of 8 or 16 bits or RGB of 8, not {values.dtype} "
-        f"of shape {values.shape}; save them again as PNG",
+        len(bands) == 1, f"{path}: labels must be grey or RGB of 8 bits, not {len(bands)} bands"
     )
-    return values
+    return bands[0]
 
 
 def read_label_colours(path: str) -> np.ndarray:
@@ -48,20 +42,6 @@ def read_label_colours(path: str) -> np.ndarray:
         UserError: the file is missing or is not a picture.
     """
     return np.ascontiguousarray(decode(path, _COLOUR, "label picture")[..., ::-1])
-
-
-def is_palette(path: str) -> bool:
-    """Whether the pixels of a picture are indices into a table of colours.
-
-    Raises:
-        UserError: the file is missing.
-    """
-    require(os.path.isfile(path), f"{path}: no such label picture")
-    try:
-        with Image.open(path) as picture:  # reads the header only
-            return picture.mode == "P"
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return False  # of a kind or size that Pillow refuses; OpenCV may take it
 
 
 def instance_ids(values: np.ndarray, decode: Literal["exact", "wrapped"] = "exact") -> np.ndarray:
@@ -81,9 +61,10 @@ def instance_ids(values: np.ndarray, decode: Literal["exact", "wrapped"] = "exac
     return red + 256 * green + 65536 * blue
 
 
-def components(mask: np.ndarray, connectivity: Literal[4, 8] = 8) -> np.ndarray:
-    """int32 [h, w]: each connected region of `mask` (bool [h, w]) numbered from 1 in row order."""
-    _, regions = cv2.connectedComponents(
-        mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
-    )
+def components(mask: np.ndarray) -> np.ndarray:
+    """int32 [h, w]: each region of `mask` (bool [h, w]) numbered from 1 in row order.
+
+    The one rule for what makes a region: pixels that touch at a side or at a corner.
+    """
+    _, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     return regions

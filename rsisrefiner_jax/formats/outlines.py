@@ -31,13 +31,27 @@ def outlined(shape: BaseGeometry, info: Raster) -> Outline:
     Raises:
         UserError: the box around it is larger than any object may be.
     """
+    shape, cut = cut_to_image(shape, info)
+    return Outline(shape, geometry.rasterise(shape, info.width, info.height), cut)
+
+
+def cut_to_image(shape: BaseGeometry, info: Raster) -> tuple[BaseGeometry, bool]:
+    """The part of a valid shape of pixels that lies in the image, and whether some does not."""
     left, top, right, bottom = (0, 0, 0, 0) if shape.is_empty else shape.bounds
     beyond = max(-left, -top, right - info.width, bottom - info.height)
     if beyond > 0:
         inside = shapely.intersection(shape, shapely.box(0, 0, info.width, info.height))
         shape = geometry.united([part for part in geometry.flat(inside) if part.area > 0])
-    mask = geometry.rasterise(shape, info.width, info.height)
-    return Outline(shape, mask, beyond > SAME)
+    return shape, beyond > SAME
+
+
+def along_pixels(shape: BaseGeometry, mask: Mask) -> bool:
+    """Whether an outline says no more than the mask does: it runs along the edges of pixels."""
+    edges = shapely.normalize(shapely.simplify(geometry.polygons(mask), 0))
+    near = shapely.transform(shape, lambda xy: xy.round())
+    close = abs(shapely.get_coordinates(near) - shapely.get_coordinates(shape)).max() < SAME
+    plain = shapely.simplify(near, 0) if close else shape  # without corners that add nothing
+    return bool(shapely.equals_exact(edges, shapely.normalize(plain), tolerance=SAME))
 
 
 def outline_sent(given: dict[str, Any], info: Raster, crs: str | None) -> Outline:

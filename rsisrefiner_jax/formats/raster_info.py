@@ -22,7 +22,8 @@ class Raster:
     bands: of each band its name, "" where it has none.
     dtype: numpy's name of the values' type.
     nodata: the value of pixels without data, if there is one.
-    crs: coordinate reference system, "EPSG:32632" or WKT; None when the file states none.
+    crs: coordinate reference system, "EPSG:32632" or WKT; None when the file states none, or no
+        transform.
     transform: (a, b, c, d, e, f): pixel corner (x, y) lies at (a x + b y + c, d x + e y + f) in
         the units of `crs`; None without georeference.
     """
@@ -55,6 +56,8 @@ def open_raster(path: str) -> Raster:
         UserError: rasterio is missing, or the file is missing or no raster.
     """
     with opened(path) as file:
+        # A system without a transform says nothing of where the pixels lie.
+        placed = not file.transform.is_identity
         return Raster(
             path=path,
             height=file.height,
@@ -62,8 +65,8 @@ def open_raster(path: str) -> Raster:
             bands=tuple(name or "" for name in file.descriptions),
             dtype=file.dtypes[0],
             nodata=file.nodata,
-            crs=file.crs.to_string() if file.crs else None,
-            transform=None if file.transform.is_identity else tuple(file.transform)[:6],
+            crs=file.crs.to_string() if file.crs and placed else None,
+            transform=tuple(file.transform)[:6] if placed else None,
         )
 
 

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial import Delaunay, QhullError
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.formats.geometry import flat, united
+from rsisrefiner_jax.formats.geometry import filled, flat
 
 
 def single_ring(shape: BaseGeometry) -> np.ndarray:
@@ -84,13 +84,8 @@ def _walk(ring_of: np.ndarray, bridges: np.ndarray) -> list[int]:
 
 
 def from_rings(rings: list[np.ndarray]) -> BaseGeometry:
-    """The geometry that rings [n, 2] enclose: what lies in an odd number of them, each by itself
-    filled even-odd. So a ring inside another one is a hole, and parts may share a ring."""
-    shapes = np.array([_filled(ring) for ring in rings] or [shapely.Polygon()])
-    while len(shapes) > 1:  # in pairs, so that only the last ones are large
-        rest = shapes[len(shapes) // 2 * 2 :]
-        shapes = np.r_[shapely.symmetric_difference(shapes[:-1:2], shapes[1::2]), rest]
-    return united([shapes[0]])
+    """The geometry of rings [n, 2], each filled even-odd by itself; as `geometry.filled`."""
+    return filled([_filled(ring) for ring in rings])
 
 
 def _filled(ring: np.ndarray) -> BaseGeometry:

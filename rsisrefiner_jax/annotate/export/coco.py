@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from rsisrefiner_jax.annotate.export import stream
-from rsisrefiner_jax.annotate.export.job import UNCLASSIFIED, Job
+from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import Object
 from rsisrefiner_jax.formats.geometry import flat
 from rsisrefiner_jax.formats.masks import coco_rle
+from rsisrefiner_jax.formats.region import UNCLASSIFIED
 from rsisrefiner_jax.formats.rings import single_ring
 
 

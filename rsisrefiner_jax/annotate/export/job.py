@@ -11,8 +11,6 @@ from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object
 from rsisrefiner_jax.annotate.regular import right_angled, simplified
 from rsisrefiner_jax.annotate.safety import safe_name
 
-UNCLASSIFIED = "unclassified"
-
 
 @dataclasses.dataclass(frozen=True)
 class Job:

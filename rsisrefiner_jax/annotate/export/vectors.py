@@ -16,6 +16,7 @@ from rsisrefiner_jax.annotate.records import measure
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.crs import system
+from rsisrefiner_jax.formats.georeference import WGS84
 
 OWN = ("id", "class", "class_id", "area_px", "area_m2", "clicks")
 TOGETHER = 100  # objects that are measured and placed at a time, which is quicker than singly
@@ -33,7 +34,7 @@ def write_shapefile(job: Job, folder: Path) -> list[Path]:
     """As `write_geopackage`; the names of attributes are cut to ten letters."""
     file = folder / f"{job.stem}.shp"
     _write(job, file, "ESRI Shapefile", encoding="UTF-8", short=10)
-    return sorted(folder.glob(f"{job.stem}.*"))
+    return sorted(part for part in folder.iterdir() if part.stem == job.stem)
 
 
 def write_geojson(job: Job, folder: Path) -> list[Path]:
@@ -50,11 +51,11 @@ def write_geojson(job: Job, folder: Path) -> list[Path]:
 def _features(job: Job) -> Iterator[str]:
     info = job.image.info
     names = _columns(job, 0)
-    for i, placed in enumerate(_placed(job, None if info.crs is None else georeference.WGS84)):
+    for i, placed in enumerate(_placed(job, None if info.crs is None else WGS84)):
         shape = shapely.orient_polygons(_cut_at_antimeridian(placed, info))
-        properties = {
-            name: value for name in names if (value := _value(job, i, names[name])) is not None
-        }
+        values = {name: _value(job, i, field) for name, field in names.items()}
+        # Our own always, also when empty: by them the file is known again.
+        properties = {k: v for k, v in values.items() if v is not None or k in OWN}
         yield (
             f'{{"type": "Feature", "id": {job.objects[i].id}, '
             f'"properties": {stream.compact(properties)}, "geometry": {shapely.to_geojson(shape)}}}'
@@ -73,19 +74,27 @@ def _placed(job: Job, crs: str | None = None) -> Iterator[BaseGeometry]:
 
 
 def _cut_at_antimeridian(shape: BaseGeometry, info: Any) -> BaseGeometry:
-    """In two where it crosses 180 degrees, as RFC 7946 asks."""
-    if info.crs in (None, georeference.WGS84):
+    """In parts within 180 degrees to either side, as RFC 7946 asks."""
+    if info.crs is None:
         return shape
-    rings = shapely.get_rings(shapely.get_parts(shape))
+    xy = shapely.get_coordinates(shape)
+    if abs(xy[:, 0]).max(initial=0) <= 180 and not (info.crs != WGS84 and _jumps(shape)):
+        return shape
+    if info.crs != WGS84:
+        shape = shapely.transform(shape, lambda p: np.stack([p[:, 0] % 360, p[:, 1]], -1))
+    parts = []
+    for west in (-540, -180, 180):
+        inside = shapely.intersection(shape, shapely.box(west, -90, west + 360, 90))
+        moved = shapely.transform(inside, lambda p, west=west: p - [west + 180, 0])
+        parts += [part for part in geometry.flat(moved) if part.area > 0]
+    return geometry.united(parts)
+
+
+def _jumps(shape: BaseGeometry) -> bool:
+    """Whether an edge goes from one end of the longitudes to the other."""
+    rings = shapely.get_rings(geometry.flat(shape))
     xy, ring = shapely.get_coordinates(rings, return_index=True)
-    jumps = (np.abs(np.diff(xy[:, 0])) > 180) & (ring[1:] == ring[:-1])
-    if not jumps.any():
-        return shape
-    east = shapely.transform(shape, lambda p: np.stack([p[:, 0] % 360, p[:, 1]], -1))
-    west_part = shapely.intersection(east, shapely.box(180, -90, 360, 90))
-    west_part = shapely.transform(west_part, lambda p: p - [360, 0])
-    east_part = shapely.intersection(east, shapely.box(0, -90, 180, 90))
-    return geometry.united([*geometry.flat(west_part), *geometry.flat(east_part)])
+    return bool(((np.abs(np.diff(xy[:, 0])) > 180) & (ring[1:] == ring[:-1])).any())
 
 
 def _columns(job: Job, short: int) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
@@ -25,20 +25,27 @@ ImageId = Annotated[int, InPath(ge=1, lt=2**53)]
 KINDS = ("ids", "classes", "binary")
 
 
-@router.post("/import", openapi_extra=body_with_file(kind={"type": "string", "enum": [*KINDS]}))
+FIELDS: dict[str, Any] = {
+    "kind": {"type": "string", "enum": [*KINDS]},
+    "class_field": {"type": "string"},
+}
+
+
+@router.post("/import", openapi_extra=body_with_file(**FIELDS))
 async def read(id: ImageId, request: Request, here: Here) -> ImportOut:
     """Adds the objects of a file, all or none; ids and attributes are kept where they can be.
 
-    kind: of a mask; told from the file where it is left out.
+    kind: of a mask; class_field: of polygons, the attribute that names the class. Both are told
+    from the file where they are left out.
     """
     image = here.project.image(id)
     async with here.receiver.receive(request) as sent:
         kind = sent.fields.get("kind")
         require(kind in (None, *KINDS), f"kind: one of {', '.join(KINDS)}")
-        return await run_in_threadpool(_add, here.project, image, sent, kind)
+        return await run_in_threadpool(_add, here.project, image, sent)
 
 
-def _add(project: Project, image: Image, sent: Sent, kind: str | None) -> ImportOut:
+def _add(project: Project, image: Image, sent: Sent) -> ImportOut:
     with (
         room_for(safety.printable(sent.name)),
         tempfile.TemporaryDirectory(prefix="import-", dir=project.cache) as folder,
@@ -49,7 +56,9 @@ def _add(project: Project, image: Image, sent: Sent, kind: str | None) -> Import
         unpacked = Path(folder) / "unpacked"
         unpacked.mkdir()
         target = Target(image, [item.name for item in project.classes()])
-        found = importing.read(kept, target, unpacked, kind)
+        found = importing.read(
+            kept, target, unpacked, sent.fields.get("kind"), sent.fields.get("class_field")
+        )
     renamed = project.import_objects(image.id, found.items)
     if found.cut:
         found.notes.append(f"{found.cut} outlines went beyond the image and were cut to it")

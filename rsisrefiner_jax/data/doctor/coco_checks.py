@@ -75,7 +75,9 @@ def masks(coco: CocoSet) -> Iterator[Finding]:
         if problem:
             yield Finding(problem.trap, coco.annotations_path, f"{where} {problem.message}")
         elif is_degenerate(annotation):
-            odd = any(len(part) % 2 for part in annotation["segmentation"])
+            shape = annotation["segmentation"]
+            rings = shape if isinstance(shape[0], list) else [shape]
+            odd = any(len(ring) % 2 for ring in rings)
             what = "an odd number of coordinates" if odd else "parts with fewer than three points"
             message = f"{where} has {what}"
             yield Finding("degenerate-polygon", coco.annotations_path, message)

@@ -27,7 +27,7 @@ from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.spec import open_source, split_spec
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.coco_entries import Entry, category_of, shared_ids
-from rsisrefiner_jax.formats.coco_masks import is_degenerate, sound_parts
+from rsisrefiner_jax.formats.coco_masks import polygon_parts
 from rsisrefiner_jax.formats.left_out import Problem
 
 
@@ -154,12 +154,14 @@ def _copy_coco(coco: CocoSet, copy: _Copy) -> None:
         if problem:
             _leave_out(copy, annotation, problem.message)
             continue
-        if is_degenerate(annotation):
-            parts = sound_parts(annotation["segmentation"])
-            annotation = {**annotation, "segmentation": parts}
-            copy.changed.append(
-                f"annotation {annotation['id']!r}: parts or numbers that make no point dropped"
-            )
+        shape = annotation["segmentation"]
+        if isinstance(shape, list):
+            parts = polygon_parts(shape, sizes[new_ids[image_id]])
+            if parts != shape:
+                annotation = {**annotation, "segmentation": parts}
+                copy.changed.append(
+                    f"annotation {annotation['id']!r}: parts or numbers that make no point dropped"
+                )
         copy.annotations.append(
             {
                 **annotation,

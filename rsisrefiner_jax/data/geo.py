@@ -1,19 +1,27 @@
-"""A georeferenced raster and its polygons as windowed scenes."""
+"""The data SPEC `geo:RASTER.tif,VECTORS.gpkg`: a raster and its polygons as windowed scenes."""
 
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
+import shapely
 from tqdm import tqdm
 
-from rsisrefiner_jax.data.geo.vectors import Polygon, read_polygons
 from rsisrefiner_jax.data.raster import Window, read_window
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.formats.raster_info import open_raster
+from rsisrefiner_jax.formats import geometry
+from rsisrefiner_jax.formats.layers import lay_out
+from rsisrefiner_jax.formats.left_out import LeftOut, Problem
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.polygons import read_polygons
+from rsisrefiner_jax.formats.raster_info import Raster, open_raster
+from rsisrefiner_jax.formats.region import Region
 
+LAYER = "|layername="  # as QGIS writes the source of a layer
 WINDOW = 800  # pixels; the paper cuts its pictures to this side
 
 
@@ -23,7 +31,7 @@ class GeoSource:
     All windows have the same size but for a pixel, rather than leaving slivers at the far edges.
     Windows without an object are left out (`windows_left_out`). A pixel belongs to a polygon that
     holds its centre. A polygon that a window border cuts is an object of both windows, each with
-    its own part; its id (`vectors.Polygon.id`) is the same in both. Polygons that overlap
+    its own part; its id (`formats.polygons`) is the same in both. Polygons that overlap
     lie in different layers. Pixels without data are ignored.
 
     Args:
@@ -48,17 +56,35 @@ class GeoSource:
         info = open_raster(raster)
         self._raster = raster
         self._recipe = recipe
-        self._polygons = read_polygons(vectors, info, class_field)
-        self._boxes = np.array([polygon.box for polygon in self._polygons]).reshape(-1, 4)
+        self._regions = self._read(vectors, info, class_field)
+        outlines = np.array([region.outline for region in self._regions])
+        self._boxes = shapely.bounds(outlines).reshape(-1, 4)
         windows = list(_windows(info.height, info.width))
         bar = tqdm(windows, desc="rasterising", unit="window", delay=1, leave=False)
         self._windows = [w for w in bar if any(True for _ in self._rasterised(w))]
         self.windows_left_out = len(windows) - len(self._windows)
+        own = ": its coordinates were taken for pixels" if info.transform is None else ""
         require(
             bool(self._windows),
             f"{vectors}: no polygon covers a pixel of {raster}; do both show the same place, and "
-            "are their coordinate reference systems right?",
+            f"are their coordinate reference systems right?"
+            + (f" {raster} is not georeferenced{own}" if own else ""),
         )
+
+    def _read(self, vectors: str, info: Raster, class_field: str | None) -> list[Region]:
+        """The polygons near the raster; counts those that it cannot hold."""
+        path, _, layer = vectors.partition(LAYER)
+        found = read_polygons(Path(path), info, layer, class_field)
+        self.left_out = LeftOut()
+        if found.unplaced:
+            message = (
+                f"some polygons cannot be converted to {info.crs}, that of {info.path}; clip them "
+                "to the raster first"
+            )
+            require(bool(found.regions), f"{path}: {message}")
+            problem = Problem("no-place", message)
+            self.left_out.add("object", f"{path}:", problem, found.unplaced)
+        return found.regions
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -67,31 +93,27 @@ class GeoSource:
         """Reads one window of the raster."""
         window = self._windows[index]
         image, valid = read_window(self._raster, window, self._recipe)
-        labels, objects = _in_layers(window, self._rasterised(window))
+        found = list(self._rasterised(window))
+        ids = [self._regions[i].id or i + 1 for i, _ in found]
+        masks = [mask for _, mask in found]
+        labels, layers = lay_out(ids, masks, (window.height, window.width))
+        objects = tuple(
+            SceneObject(id, layer, self._regions[i].category)
+            for id, layer, (i, _) in zip(ids, layers, found, strict=True)
+        )
         stem = os.path.splitext(os.path.basename(self._raster))[0]
         return Scene(f"{stem}_y{window.y}_x{window.x}", image, labels, objects, ~valid)
 
-    def _rasterised(
-        self, window: Window
-    ) -> Iterator[tuple[Polygon, tuple[slice, slice], np.ndarray]]:
-        """Polygons with a pixel in a window: where in it, and which pixels, bool [h, w]."""
-        from affine import Affine
-        from rasterio.features import rasterize
-
+    def _rasterised(self, window: Window) -> Iterator[tuple[int, Mask]]:
+        """The polygons with a pixel in a window, by number, and which pixels of it."""
         low = np.array([window.x, window.y])
         size = np.array([window.width, window.height])
-        starts = np.clip(np.floor(self._boxes[:, :2]) - low, 0, size).astype(int)
-        ends = np.clip(np.ceil(self._boxes[:, 2:]) - low, 0, size).astype(int)
-        for i in np.flatnonzero((ends > starts).all(1)):
-            (x0, y0), (x1, y1) = starts[i], ends[i]
-            mask = rasterize(
-                [self._polygons[i].geometry()],
-                out_shape=(y1 - y0, x1 - x0),
-                transform=Affine.translation(window.x + x0, window.y + y0),
-                dtype=np.uint8,
-            ).view(bool)
-            if mask.any():
-                yield self._polygons[i], np.s_[y0:y1, x0:x1], mask
+        starts, ends = self._boxes[:, :2] - low, self._boxes[:, 2:] - low
+        for i in np.flatnonzero((ends > 0).all(1) & (starts < size).all(1)).tolist():
+            outline = shapely.transform(self._regions[i].outline, lambda xy: xy - low)
+            mask = geometry.rasterise(outline, window.width, window.height)
+            if mask.area:
+                yield i, mask
 
 
 def _windows(height: int, width: int) -> Iterator[Window]:
@@ -103,20 +125,3 @@ def _windows(height: int, width: int) -> Iterator[Window]:
     for y0, y1 in itertools.pairwise(rows):
         for x0, x1 in itertools.pairwise(columns):
             yield Window(y0, x0, y1 - y0, x1 - x0)
-
-
-def _in_layers(
-    window: Window, rasterised: Iterator[tuple[Polygon, tuple[slice, slice], np.ndarray]]
-) -> tuple[np.ndarray, tuple[SceneObject, ...]]:
-    """labels int32 [h, w, layers] and objects, each in the first layer where it overlaps none."""
-    shape = (window.height, window.width)
-    layers = [np.zeros(shape, np.int32)]
-    objects = []
-    for polygon, where, mask in rasterised:
-        free = (n for n, layer in enumerate(layers) if not layer[where][mask].any())
-        number = next(free, len(layers))
-        if number == len(layers):
-            layers.append(np.zeros(shape, np.int32))
-        layers[number][where][mask] = polygon.id
-        objects.append(SceneObject(polygon.id, number, polygon.category))
-    return np.stack(layers, axis=-1), tuple(objects)

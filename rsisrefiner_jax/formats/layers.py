@@ -1,0 +1,29 @@
+"""Objects that may overlap, in as few pictures of ids as it takes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rsisrefiner_jax.formats.masks import Mask
+
+
+def lay_out(
+    ids: Sequence[int], masks: Sequence[Mask], size: tuple[int, int]
+) -> tuple[np.ndarray, list[int]]:
+    """Labels int32 [h, w, layers] and each mask's layer: the first where it overlaps none.
+
+    Args:
+        masks: within the picture of `size` (height, width).
+    """
+    stack = [np.zeros(size, np.int32)]
+    layers = []
+    for id, mask in zip(ids, masks, strict=True):
+        left, top, right, bottom = mask.box
+        window = np.s_[top:bottom, left:right]
+        free = (n for n, labels in enumerate(stack) if not labels[window][mask.pixels].any())
+        layer = next(free, len(stack))
+        if layer == len(stack):
+            stack.append(np.zeros(size, np.int32))
+        stack[layer][window][mask.pixels] = id
+        layers.append(layer)
+    return np.moveaxis(np.stack(stack), 0, -1), layers  # each layer stays contiguous
