@@ -195,3 +195,18 @@ def test_classes_that_a_mask_names(folders):
     assert [name for name, _ in found.values()] == ["roof", "roof", "roof", ""]
     with pytest.raises(UserError, match=r"nor a class that the masks name \(roof, unclassified\)"):
         ClassFolderSource(images, masks, "tree")
+
+
+def test_a_mask_that_lies_elsewhere_is_said(tmp_path):
+    from rasterio.transform import Affine
+
+    here = {"crs": "EPSG:32632", "transform": Affine(1, 0, 500_000, 0, -1, 5_000_000)}
+    there = here | {"transform": Affine(1, 0, 500_100, 0, -1, 5_000_000)}
+    picture = write_tif(tmp_path / "scene.tif", np.zeros((3, H, W), np.uint8), **here)
+    for about, notes in ((here, 0), (there, 1), ({}, 0)):
+        reading = read(picture, write_tif(tmp_path / "mask.tif", some_ids(), **about))
+        assert (len(reading.items), len(reading.notes)) == (2, notes)
+    assert (
+        "places it 100 pixels away"
+        in read(picture, write_tif(tmp_path / "mask.tif", some_ids(), **there)).notes[0]
+    )

@@ -48,6 +48,12 @@ def _checked(path: str, _stamp: Stamp | None) -> Raster:
     except (RasterioError, ValueError, TypeError) as error:
         raise UserError(broken) from error
     except UserError as error:
+        reason = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
+        if "codec" in reason:
+            raise UserError(
+                f"{name}: packed in a way that is not read here ({reason}); rewrite it with "
+                "gdal_translate -co COMPRESS=DEFLATE"
+            ) from error
         if isinstance(error.__cause__, RasterioError):
             raise UserError(broken) from error
         raise

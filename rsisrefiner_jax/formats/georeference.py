@@ -126,6 +126,21 @@ def _near(info: Raster, xy: np.ndarray) -> np.ndarray:
     return xy + np.stack([360 * turns, np.zeros(len(xy))], axis=-1)
 
 
+def pixels_away(one: Raster, other: Raster) -> float:
+    """How far the corners of one raster lie from those of another of its size, in pixels.
+
+    0 where that cannot be told: one states no georeference, or they have no system in common.
+    """
+    if one.transform is None or other.transform is None or (one.crs is None) != (other.crs is None):
+        return 0.0
+    corners = np.array([[x, y] for x in (0, one.width) for y in (0, one.height)], float)
+    there = to_ground(one, corners)
+    if one.crs != other.crs and one.crs is not None and other.crs is not None:
+        there = convert(one.crs, other.crs, there)
+    away = np.hypot(*(to_pixels(other, _near(other, there)) - corners).T)
+    return float(np.nan_to_num(away, nan=_FAR).max())
+
+
 def place(info: Raster, x: float, y: float) -> tuple[float, float] | None:
     """A pixel position in the raster's own system, where it has a georeference."""
     if info.transform is None:

@@ -133,7 +133,8 @@ def _head_problem(head: bytes) -> Problem | None:
         return Problem("zero-bytes", "holds zeros instead of a picture")
     if head.startswith(b"version https://git-lfs"):
         return Problem("unreadable", "is a Git LFS pointer, not the picture: run git lfs pull")
-    if head[:64].lstrip()[:1] in (b"<", b"{"):
+    start = head[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[:1] in (b"<", b"{") and not start.startswith(b"<VRTDataset"):
         return Problem(
             "unreadable", "is text, perhaps a web page that was saved instead of the picture"
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from rsisrefiner_jax.annotate import rasters
 from rsisrefiner_jax.annotate.importing.found import Reading, Target
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.georeference import pixels_away
 from rsisrefiner_jax.formats.label_file import open_labels
 from rsisrefiner_jax.formats.label_regions import class_regions, id_regions, kind_of
 
@@ -27,6 +28,12 @@ def read(file: Path, target: Target, kind: str | None) -> Reading:
         f"{shape.width} x {shape.height}",
     )
     reading = Reading()
+    away = pixels_away(info, shape)
+    if away >= 1:
+        reading.notes.append(
+            f"{file.name}: its georeference places it {away:,.0f} pixels away from "
+            f"{target.image.name}; its objects were taken pixel by pixel"
+        )
     with open_labels(str(file)) as labels:
         chosen = kind or kind_of(labels)
         found = (
