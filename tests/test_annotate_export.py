@@ -18,14 +18,15 @@ import shapely
 from rasterio.errors import RasterioIOError
 
 from rsisrefiner_jax.annotate import exports, records
-from rsisrefiner_jax.annotate.export import FORMATS, checking, layers
+from rsisrefiner_jax.annotate.export import FORMATS, checking
 from rsisrefiner_jax.annotate.export import export as export_now
-from rsisrefiner_jax.annotate.export.progress import Cancelled, Progress
 from rsisrefiner_jax.annotate.faults import NoSpace
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Object
 from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.layers import layers_of
 from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.progress import Cancelled, Progress
 from rsisrefiner_jax.formats.raster_info import Raster
 from tests import annotating
 
@@ -275,15 +276,15 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 @pytest.mark.parametrize(
     ("place", "error", "status"),
     [
-        ("rsisrefiner_jax.annotate.export.stream.write", FULL, 507),
-        ("rsisrefiner_jax.annotate.export.stream.write", OSError(errno.EDQUOT, "quota"), 507),
+        ("rsisrefiner_jax.formats.json_stream.write", FULL, 507),
+        ("rsisrefiner_jax.formats.json_stream.write", OSError(errno.EDQUOT, "quota"), 507),
         ("rsisrefiner_jax.annotate.exports.tempfile.mkdtemp", FULL, 507),
         (
-            "rsisrefiner_jax.annotate.export.stream.write",
+            "rsisrefiner_jax.formats.json_stream.write",
             RasterioIOError("No space left on device"),
             507,
         ),
-        ("rsisrefiner_jax.annotate.export.stream.write", RasterioIOError("broken"), 422),
+        ("rsisrefiner_jax.formats.json_stream.write", RasterioIOError("broken"), 422),
     ],
 )
 def test_errors_of_writers(here, client, monkeypatch, place, error, status):
@@ -442,9 +443,9 @@ def test_few_overlaps_are_few_comparisons(monkeypatch):
     monkeypatch.setattr(Mask, "within", counted)
     dots = [Mask(3 * x, 3 * y, np.ones((2, 2), bool)) for x in range(40) for y in range(40)]
     whole = Mask(0, 0, np.ones((120, 120), bool))
-    assert layers.layers_of(dots, Progress()) == [0] * 1600
+    assert layers_of(dots) == [0] * 1600
     assert not looked_at
-    assert layers.layers_of([*dots, whole], Progress()) == [0] * 1600 + [1]
+    assert layers_of([*dots, whole]) == [0] * 1600 + [1]
     assert sum(looked_at) == 2 * 4 * 1600
 
 

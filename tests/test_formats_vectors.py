@@ -230,3 +230,45 @@ def test_a_raster_across_180_degrees(scene, tmp_path, turn):
     shapes = [shapely.box(x, 9.97, x + 0.01, 9.98) for x in left]
     found = areas(both(raster, write(tmp_path / "v.gpkg", shapes, crs="EPSG:4326")))
     assert found == {1: 100, 2: 100, 3: 100}
+
+
+def test_what_a_raster_says_of_its_place_without_a_transform(scene, tmp_path):
+    """Ground control points, RPCs, or a system alone: not used, and the way out is named."""
+    import rasterio
+    from rasterio.control import GroundControlPoint
+    from rasterio.rpc import RPC
+
+    from rsisrefiner_jax.formats.raster_info import open_raster
+
+    path = write(tmp_path / "v.gpkg", [placed(square(5, 5, 20))])
+    points = [GroundControlPoint(y, x, 9 + x / 1e3, 45 - y / 1e3) for x in (0, W) for y in (0, H)]
+    numbers = dict.fromkeys(("line_num_coeff", "line_den_coeff", "samp_num_coeff"), [1.0] * 20)
+    rpcs = RPC(
+        **numbers,
+        samp_den_coeff=[1.0] * 20,
+        height_off=0,
+        height_scale=1,
+        lat_off=45,
+        lat_scale=1,
+        line_off=1,
+        line_scale=1,
+        long_off=9,
+        long_scale=1,
+        samp_off=1,
+        samp_scale=1,
+    )
+    for about, words in (
+        ({"gcps": points, "crs": "EPSG:4326"}, "4 ground control points"),
+        ({"rpcs": rpcs}, "RPCs"),
+        ({"crs": "EPSG:32632"}, "but no transform"),
+    ):
+        profile = {"driver": "GTiff", "height": H, "width": W, "count": 1, "dtype": "uint8"}
+        with rasterio.open(tmp_path / "scene.tif", "w", **profile, **about) as file:
+            file.write(np.ones((1, H, W), np.uint8))
+        info = open_raster(str(tmp_path / "scene.tif"))
+        assert (info.crs, info.transform) == (None, None)
+        assert words in info.hint
+        with pytest.raises(UserError, match=words):
+            GeoSource(info.path, str(path))
+        with pytest.raises(UserError, match=words):
+            read(tmp_path / "scene.tif", path)

@@ -70,6 +70,7 @@ def image_out(project: Project, image: Image) -> ImageOut:
         pixel_area_m2=georeference.pixel_area_m2(info),
         changed=changed,
         broken=damage.sentence() if damage else None,
+        unplaced=info.hint or None,
     )
 
 

@@ -63,13 +63,11 @@ class GeoSource:
         bar = tqdm(windows, desc="rasterising", unit="window", delay=1, leave=False)
         self._windows = [w for w in bar if any(True for _ in self._rasterised(w))]
         self.windows_left_out = len(windows) - len(self._windows)
-        own = ": its coordinates were taken for pixels" if info.transform is None else ""
-        require(
-            bool(self._windows),
-            f"{vectors}: no polygon covers a pixel of {raster}; do both show the same place, and "
-            f"are their coordinate reference systems right?"
-            + (f" {raster} is not georeferenced{own}" if own else ""),
-        )
+        placed = "do both show the same place, and are their coordinate reference systems right?"
+        if info.transform is None:
+            placed = f"coordinates were taken for pixels, as {raster} is not georeferenced"
+            placed += f": {info.hint}" if info.hint else ""
+        require(bool(self._windows), f"{vectors}: no polygon covers a pixel of {raster}; {placed}")
 
     def _read(self, vectors: str, info: Raster, class_field: str | None) -> list[Region]:
         """The polygons near the raster; counts those that it cannot hold."""

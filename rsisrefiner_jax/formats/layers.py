@@ -1,6 +1,6 @@
 """Objects that may overlap, in as few pictures of ids as it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -27,3 +27,29 @@ def lay_out(
         stack[layer][window][mask.pixels] = id
         layers.append(layer)
     return np.moveaxis(np.stack(stack), 0, -1), layers  # each layer stays contiguous
+
+
+def layers_of(masks: Sequence[Mask], each: Callable[..., Iterable[Mask]] = iter) -> list[int]:
+    """As `lay_out` has them, without a picture; many masks of a picture of any size.
+
+    each: what goes through the masks, such as `Progress.each`.
+    """
+    import shapely
+
+    chosen: list[int] = []
+    boxes = shapely.box(*np.array([mask.box for mask in masks]).reshape(-1, 4).T)
+    tree = shapely.STRtree(boxes)
+    for i, mask in enumerate(each(masks)):
+        near = tree.query(boxes[i])
+        taken = {chosen[j] for j in near[near < i].tolist() if _overlap(masks[j], mask)}
+        chosen.append(next(n for n in range(len(taken) + 1) if n not in taken))
+    return chosen
+
+
+def _overlap(one: Mask, other: Mask) -> bool:
+    left, top = max(one.x, other.x), max(one.y, other.y)
+    right, bottom = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
+    if right <= left or bottom <= top:
+        return False
+    window = left, top, right - left, bottom - top
+    return bool((one.within(*window) & other.within(*window)).any())

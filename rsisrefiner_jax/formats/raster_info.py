@@ -26,6 +26,7 @@ class Raster:
         transform.
     transform: (a, b, c, d, e, f): pixel corner (x, y) lies at (a x + b y + c, d x + e y + f) in
         the units of `crs`; None without georeference.
+    hint: why there is none although the file says something of where it lies, and the way out.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Raster:
     nodata: float | None
     crs: str | None
     transform: tuple[float, float, float, float, float, float] | None
+    hint: str = ""
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """`transform` as matrix [2, 2] and offset [2]: coordinates are matrix @ (x, y) + offset.
@@ -44,7 +46,8 @@ class Raster:
             UserError: there is none.
         """
         if self.transform is None:
-            raise UserError(f"{self.path}: not georeferenced: its pixels have no coordinates")
+            why = f"; {self.hint}" if self.hint else ""
+            raise UserError(f"{self.path}: not georeferenced: its pixels have no coordinates{why}")
         a, b, c, d, e, f = self.transform
         return np.array([[a, b], [d, e]]), np.array([c, f])
 
@@ -67,7 +70,29 @@ def open_raster(path: str) -> Raster:
             nodata=file.nodata,
             crs=file.crs.to_string() if file.crs and placed else None,
             transform=tuple(file.transform)[:6] if placed else None,
+            hint="" if placed else _hint(file),
         )
+
+
+def _hint(file: Any) -> str:
+    """What a file without a transform says of where it lies."""
+    points, _ = file.gcps
+    if points:
+        return (
+            f"it has {len(points)} ground control points, which are not used here: make a "
+            "georeferenced copy with gdalwarp -tps FILE placed.tif"
+        )
+    if file.rpcs:
+        return (
+            "it has RPCs, which are not used here: make a georeferenced copy with "
+            "gdalwarp -rpc FILE placed.tif"
+        )
+    if file.crs:
+        return (
+            "it states a coordinate reference system but no transform: give it one with "
+            "gdal_translate -a_ullr LEFT TOP RIGHT BOTTOM FILE placed.tif"
+        )
+    return ""
 
 
 def stored_size(path: str) -> tuple[int, int] | None:

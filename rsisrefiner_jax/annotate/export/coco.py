@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import Object
+from rsisrefiner_jax.formats import json_stream
 from rsisrefiner_jax.formats.geometry import flat
 from rsisrefiner_jax.formats.masks import coco_rle
 from rsisrefiner_jax.formats.region import UNCLASSIFIED
@@ -45,12 +45,14 @@ def _write(job: Job, folder: Path, segmentations: Iterator[Any]) -> Path:
         "height": info.height,
     }
     annotations = (
-        stream.compact(_annotation(object, unclassified) | {"segmentation": next(segmentations)})
+        json_stream.compact(
+            _annotation(object, unclassified) | {"segmentation": next(segmentations)}
+        )
         for object in job.progress.each(job.objects)
     )
     file = folder / f"{job.stem}_coco.json"
     head = {"images": [image], "categories": categories}
-    stream.write(file, head, "annotations", annotations)
+    json_stream.write(file, head, "annotations", annotations)
     return file
 
 

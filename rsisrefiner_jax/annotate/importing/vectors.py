@@ -40,6 +40,6 @@ def read(file: Path, target: Target, class_field: str | None = None) -> Reading:
     if found.in_pixels and reading.skipped:
         reading.notes.append(
             f"{target.image.name} states no coordinate reference system, so that coordinates were "
-            "taken for its own; assign one, for example in QGIS, if they are others"
+            f"taken for its own; {target.image.info.hint or 'assign one if they are others'}"
         )
     return reading

@@ -1,41 +1,16 @@
-"""Objects painted into images, without ever holding a whole one."""
+"""Masks of ids or classes as files: objects painted into them, without ever holding a whole one."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import shapely
 
-from rsisrefiner_jax.annotate.export.progress import Progress
 from rsisrefiner_jax.formats.crs import system
 from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.progress import Progress
 
 ROWS = 512
-
-
-def layers_of(masks: Sequence[Mask], progress: Progress) -> list[int]:
-    """Of every mask the number of the first layer in which it overlaps no earlier one.
-
-    Each is a step. Raises Cancelled.
-    """
-    chosen: list[int] = []
-    boxes = shapely.box(*np.array([mask.box for mask in masks]).reshape(-1, 4).T)
-    tree = shapely.STRtree(boxes)
-    for i, mask in enumerate(progress.each(masks)):
-        near = tree.query(boxes[i])
-        taken = {chosen[j] for j in near[near < i].tolist() if _overlap(masks[j], mask)}
-        chosen.append(next(n for n in range(len(taken) + 1) if n not in taken))
-    return chosen
-
-
-def _overlap(one: Mask, other: Mask) -> bool:
-    left, top = max(one.x, other.x), max(one.y, other.y)
-    right, bottom = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
-    if right <= left or bottom <= top:
-        return False
-    window = left, top, right - left, bottom - top
-    return bool((one.within(*window) & other.within(*window)).any())
 
 
 def paint(

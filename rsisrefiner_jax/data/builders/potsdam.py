@@ -80,6 +80,14 @@ def _by_tile(files: Files, pattern: str) -> dict[Key, str]:
 
 LAYOUT = Layout(
     find=find,
+    description=(
+        "ISPRS Potsdam: 38 orthophotos of 6000 x 6000 pixels at 5 cm with masks of six classes."
+    ),
+    homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/",
+    citation=(
+        "Rottensteiner et al., The ISPRS benchmark on urban object classification and 3D "
+        "building reconstruction, ISPRS Annals I-3, 2012"
+    ),
     accepted=(
         "2_Ortho_RGB or 4_Ortho_RGBIR (top_potsdam_2_10_RGB.tif) with 5_Labels_all or "
         "5_Labels_all_noBoundary (top_potsdam_2_10_label.tif), zip files or folders; "

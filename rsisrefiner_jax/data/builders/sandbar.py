@@ -50,6 +50,7 @@ def _images(files: Files, split: str) -> list[str]:
 
 LAYOUT = Layout(
     find=find,
+    description="SandBar: river sandbars in Landsat-8 and GF-2 pictures of 512 x 512 pixels.",
     accepted=(
         "the authors' {images,masks}/{train,val,new_val}; or COCO: a JSON whose name has the "
         "split in it and a folder of pictures of that name"

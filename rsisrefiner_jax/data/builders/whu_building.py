@@ -39,6 +39,13 @@ def buildings(mask: np.ndarray) -> Annotation:
 
 LAYOUT = Layout(
     find=find,
+    description="WHU Building: tiles of 512 x 512 pixels with masks of buildings.",
+    homepage="http://gpcv.whu.edu.cn/data/building_dataset.html",
+    citation=(
+        "Ji, Wei and Lu, Fully Convolutional Networks for Multisource Building Extraction "
+        "From an Open Aerial and Satellite Imagery Data Set, IEEE Transactions on Geoscience "
+        "and Remote Sensing 57(1), 2019"
+    ),
     accepted=(
         "{train,val,test}/{image,label}/*.tif with labels 0/255 or 0/1, zip files or folders; the "
         "authors' WHUBuildingTest/{image_use,label_use}"

@@ -38,6 +38,13 @@ def find(request: Request) -> dict[str, Pictures]:
 
 LAYOUT = Layout(
     find=find,
+    description="NWPU VHR-10, positive image set: 650 pictures, outlined objects of ten classes.",
+    homepage="https://github.com/chaozhong2010/VHR-10_dataset_coco",
+    citation=(
+        "Cheng et al., Multi-class geospatial object detection and geographic image "
+        "classification based on collection of part detectors, ISPRS Journal of "
+        "Photogrammetry and Remote Sensing 98, 2014"
+    ),
     accepted=(
         "'positive image set' (001.jpg ... 650.jpg) with annotations.json of "
         "github.com/chaozhong2010/VHR-10_dataset_coco, zip files or folders; the authors' "

@@ -45,6 +45,12 @@ def find(request: Request) -> dict[str, Pictures]:
 
 LAYOUT = Layout(
     find=find,
+    description="LoveDA, urban scenes: 1024 x 1024 pixels with masks of seven kinds of land cover.",
+    homepage="https://zenodo.org/records/5706578",
+    citation=(
+        "Wang et al., LoveDA: A Remote Sensing Land-Cover Dataset for Domain Adaptive "
+        "Semantic Segmentation, NeurIPS Datasets and Benchmarks, 2021"
+    ),
     accepted=(
         "Train.zip and Val.zip, or {Train,Val}/Urban/{images_png,masks_png}/*.png; the authors' "
         "Urban/{images_crop,masks_crop}"

@@ -66,6 +66,14 @@ def annotate(id_mask: np.ndarray, colours: np.ndarray | None = None) -> Annotati
 
 LAYOUT = Layout(
     find=find,
+    description=(
+        "iSAID: 2 806 aerial pictures of DOTA-v1.0 with 655 451 outlined objects of 15 classes."
+    ),
+    homepage="https://captain-whu.github.io/iSAID/",
+    citation=(
+        "Waqas Zamir et al., iSAID: A Large-scale Dataset for Instance Segmentation in Aerial "
+        "Images, CVPR Workshops, 2019"
+    ),
     accepted=(
         "{train,val}/images/*.zip or *.png (DOTA-v1.0) with "
         "{train,val}/Instance_masks/images.zip or P0000_instance_id_RGB.png and "
