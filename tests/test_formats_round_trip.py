@@ -135,3 +135,35 @@ def test_exports_open_in_training_and_in_the_annotator(project, tmp_path, name):
         ]
         assert rows[0] == rows[1]
     exports.close()
+
+
+def test_a_project_is_one_data_set(tmp_path, capsys):
+    """Images in several folders, one of them without an object."""
+    from rsisrefiner_jax.annotate.export.__main__ import main
+    from rsisrefiner_jax.errors import UserError
+
+    here = annotating.context(tmp_path)
+    for number, folder in enumerate(("a", "b/c", "d"), start=1):
+        here.project.add_image(annotating.raster(tmp_path / "images" / folder))
+        if number < 3:
+            here.project.import_objects(number, annotating.items(annotating.shapes()[:number]))
+    expected = {
+        image.path.relative_to(tmp_path / "images").as_posix(): {
+            o.id: o.mask.within(0, 0, WIDTH, HEIGHT) for o in here.project.objects(image.id)
+        }
+        for image in here.project.images()[:2]
+    }
+    here.project.close()
+    main([str(tmp_path / "project"), "--to", str(tmp_path / "out")])
+    source = open_source(capsys.readouterr().out.strip())
+    found = {
+        scene.name: {item.id: scene.mask(item) for item in scene.objects}
+        for scene in (source[i] for i in range(len(source)))
+    }
+    assert found.keys() == expected.keys()
+    for name, masks in expected.items():
+        assert found[name].keys() == masks.keys()
+        for id, mask in masks.items():
+            np.testing.assert_array_equal(found[name][id], mask)
+    with pytest.raises(UserError, match="no project of the annotator"):
+        main([str(tmp_path / "out")])
