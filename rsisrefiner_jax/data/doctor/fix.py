@@ -28,6 +28,7 @@ from rsisrefiner_jax.data.spec import open_source, split_spec
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.coco_entries import Entry, category_of, shared_ids
 from rsisrefiner_jax.formats.coco_masks import polygon_parts
+from rsisrefiner_jax.formats.label_file import further_layers
 from rsisrefiner_jax.formats.left_out import Problem
 
 
@@ -239,8 +240,8 @@ def _source_of(folders: FolderSet, spec: str, work: str) -> Source:
         parts.append(os.path.join(work, name))
         os.mkdir(parts[-1])
         for pair in pairs:
-            link = os.path.join(parts[-1], os.path.basename(pair[number]))
-            os.symlink(os.path.abspath(pair[number]), link)
+            for file in (pair[number], *further_layers(pair[number])):
+                os.symlink(os.path.abspath(file), os.path.join(parts[-1], os.path.basename(file)))
     own = [*parts, *(f"{name}={value}" for name, value in options.items())]
     return open_source(f"{kind}:{','.join(own)}")
 
