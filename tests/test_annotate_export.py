@@ -453,7 +453,7 @@ def test_areas_are_found_many_at_a_time(here, client, monkeypatch):
     asked = []
     areas = georeference.areas_m2
     monkeypatch.setattr(
-        records.ground,
+        records.georeference,
         "areas_m2",
         lambda info, shapes: asked.append(len(shapes)) or areas(info, shapes),
     )

@@ -164,3 +164,28 @@ def test_a_missing_picture_is_named_with_the_nearest(tmp_path):
         CocoSource(str(tmp_path), str(tmp_path / "a.json"))
     reading = read(tmp_path / "tile_12.png", tmp_path / "a.json")
     assert "is about an image called tile-12.png" in reading.notes[0]
+
+
+def test_a_virtual_raster_is_a_picture(tmp_path):
+    import rasterio
+    import rasterio.shutil
+
+    profile = {"driver": "GTiff", "height": H, "width": W, "count": 3, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile) as file:
+        file.write(np.full((3, H, W), 7, np.uint8))
+    rasterio.shutil.copy(str(tmp_path / "a.tif"), str(tmp_path / "a.vrt"), driver="VRT")
+    images = [{"id": 1, "file_name": "a.vrt", "width": W, "height": H}]
+    content = {"images": images, "annotations": [annotation(1, [SQUARE])]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    scene = CocoSource(str(tmp_path), str(tmp_path / "a.json"))[0]
+    assert (scene.image == 7).all()
+    assert scene.labels.astype(bool).sum() == 400
+
+
+@pytest.mark.parametrize(("head", "kind"), [(b"CDF\x01", "netCDF"), (b"\x89HDF\r\n", "HDF5")])
+def test_files_of_many_rasters_are_named(tmp_path, head, kind):
+    from rsisrefiner_jax.formats.raster_info import open_raster
+
+    (tmp_path / "a.nc").write_bytes(head + bytes(100))
+    with pytest.raises(UserError, match=rf"a\.nc: {kind}.* gdal_translate"):
+        open_raster(str(tmp_path / "a.nc"))

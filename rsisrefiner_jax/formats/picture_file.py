@@ -8,6 +8,7 @@ WebP specifications.
 import os
 import zlib
 
+from rsisrefiner_jax.formats.kinds import kind_of_data
 from rsisrefiner_jax.formats.left_out import Problem
 
 # Format -> the endings of names that promise it; the first is the usual one.
@@ -20,17 +21,14 @@ ENDINGS: dict[str, tuple[str, ...]] = {
     "WebP": (".webp",),
     "JPEG 2000": (".jp2", ".j2k", ".jpx"),
 }
-_SIGNATURES = {
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"II+\x00": "TIFF",
-    b"MM\x00+": "TIFF",
-    b"BM": "BMP",
-    b"GIF8": "GIF",
-    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
-    b"\xff\x4f\xff\x51": "JPEG 2000",
+_NAMES = {  # of kinds, which go by GDAL's drivers
+    "PNG": "PNG",
+    "JPEG": "JPEG",
+    "GTiff": "TIFF",
+    "BMP": "BMP",
+    "GIF": "GIF",
+    "WEBP": "WebP",
+    "JP2OpenJPEG": "JPEG 2000",
 }
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # JPEG markers
 _END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": _END_OF_IMAGE}
@@ -39,9 +37,7 @@ _GLANCE = 4096  # bytes at either end of a file
 
 def picture_format(data: bytes) -> str:
     """The format by the first bytes of a file, a key of `ENDINGS`; "" when it is none of them."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    return next((name for start, name in _SIGNATURES.items() if data.startswith(start)), "")
+    return _NAMES.get(kind_of_data(data) or "", "")
 
 
 def promised_format(ending: str) -> str:
