@@ -189,3 +189,19 @@ def test_files_of_many_rasters_are_named(tmp_path, head, kind):
     (tmp_path / "a.nc").write_bytes(head + bytes(100))
     with pytest.raises(UserError, match=rf"a\.nc: {kind}.* gdal_translate"):
         open_raster(str(tmp_path / "a.nc"))
+
+
+@pytest.mark.parametrize("limit", [1, 1 << 30])
+def test_run_lengths_of_small_and_large_pictures(both, monkeypatch, limit):
+    monkeypatch.setattr("rsisrefiner_jax.formats.coco_masks._SMALL", limit)
+    rng = np.random.default_rng(0)
+    masks = rng.random((3, H, W)) < 0.3
+    masks[1, :, :40] = masks[2, 20:] = False
+    rles = [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in masks]
+    items = [
+        annotation(i, {"size": [H, W], "counts": rle["counts"].decode()})
+        for i, rle in enumerate(rles, 1)
+    ]
+    found = both(items)
+    for id, (_, mask) in found.items():
+        np.testing.assert_array_equal(mask, masks[id - 1])

@@ -124,10 +124,10 @@ class ClassFolderSource:
             ignored = ~file.codes()[1]
             if self._ignore is not None:
                 ignored |= file.where(self._ignore)
-            names = {self._category(file)}
+            name = self._category(file)
         ids = range(1, len(regions) + 1)
         labels, _ = lay_out(ids, regions, ignored.shape)
-        objects = tuple(SceneObject(id, 0, *names) for id in ids)
+        objects = tuple(SceneObject(id, 0, name) for id in ids)
         return _scene(picture, mask, labels, objects, ~ignored, self._recipe)
 
     def _class(self, file: LabelFile) -> np.ndarray:

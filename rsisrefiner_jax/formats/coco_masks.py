@@ -17,6 +17,7 @@ _FAR_OUTSIDE = 1_000_000  # pixels; pycocotools crashes on coordinates much larg
 _BROKEN = Problem(
     "broken-segmentation", "has a 'segmentation' that is neither polygons nor a fitting RLE"
 )
+_SMALL = 1 << 22  # pixels of a picture
 _NO_PIXEL = Problem("no-pixel", "covers no pixel of its picture")
 
 
@@ -127,7 +128,7 @@ def _of_run_lengths(rle: Any, size: Size) -> dict[str, Any] | Problem:
         counts = rle["counts"]
         if not isinstance(counts, str) and not _is_numbers(counts):
             return _BROKEN
-        if height * width < 2**31:
+        if height * width <= _SMALL:
             return _whole(counts, size)
         runs = counts_of(counts) if isinstance(counts, str) else [int(count) for count in counts]
         mask = from_runs(runs, height, width)
@@ -137,16 +138,16 @@ def _of_run_lengths(rle: Any, size: Size) -> dict[str, Any] | Problem:
 
 
 def _whole(counts: str | list[int], size: Size) -> dict[str, Any] | Problem:
-    """Of a picture whose pixels pycocotools can count, which is quick."""
+    """With the whole picture as its box: quicker than finding the box, where that is small."""
     height, width = size
     runs = counts_of(counts) if isinstance(counts, str) else counts
     if min(runs, default=-1) < 0 or sum(runs) != height * width:
         return _BROKEN
+    rle: Entry = {"size": [height, width], "counts": counts}
     if isinstance(counts, str):
-        rle = {"size": [height, width], "counts": counts.encode("ascii")}
+        rle["counts"] = counts.encode("ascii")
     else:
-        whole = {"size": [height, width], "counts": [int(count) for count in counts]}
-        rle = coco_mask.frPyObjects(whole, height, width)
+        rle = coco_mask.frPyObjects(rle | {"counts": [int(c) for c in counts]}, height, width)
     if coco_mask.area(rle) == 0:
         return _NO_PIXEL
     return {"x": 0, "y": 0, "w": width, "h": height, "rle": _text(rle)}
