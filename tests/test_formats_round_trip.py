@@ -15,7 +15,7 @@ from rsisrefiner_jax.data.object_hash import object_hash
 from rsisrefiner_jax.data.spec import open_source
 from tests import annotating
 from tests.annotating import HEIGHT, WIDTH
-from tests.both_readers import imported
+from tests.both_readers import imported, read
 
 # What a format cannot hold: "ids" (numbered anew, in order), "classes", "overlap" (later objects
 # lie on top), "regions" (an object is a connected region). Everything else is exact.
@@ -123,11 +123,11 @@ def test_exports_open_in_training_and_in_the_annotator(project, tmp_path, name):
     again = imported(raster, written)
     if category:
         again = dict(enumerate((o for o in again.values() if o[0] == category), start=1))
-    for read in (found, again):
-        assert read.keys() == expected.keys()
+    for one in (found, again):
+        assert one.keys() == expected.keys()
         for id, (own, mask) in expected.items():
-            assert read[id][0] == own
-            np.testing.assert_array_equal(read[id][1], mask)
+            assert one[id][0] == own
+            np.testing.assert_array_equal(one[id][1], mask)
     if not LOST[name] & {"ids", "overlap"}:
         rows = [
             object_hash(("scene", id, int(mask.sum())) for id, (_, mask) in sorted(one.items()))
@@ -167,3 +167,20 @@ def test_a_project_is_one_data_set(tmp_path, capsys):
             np.testing.assert_array_equal(found[name][id], mask)
     with pytest.raises(UserError, match="no project of the annotator"):
         main([str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize("name", ["geojson", "gpkg", "shp"])
+def test_our_columns_do_not_become_attributes(tmp_path, name):
+    """Also where no object has a class, whose number is then nowhere in the file."""
+    here = annotating.context(tmp_path)
+    raster = annotating.raster(tmp_path / "images")
+    here.project.add_image(raster)
+    items = annotating.items(annotating.shapes()[:3], attributes={"note": "a"}, clicks=4)
+    here.project.import_objects(1, items)
+    exports = Exports(here.project)
+    found = read(raster, exports.write(exports.job(1), name)).items
+    assert [(o["class"], o["attributes"], o["clicks"]) for o in found] == [
+        ("", {"note": "a"}, 4)
+    ] * 3
+    exports.close()
+    here.project.close()
