@@ -58,14 +58,11 @@ def read_features(
         UserError: pyogrio or shapely is missing; the file is missing or broken, has no layer of
             polygons or several; or what `wanted` and `place` raise.
     """
-    try:
-        import shapely
-        from pyogrio import raw, read_info
-        from pyogrio.errors import DataLayerError, DataSourceError
-    except ImportError as error:
-        raise UserError(
-            f"{shown}: reading vector files needs pyogrio and shapely; run pip install -e .[geo]"
-        ) from error
+    _require_libraries(shown)
+    import shapely
+    from pyogrio import raw, read_info
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     require(file.is_file(), f"{shown}: no such vector file")
     try:
         with source(file) as given:
@@ -95,6 +92,16 @@ def read_features(
         ids=ids if usable_ids(ids) else None,
         total=int(about["features"]),
     )
+
+
+def _require_libraries(shown: str) -> None:
+    try:
+        import pyogrio  # noqa: F401
+        import shapely  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"{shown}: reading vector files needs pyogrio and shapely; run pip install -e .[geo]"
+        ) from error
 
 
 def _ids(raw: Any, given: str, layer: str, fields: list[str]) -> tuple[dict[int, int], int]:
