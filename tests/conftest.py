@@ -42,8 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 # The files that take longest: they begin first, so that none is left when all others are done.
 LONGEST = (
     "test_train_cli",
-    "test_models",
     "test_loop",
+    "test_models",
     "test_image_only_refiner",
     "test_training",
     "test_report",

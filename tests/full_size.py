@@ -69,7 +69,7 @@ def inputs(golden: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, Cl
 
 
 def label(golden: Mapping[str, np.ndarray]) -> np.ndarray:
-    """int8 [b, 448, 448] of the pictures of `inputs`; part of the second one is ignored."""
+    """int32 [b, 448, 448] of the pictures of `inputs`; part of the second one is ignored."""
     label = np.stack([make_inputs.blob_mask(int(seed)) for seed in golden["image_seeds"]])
     label[1, :40, :60] = -1
     return label

@@ -1,6 +1,7 @@
 """RS-ISRefiner on TinyViT: what clicks reach, and the training step with a loss at every click."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,7 @@ CONFIG = Config(
 
 
 @pytest.fixture(scope="module")
-def variables():
+def variables(shallow_tiny_vit):
     with tiny.quick_compilation():
         return init_variables(MODEL, jax.random.key(0))
 
@@ -68,12 +69,14 @@ def test_without_what_it_adds_it_answers_as_sam(variables):
     silent = {"params": params | {"pyramid": pyramid}}
     sam = make_model(dataclasses.replace(MODEL, network="sam"))
     parts = {"params": {name: params[name] for name in MODEL.frozen}}
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def answer(model, variables, prev_mask):
+        return model.apply(variables, image, prev_mask, clicks, first=True)
+
     for prev_mask in (jnp.zeros((1, SIDE, SIDE)), jnp.full((1, SIDE, SIDE), 0.3)):
         with tiny.quick_compilation():
-            ours, theirs = (
-                jax.jit(lambda v, m=m, p=prev_mask: m.apply(v, image, p, clicks, first=True))(v)
-                for m, v in ((model, silent), (sam, parts))
-            )
+            ours, theirs = answer(model, silent, prev_mask), answer(sam, parts, prev_mask)
         assert np.abs(theirs).max() < 8  # where nothing is clipped
         np.testing.assert_allclose(ours, theirs / 2, atol=1e-5)
 

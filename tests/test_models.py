@@ -260,12 +260,11 @@ def test_the_released_decoder_mixes_inside_a_group_only():
     f_mask = jnp.asarray(rng.normal(size=(4, 4, 4, 32)), jnp.float32)
     detail = jnp.asarray(rng.normal(size=(4, 16, 16, 8)), jnp.float32)
 
+    @functools.partial(jax.jit, static_argnums=1)
     def decode(f_mask, group):
         params = {"params": jax.tree.map(jnp.asarray, tiny.variables()["params"]["decoder"])}
         module = Decoder(heads=2, kind="released")
-        return np.asarray(
-            module.apply(params, f_mask, f_mask, detail[: len(f_mask)], group, mutable=False)
-        )
+        return module.apply(params, f_mask, f_mask, detail[: len(f_mask)], group, mutable=False)
 
     pairs = decode(f_mask, 2)
     other_pair = decode(f_mask.at[3].add(1.0), 2)
