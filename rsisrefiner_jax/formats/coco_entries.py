@@ -14,7 +14,7 @@ Entry = dict[str, Any]
 
 _FIELDS = {  # without which an entry says nothing
     "images": ("id", "file_name"),
-    "annotations": ("image_id",),
+    "annotations": ("id", "image_id"),
     "categories": ("id", "name"),
     "licenses": ("id", "name"),
 }
