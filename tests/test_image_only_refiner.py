@@ -81,14 +81,14 @@ def test_without_what_it_adds_it_answers_as_sam(variables):
         np.testing.assert_allclose(ours, theirs / 2, atol=1e-5)
 
 
-def run(config, variables, batch, steps, backend="shard_map"):
+def run(config, variables, batch, steps, backend="shard_map", optimized=False):
     """Losses, the last state and what the last step showed."""
     devices = parallel.DataParallel(backend, 2, jax.devices()[:1])
     frozen, trainable = split(variables["params"], MODEL.frozen)
     state = devices.replicate(training.init_state(config, trainable, {}))
     frozen = devices.replicate(frozen)
     step, losses = training.ClickStep(config, devices), []
-    with tiny.quick_compilation():
+    with tiny.compilation(optimized):
         for k in range(steps):
             state, metrics, shown = step(state, frozen, devices.shard(batch), k)
             losses.append(float(metrics["loss"]))
@@ -99,7 +99,10 @@ def test_a_single_click_is_the_same_step_with_either_rule(variables, batch):
     one = dataclasses.replace(CONFIG.clicks, iterations=(1.0,))
     last = dataclasses.replace(CONFIG, clicks=dataclasses.replace(one, gradient="last"))
     every = dataclasses.replace(CONFIG, clicks=one)
-    (a, left, _), (b, right, _) = (run(c, variables, batch, 1) for c in (last, every))
+    # Optimised, as rounding is not the same in the two programs otherwise, and Adam enlarges it.
+    (a, left, _), (b, right, _) = (
+        run(c, variables, batch, 1, optimized=True) for c in (last, every)
+    )
     np.testing.assert_allclose(a, b, rtol=1e-5)
     assert left.step == right.step == 1
     jax.tree.map(
