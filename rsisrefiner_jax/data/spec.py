@@ -6,10 +6,12 @@
     coco:IMAGES_DIR,ANNOTATIONS.json      your own pictures with COCO instances
     instances:IMAGES_DIR,MASKS_DIR        ... with masks of one id per object
     classes:IMAGES_DIR,MASKS_DIR,class=2  ... with class masks: regions of a class (class=#RRGGBB)
+    yolo:IMAGES_DIR,LABELS_DIR            ... with YOLO segmentation labels, one file a picture
     geo:RASTER.tif,VECTORS.gpkg           a georeferenced raster with polygons in any CRS
 
 Options follow at the end: `classes:...,class=2,ignore=255` (pixels that count as nothing),
-`geo:...,class=FIELD` (the attribute that names the class).
+`classes:...,class=NAME` (masks that name their classes), `geo:...,class=FIELD` (the attribute
+that names the class).
 
 A new kind is one opener, added to `_OPENERS` under the word in front of the colon.
 """
@@ -73,6 +75,7 @@ _FORMS = {
     "coco": "coco:IMAGES_DIR,ANNOTATIONS.json",
     "instances": "instances:IMAGES_DIR,MASKS_DIR",
     "classes": "classes:IMAGES_DIR,MASKS_DIR,class=2 (or class=#RRGGBB; also ,ignore=0)",
+    "yolo": "yolo:IMAGES_DIR,LABELS_DIR",
     "geo": "geo:RASTER.tif,VECTORS.gpkg (also ,class=FIELD)",
 }
 _OPTIONS = {"class", "ignore"}
@@ -120,10 +123,25 @@ def _open_classes(argument: str, recipe: Recipe) -> Source:
 
 
 def _open_geo(argument: str, recipe: Recipe) -> Source:
-    from rsisrefiner_jax.data.geo import GeoSource
+    try:
+        from rsisrefiner_jax.data.geo import GeoSource
+    except ImportError as error:
+        needs = "needs rasterio, pyogrio and shapely; run pip install -e .[geo]"
+        raise UserError(f"geo:{argument}: {needs}") from error
 
     raster, vectors, options = split_spec("geo", argument)
     return GeoSource(raster, vectors, recipe, options.get("class"))
+
+
+def _open_yolo(argument: str, recipe: Recipe) -> Source:
+    try:
+        from rsisrefiner_jax.data.yolo import YoloSource
+    except ImportError as error:
+        needs = "needs rasterio, shapely and PyYAML; run pip install -e .[geo]"
+        raise UserError(f"yolo:{argument}: {needs}") from error
+
+    images_dir, labels_dir, _ = split_spec("yolo", argument)
+    return YoloSource(images_dir, labels_dir, recipe)
 
 
 def _open_synthetic(argument: str, recipe: Recipe) -> Source:
@@ -147,4 +165,5 @@ _OPENERS: dict[str, Callable[[str, Recipe], Source]] = {
     "geo": _open_geo,
     "instances": _open_instances,
     "synthetic": _open_synthetic,
+    "yolo": _open_yolo,
 }
