@@ -16,10 +16,11 @@ that names the class).
 A new kind is one opener, added to `_OPENERS` under the word in front of the colon.
 """
 
+import contextlib
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.stretch import Recipe
@@ -122,23 +123,28 @@ def _open_classes(argument: str, recipe: Recipe) -> Source:
     return ClassFolderSource(images_dir, masks_dir, value, ignore, recipe)
 
 
-def _open_geo(argument: str, recipe: Recipe) -> Source:
+@contextlib.contextmanager
+def _needing(kind: str, argument: str, packages: str) -> Iterator[None]:
+    """Names the extra where an import inside fails."""
     try:
-        from rsisrefiner_jax.data.geo import GeoSource
+        yield
     except ImportError as error:
-        needs = "needs rasterio, pyogrio and shapely; run pip install -e .[geo]"
-        raise UserError(f"geo:{argument}: {needs}") from error
+        raise UserError(
+            f"{kind}:{argument}: needs {packages}; run pip install -e .[geo]"
+        ) from error
+
+
+def _open_geo(argument: str, recipe: Recipe) -> Source:
+    with _needing("geo", argument, "rasterio, pyogrio and shapely"):
+        from rsisrefiner_jax.data.geo import GeoSource
 
     raster, vectors, options = split_spec("geo", argument)
     return GeoSource(raster, vectors, recipe, options.get("class"))
 
 
 def _open_yolo(argument: str, recipe: Recipe) -> Source:
-    try:
+    with _needing("yolo", argument, "rasterio, shapely and PyYAML"):
         from rsisrefiner_jax.data.yolo import YoloSource
-    except ImportError as error:
-        needs = "needs rasterio, shapely and PyYAML; run pip install -e .[geo]"
-        raise UserError(f"yolo:{argument}: {needs}") from error
 
     images_dir, labels_dir, _ = split_spec("yolo", argument)
     return YoloSource(images_dir, labels_dir, recipe)

@@ -52,15 +52,14 @@ class LabelFile:
 
     def codes(self, top: int = 0, bottom: int | None = None) -> Rows:
         """The numbers in rows `top` to `bottom`: int [layers, rows, w], 0 where there are no data;
-        colours as R + 256 G + 65536 B. And valid, bool [rows, w].
+        colours as `colour_number` has them. And valid, bool [rows, w].
 
         Raises:
             UserError: a broken file, or a value that is no whole number.
         """
         bands, valid = self.bands(top, self.size[0] if bottom is None else bottom)
         if self.is_colour:
-            red, green, blue = bands.astype(np.int32)
-            bands = (red + 256 * green + 65536 * blue)[None]
+            bands = colour_number(*bands.astype(np.int32))[None]
         return np.where(valid, bands, 0), valid
 
     def where(self, value: int | Colour) -> np.ndarray:
@@ -69,12 +68,17 @@ class LabelFile:
         grey = isinstance(value, int)
         red, green, blue = (value,) * 3 if isinstance(value, int) else value
         if self.is_colour:
-            wanted = [red + 256 * green + 65536 * blue]
+            wanted = [colour_number(red, green, blue)]
         elif grey or self.palette is None:
             wanted = [red] if red == green == blue else []
         else:
             wanted = np.flatnonzero((self.palette == (red, green, blue)).all(1)).tolist()
         return np.isin(codes, wanted).any(0) & valid
+
+
+def colour_number(red: Any, green: Any, blue: Any) -> Any:
+    """The number that a colour stands for: R + 256 G + 65536 B, iSAID's rule."""
+    return red + 256 * green + 65536 * blue
 
 
 @contextlib.contextmanager

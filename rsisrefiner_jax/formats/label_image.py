@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.formats.label_file import is_palette, open_labels
+from rsisrefiner_jax.formats.label_file import colour_number, is_palette, open_labels
 from rsisrefiner_jax.formats.pixels import decode
 
 __all__ = ["components", "instance_ids", "is_palette", "read_label_colours", "read_labels"]
@@ -49,7 +49,7 @@ def instance_ids(values: np.ndarray, decode: Literal["exact", "wrapped"] = "exac
 
     Args:
         values: as `read_labels` returns them. Grey values are ids as they are.
-        decode: of colours. exact: R + 256 G + 65536 B, the iSAID development kit's rule.
+        decode: of colours. exact: `colour_number`, the rule of iSAID's development kit.
             wrapped: what the authors' released code makes of it in 8-bit arithmetic,
             ((B + 255 G) mod 256 + 65025 R) mod 65536; some colours collide, some become 0.
     """
@@ -58,7 +58,7 @@ def instance_ids(values: np.ndarray, decode: Literal["exact", "wrapped"] = "exac
     red, green, blue = np.moveaxis(values.astype(np.int32), -1, 0)
     if decode == "wrapped":
         return ((blue + 255 * green) % 256 + 65025 * red) % 65536
-    return red + 256 * green + 65536 * blue
+    return np.asarray(colour_number(red, green, blue))
 
 
 def components(mask: np.ndarray) -> np.ndarray:
