@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import optax
 from flax import traverse_util
 
@@ -25,12 +26,15 @@ def group_of(module: str) -> str:
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam per parameter group. It only ever sees the trainable tree, clipping included."""
-    optim, rate = config.optim, schedule(config)
+    """Adam per parameter group, at a rate of 1: `updated` multiplies by the rate of the step.
 
-    def adam(scale: float) -> optax.GradientTransformation:
+    It only ever sees the trainable tree, clipping included.
+    """
+    optim = config.optim
+
+    def adam(rate: float) -> optax.GradientTransformation:
         settings = {"b1": optim.betas[0], "b2": optim.betas[1], "eps": optim.eps}
-        return optax.adamw(lambda k: scale * rate(k), weight_decay=optim.weight_decay, **settings)
+        return optax.adamw(rate, weight_decay=optim.weight_decay, **settings)
 
     def labels(params: Any) -> Any:
         return traverse_util.path_aware_map(lambda path, _: group_of(str(path[0])), params)
@@ -38,3 +42,13 @@ def optimizer(config: Config) -> optax.GradientTransformation:
     groups = {"backbone": adam(optim.backbone_lr_scale), "adapter": adam(optim.adapter_lr_scale)}
     clip = [] if optim.clip_norm is None else [optax.clip_by_global_norm(optim.clip_norm)]
     return optax.chain(*clip, optax.multi_transform(groups, labels))
+
+
+def updated(config: Config, params: Any, opt_state: Any, grads: Any, step: Any) -> tuple[Any, Any]:
+    """Parameters and optimizer state after one gradient of step number `step`, from 0.
+
+    The rate is that of the step, also where a step has a gradient for every click.
+    """
+    updates, opt_state = optimizer(config).update(grads, opt_state, params)
+    rate = schedule(config)(step)
+    return optax.apply_updates(params, jax.tree.map(lambda x: rate * x, updates)), opt_state

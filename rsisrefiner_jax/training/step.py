@@ -19,7 +19,7 @@ from rsisrefiner_jax.interaction.clicks import Clicks, add, count, empty
 from rsisrefiner_jax.models.lora import merge_lora
 from rsisrefiner_jax.models.registry import make_model
 from rsisrefiner_jax.training.losses import normalized_focal_loss
-from rsisrefiner_jax.training.optimizer import optimizer, schedule
+from rsisrefiner_jax.training.optimizer import optimizer, schedule, updated
 from rsisrefiner_jax.weights import merge
 
 
@@ -169,8 +169,7 @@ def update(
     )
     prob = nn.sigmoid(logits)
     grads, batch_stats = parallel.mean((grads, batch_stats))
-    updates, opt_state = optimizer(config).update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params, opt_state = updated(config, state.params, state.opt_state, grads, state.step)
     iou = metrics.iou(sample.label, prob > config.clicks.pred_thr)
     values = {
         "loss": loss,
