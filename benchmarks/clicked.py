@@ -31,7 +31,6 @@ from tqdm import tqdm
 
 from benchmarks.measure import machine
 from rsisrefiner_jax.annotate import rasters
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.segmenter import Answer, Question, Segmenter
@@ -40,6 +39,7 @@ from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.sheet import PALETTE, grid, outline, write_sheet
 from rsisrefiner_jax.errors import UserError, require, run_main
+from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.training.previews import draw_clicks
 
 SHOWN = (1, 3, 5)  # clicks after which a panel is drawn

@@ -1,7 +1,7 @@
 """Data SPECs as text on a command line; `data/spec.py` says what each means."""
 
 # Kinds whose argument is two paths with a comma between them, and perhaps options.
-TWO_PATHS = ("coco", "instances", "classes", "geo")
+TWO_PATHS = ("coco", "instances", "classes", "geo", "yolo")
 OPTIONS = ("class=", "ignore=")
 
 

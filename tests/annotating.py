@@ -9,15 +9,15 @@ import numpy as np
 from fastapi.testclient import TestClient
 from rasterio.transform import Affine
 
-from rsisrefiner_jax.annotate import geometry
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.context import Context
 from rsisrefiner_jax.annotate.guard import LOOPBACK
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.formats import geometry
+from rsisrefiner_jax.formats.masks import Mask
 from tests.rasters import write_raster
 
 HEIGHT, WIDTH = 60, 90

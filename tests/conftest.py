@@ -2,21 +2,75 @@
 
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import jax
+import jaxlib
 import pytest
 from jaxtyping import install_import_hook
 
 import tests.signatures
 
+
+def configure(name: str, value: Any) -> None:
+    """Sets an option of jax here and in the processes that tests start, unless the caller has."""
+    if name.upper() not in os.environ:
+        os.environ[name.upper()] = str(value)
+        jax.config.update(name, value)
+
+
 jax.config.update("jax_num_cpu_devices", 4)
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # compiled programs outlive a test run
-    cache = os.path.join(os.path.dirname(__file__), "..", ".jax_cache")
-    jax.config.update("jax_compilation_cache_dir", os.path.abspath(cache))
+# Compiled programs outlive a test run, and tests share them: many compile the same one anew.
+configure("jax_compilation_cache_dir", str(Path(__file__).parents[1].absolute() / ".jax_cache"))
+configure("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without the full-size checks, whose programs run long, nothing is compiled to run fast.
+
+    A suite of tiny networks spends most of its time in the compiler: this takes a quarter of it.
+    """
+    if config.option.markexpr == "not slow":
+        configure("jax_disable_most_optimizations", True)
+        flags = os.environ.get("XLA_FLAGS", "")
+        # XLA ends the process at a flag that it does not know.
+        if jaxlib.__version__.startswith("0.10.") and "fusion_emitters" not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false".strip()
+
+
+# The files that take longest: they begin first, so that none is left when all others are done.
+LONGEST = (
+    "test_train_cli",
+    "test_loop",
+    "test_models",
+    "test_image_only_refiner",
+    "test_training",
+    "test_report",
+    "test_processes",
+    "test_tables_run",
+    "test_parallel",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    names = (*LONGEST, None)
+    items.sort(key=lambda item: names.index(item.path.stem if item.path.stem in names else None))
+
 
 # Signatures of these rooms are checked at every call: a wrong shape or type is named.
 rooms = [f"rsisrefiner_jax.{room}" for room in ("interaction", "models", "training")]
 install_import_hook(rooms, f"{tests.signatures.__name__}.check")
+
+
+@pytest.fixture(scope="module")
+def shallow_tiny_vit():
+    """A stage of TinyViT has one block: what is compiled is a third of the whole."""
+    from rsisrefiner_jax.models import tiny_vit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_vit, "DEPTHS", (1, 1, 1, 1))
+        yield
 
 
 # The annotator's server in tests of what it lets in; its extra may be missing.

@@ -1,6 +1,5 @@
 """Fake networks for the click loop, what they are clicked on, and the plain loop around them."""
 
-import contextlib
 import dataclasses
 import functools
 from typing import NamedTuple
@@ -192,15 +191,13 @@ class RecordingPrograms(Programs):
         return super()._call(name, *args)
 
 
-def compilation(optimized: bool):
-    """Unoptimized programs are fast enough for fakes, but differ in the last digit."""
-    return contextlib.nullcontext() if optimized else tiny.quick_compilation()
-
-
 @functools.cache
 def programs(model: ClickModel, protocol: Protocol, optimized: bool = False) -> Programs:
-    """Programs of models without variables, compiled once for all tests."""
-    with compilation(optimized):
+    """Programs of models without variables, compiled once for all tests.
+
+    optimized: without, they are fast enough for fakes, but differ in the last digit.
+    """
+    with tiny.compilation(optimized):
         return Programs(model, {}, protocol)
 
 
@@ -214,7 +211,7 @@ def slots(
     optimized: bool = False,
 ) -> Slots:
     """Slots for models without variables, compiled once for all tests."""
-    with compilation(optimized):
+    with tiny.compilation(optimized):
         return Slots(Loop(model, protocol, rows), {}, batch, shape)
 
 
@@ -233,5 +230,5 @@ def same(a: Trace, b: Trace) -> bool:
 def evaluation(data, protocol: Protocol = SHORT, model: ClickModel | None = None, **settings):
     """`evaluate` on one device, two objects at a time, as few programs as possible."""
     settings = {"batch_size": 2, "devices": jax.devices()[:1], "dataset": "mini"} | settings
-    with compilation(optimized=False):
+    with tiny.quick_compilation():
         return evaluate(model or Disks(), {}, data, protocol, progress=False, **settings)

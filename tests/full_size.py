@@ -68,6 +68,21 @@ def inputs(golden: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, Cl
     return image.astype(np.float32) / 255, np.stack(prev), to_clicks(golden["points"])
 
 
+def label(golden: Mapping[str, np.ndarray]) -> np.ndarray:
+    """int32 [b, 448, 448] of the pictures of `inputs`; part of the second one is ignored."""
+    label = np.stack([make_inputs.blob_mask(int(seed)) for seed in golden["image_seeds"]])
+    label[1, :40, :60] = -1
+    return label
+
+
+def recorded(mode: str, case: str, setting: str) -> dict[str, np.ndarray]:
+    """The golden numbers of a training step; `setting` says how BatchNorm runs."""
+    network = {"official": "rsis", "paper": "rsis_paper"}[mode]
+    prefix = f"{network}/{case}/{setting}/"
+    with np.load(GOLDENS / "train_step.npz") as golden:
+        return {k.removeprefix(prefix): golden[k] for k in golden if k.startswith(prefix)}
+
+
 def to_clicks(points: np.ndarray) -> Clicks:
     """Rows (y, x, order) [b, 2n, 3], positive rows first, -1 = unused -> clicks in order."""
     b, rows, _ = points.shape

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 SMALL_PATCHES = {  # module attribute -> value
-    "rsisrefiner_jax.data.builders.isaid.layout.PATCH": 80,
-    "rsisrefiner_jax.data.builders.isaid.layout.OVERLAP": 20,
-    "rsisrefiner_jax.data.builders.potsdam.layout.PATCH": 80,
+    "rsisrefiner_jax.data.builders.isaid.PATCH": 80,
+    "rsisrefiner_jax.data.builders.isaid.OVERLAP": 20,
+    "rsisrefiner_jax.data.builders.potsdam.PATCH": 80,
 }
 
 # As the iSAID and ISPRS sites print them, RGB.

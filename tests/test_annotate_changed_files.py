@@ -11,10 +11,10 @@ pytest.importorskip("fastapi")
 from rasterio.transform import Affine
 
 from rsisrefiner_jax.annotate import project
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.segmenter import Answer
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
 
 HEIGHT, WIDTH = annotating.HEIGHT, annotating.WIDTH

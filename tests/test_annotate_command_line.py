@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_it_answers_before_the_model_is_there_and_tells_why_that_never_comes(tmp
     with started(tmp_path) as (lines, _):
         address = lines[1].removeprefix("open ")
         while not (found := api(address, "project"))["model"]["error"]:
-            pass
+            time.sleep(0.1)  # not in its way
     assert "holds no checkpoint" in found["model"]["error"]
     assert [image["name"] for image in found["images"]] == ["scene.tif"]
 

@@ -17,15 +17,17 @@ pytest.importorskip("fastapi")
 import shapely
 from rasterio.errors import RasterioIOError
 
-from rsisrefiner_jax.annotate import exports, geometry, ground, records
-from rsisrefiner_jax.annotate.export import FORMATS, checking, layers
+from rsisrefiner_jax.annotate import exports, records
+from rsisrefiner_jax.annotate.export import FORMATS, checking
 from rsisrefiner_jax.annotate.export import export as export_now
-from rsisrefiner_jax.annotate.export.progress import Cancelled, Progress
 from rsisrefiner_jax.annotate.faults import NoSpace
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Object
-from rsisrefiner_jax.data.raster import Raster
+from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.layers import layers_of
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.progress import Cancelled, Progress
+from rsisrefiner_jax.formats.raster_info import Raster
 from tests import annotating
 
 VECTORS = ["gpkg", "shp"]
@@ -274,15 +276,15 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 @pytest.mark.parametrize(
     ("place", "error", "status"),
     [
-        ("rsisrefiner_jax.annotate.export.stream.write", FULL, 507),
-        ("rsisrefiner_jax.annotate.export.stream.write", OSError(errno.EDQUOT, "quota"), 507),
+        ("rsisrefiner_jax.formats.json_stream.write", FULL, 507),
+        ("rsisrefiner_jax.formats.json_stream.write", OSError(errno.EDQUOT, "quota"), 507),
         ("rsisrefiner_jax.annotate.exports.tempfile.mkdtemp", FULL, 507),
         (
-            "rsisrefiner_jax.annotate.export.stream.write",
+            "rsisrefiner_jax.formats.json_stream.write",
             RasterioIOError("No space left on device"),
             507,
         ),
-        ("rsisrefiner_jax.annotate.export.stream.write", RasterioIOError("broken"), 422),
+        ("rsisrefiner_jax.formats.json_stream.write", RasterioIOError("broken"), 422),
     ],
 )
 def test_errors_of_writers(here, client, monkeypatch, place, error, status):
@@ -397,8 +399,8 @@ def test_objects_with_parts_are_bent_and_cut_as_single_ones(tmp_path):
     """Long edges get corners, and 180 degrees cuts, in every part of an object."""
     info = Raster("x", 1, 1, ("",), "uint8", None, "EPSG:3035", (1000, 0, 3e6, 0, -1000, 5e6))
     one, other = shapely.box(0, 0, 3000, 2000), shapely.box(3100, 0, 3110, 10)
-    alone, both = ground.shapes_on_ground(
-        info, [one, shapely.MultiPolygon([one, other])], ground.WGS84
+    alone, both = georeference.shapes_on_ground(
+        info, [one, shapely.MultiPolygon([one, other])], georeference.WGS84
     )
     assert shapely.get_num_coordinates(alone) > 100
     assert shapely.get_parts(both)[0].equals(alone)
@@ -441,17 +443,17 @@ def test_few_overlaps_are_few_comparisons(monkeypatch):
     monkeypatch.setattr(Mask, "within", counted)
     dots = [Mask(3 * x, 3 * y, np.ones((2, 2), bool)) for x in range(40) for y in range(40)]
     whole = Mask(0, 0, np.ones((120, 120), bool))
-    assert layers.layers_of(dots, Progress()) == [0] * 1600
+    assert layers_of(dots) == [0] * 1600
     assert not looked_at
-    assert layers.layers_of([*dots, whole], Progress()) == [0] * 1600 + [1]
+    assert layers_of([*dots, whole]) == [0] * 1600 + [1]
     assert sum(looked_at) == 2 * 4 * 1600
 
 
 def test_areas_are_found_many_at_a_time(here, client, monkeypatch):
     asked = []
-    areas = ground.areas_m2
+    areas = georeference.areas_m2
     monkeypatch.setattr(
-        records.ground,
+        records.georeference,
         "areas_m2",
         lambda info, shapes: asked.append(len(shapes)) or areas(info, shapes),
     )

@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("fastapi")
-from rsisrefiner_jax.annotate import geometry
+from rsisrefiner_jax.formats import geometry
 from tests.deeds import SQUARE, draw, move, objects, ok, refused
 
 

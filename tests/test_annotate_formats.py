@@ -17,10 +17,10 @@ from pycocotools import mask as coco_mask
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from rsisrefiner_jax.annotate import geometry, ground, masks, rings
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.rasters import open_checked
 from rsisrefiner_jax.annotate.regular import right_angled, simplified
+from rsisrefiner_jax.formats import geometry, georeference, masks, rings
+from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
 from tests.annotating import HEIGHT, WIDTH
 
@@ -222,14 +222,14 @@ def test_geojson_across_the_antimeridian(servers):
 def test_areas():
     """On the ellipsoid: a square degree at the equator, and UTM within its distortion."""
     one = _info("EPSG:4326", (1, 0, 20, 0, -1, 1))
-    assert ground.pixel_area_m2(one) == pytest.approx(12_308.78e6, rel=1e-4)
+    assert georeference.pixel_area_m2(one) == pytest.approx(12_308.78e6, rel=1e-4)
     utm = _info("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_000_000))
-    assert ground.pixel_area_m2(utm) == pytest.approx(0.25 / 0.9996**2, rel=1e-6)
-    assert ground.pixel_area_m2(_info(None, None)) is None
+    assert georeference.pixel_area_m2(utm) == pytest.approx(0.25 / 0.9996**2, rel=1e-6)
+    assert georeference.pixel_area_m2(_info(None, None)) is None
 
 
 def _info(crs, transform):
-    from rsisrefiner_jax.data.raster import Raster
+    from rsisrefiner_jax.formats.raster_info import Raster
 
     return Raster("x", 1, 1, ("",), "uint8", None, crs, transform)
 
@@ -238,11 +238,11 @@ def test_long_edges_stay_straight_on_the_ground(tmp_path):
     """An edge of 3000 coarse pixels goes to degrees and back within a fraction of one."""
     info = _info("EPSG:3035", (1000, 0, 3e6, 0, -1000, 5e6))
     shape = shapely.box(0, 0, 3000, 2000)
-    placed = ground.shape_on_ground(info, shape, "EPSG:4326")
+    placed = georeference.shape_on_ground(info, shape, "EPSG:4326")
     assert placed.is_valid
     dense = shapely.segmentize(placed, 0.01)
-    back = ground.to_pixels(
-        info, ground.convert("EPSG:4326", "EPSG:3035", shapely.get_coordinates(dense))
+    back = georeference.to_pixels(
+        info, georeference.convert("EPSG:4326", "EPSG:3035", shapely.get_coordinates(dense))
     )
     away = shapely.distance(shapely.points(back), shape.boundary)
     assert away.max() < 0.05

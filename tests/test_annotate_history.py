@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 from rsisrefiner_jax.annotate.faults import Conflict
-from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
 from tests.deeds import SQUARE, draw, history, move, objects, ok, refused
 

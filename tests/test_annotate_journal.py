@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsisrefiner_jax.annotate import journal, relative
-from rsisrefiner_jax.annotate.masks import Mask
-from rsisrefiner_jax.annotate.outlines import outlined
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.routes import files
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.outlines import outlined
 from tests import annotating
 
 # Says the number of every click once the project has taken it.

@@ -10,9 +10,10 @@ import pytest
 pytest.importorskip("fastapi")
 import shapely
 
-from rsisrefiner_jax.annotate import geometry, ground, pictures
-from rsisrefiner_jax.annotate.masks import Mask
+from rsisrefiner_jax.annotate import pictures
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
 from tests.annotating import HEIGHT, WIDTH, refused
 
@@ -116,7 +117,10 @@ def exported(client, format):
     if format == "geojson":
         info = client.app._app.state.context.project.image(1).info
         shapes = [shapely.geometry.shape(f["geometry"]) for f in found["features"]]
-        return [s.bounds for s in ground.shapes_in_pixels(info, ground.WGS84, np.array(shapes))]
+        return [
+            s.bounds
+            for s in georeference.shapes_in_pixels(info, georeference.WGS84, np.array(shapes))
+        ]
     rings = [np.reshape(one["segmentation"][0], (-1, 2)) for one in found["annotations"]]
     return [(*ring.min(0).tolist(), *ring.max(0).tolist()) for ring in rings]
 
@@ -138,7 +142,7 @@ def test_an_outline_that_is_changed_is_cut_to_the_image(client, crs):
     def there(shape):
         if crs is None:
             return shape
-        return geometry.to_json(ground.shape_on_ground(info, geometry.from_json(shape), crs))
+        return geometry.to_json(georeference.shape_on_ground(info, geometry.from_json(shape), crs))
 
     ok(client.post(f"/api/sessions/{session(client, box(5, 5, 20, 20))}/finish"))
     inside = polygon((1, 1), (90, 1), (90, 60), (1, 60))
@@ -180,7 +184,10 @@ def test_outlines_that_are_imported_are_cut_to_the_image(client, name):
     bar = np.array(wide()["coordinates"][0][:4])
     rings = [inner, outer, bar]
     if name == "a.geojson":
-        shapes = [ground.shape_on_ground(info, shapely.Polygon(r), ground.WGS84) for r in rings]
+        shapes = [
+            georeference.shape_on_ground(info, shapely.Polygon(r), georeference.WGS84)
+            for r in rings
+        ]
         content = {
             "type": "FeatureCollection",
             "features": [
@@ -252,7 +259,7 @@ def test_a_mask_is_replaced_added_or_taken_away(client, form, mode):
 
 def test_outlines_of_a_session_lie_on_the_ground(client, here):
     info = here.project.image(1).info
-    shape = ground.shape_on_ground(info, shapely.box(30, 20, 60, 40), "EPSG:32632")
+    shape = georeference.shape_on_ground(info, shapely.box(30, 20, 60, 40), "EPSG:32632")
     given = {"geometry": geometry.to_json(shape), "crs": "EPSG:32632", "mode": "add"}
     id, more, _ = start_all(client)
     put(client, id, **given)
@@ -306,7 +313,7 @@ def test_masks_that_cannot_be_meant(client):
 
 
 def test_objects_that_are_too_large_together_are_refused(client, here, monkeypatch):
-    from rsisrefiner_jax.annotate import masks
+    from rsisrefiner_jax.formats import masks
 
     monkeypatch.setattr(masks, "BOX_LIMIT", 3000)
     id = session(client, box(0, 0, 9, 9))

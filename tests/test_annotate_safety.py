@@ -141,7 +141,7 @@ def test_imports_that_are_none(client, monkeypatch):
     floats = io.BytesIO()
     for name, content, words in [
         ("x.zip", b"PK\3\4broken", "not a zip file"),
-        ("x.zip", zipped(readme_dot_md=b"x"), "neither a shapefile nor YOLO"),
+        ("x.zip", zipped(readme_dot_md=b"x"), "no shapefile, id images or YOLO"),
         ("x.zip", zipped(a_dot_shp=b"x", b_dot_shp=b"x"), "several shapefiles"),
         ("x.zip", zipped(a_dot_shp=b"x", up__a_dot_shp=b"x"), "holds a.shp twice"),
         ("x.zip", shp, "cannot be read as a vector file"),
@@ -149,9 +149,9 @@ def test_imports_that_are_none(client, monkeypatch):
         ("x.gpkg", b"<OGRVRTDataSource></OGRVRTDataSource>", "not the kind of file"),
         ("x.geojson", b'{"type": "FeatureCollection"', "vector file"),
         ("x.geojson", b"<xml/>", "not the kind of file"),
-        ("x.json", b"[" * 100_000, "not COCO"),
-        ("x.json", b"{}", "not COCO"),
-        ("x.json", b'{"images": 3}', "not COCO"),
+        ("x.json", b"[" * 100_000, "x.json is not JSON"),
+        ("x.json", b"{}", "x.json has no lists 'images' and 'annotations'"),
+        ("x.json", b'{"images": 3}', "has no lists 'images' and"),
         ("x.txt", b"0 0.1 0.2", "not YOLO"),
         ("x.txt", b"house 1 2 3", "not YOLO"),
         ("x.png", small, "but scene.tif has"),

@@ -12,9 +12,9 @@ import rasterio.warp
 from rasterio.features import rasterize
 
 from rsisrefiner_jax import parallel  # noqa: F401  (jax before rasterio's threads)
-from rsisrefiner_jax.annotate.masks import Mask, expand
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.data.raster import read_window
+from rsisrefiner_jax.formats.masks import Mask, expand
 from tests import annotating, fakes, tiny
 
 HEIGHT, WIDTH = 200, 250  # one padded shape, so that little is compiled

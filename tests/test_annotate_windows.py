@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("fastapi")
 from rsisrefiner_jax import parallel  # noqa: F401  (jax before rasterio's threads)
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.pictures import ArrayPicture
 from rsisrefiner_jax.annotate.segmenter import Question, Segmenter
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, require_reach
 from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.interaction.session import ClickSession
 from tests import fakes, tiny
 

@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from rsisrefiner_jax.data.builders import isaid, potsdam
 from rsisrefiner_jax.data.builders.files import Files, fingerprint
-from rsisrefiner_jax.data.builders.isaid import layout as isaid
 from rsisrefiner_jax.data.builders.layout import GENERIC, OFFICIAL, find_layout, natural
 from rsisrefiner_jax.data.builders.parts import make_parts
 from rsisrefiner_jax.data.builders.patches import windows
 from rsisrefiner_jax.data.builders.plain_rgb import encoded_rgb
-from rsisrefiner_jax.data.builders.potsdam import layout as potsdam
 from rsisrefiner_jax.data.builders.record import areas, encode
 from rsisrefiner_jax.data.object_hash import object_hash
 from rsisrefiner_jax.data.scene import Scene, SceneObject

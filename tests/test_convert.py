@@ -17,7 +17,7 @@ from convert_weights.convert import convert
 from convert_weights.source import Source
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.weights import load_npz
-from tests import torch_zip
+from tests import full_size, torch_zip
 from tests.stand_in_weights import make_state_dict, manifest, tensor
 
 # ViT-B's numbers -> those of a ViT with width 32 on a 4 x 4 grid (64 px).
@@ -303,7 +303,7 @@ def test_wrong_kind_is_refused_without_a_model():
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "crc"), [("rsisrefiner", 413034269), ("mfp", 253390178)])
 def test_stand_in_weights_are_those_of_the_goldens(model, crc):
-    assert state_dict_checksum(make_state_dict(manifest(model))) == crc
+    assert state_dict_checksum(full_size.state_dict(model)) == crc
 
 
 def test_some_stand_in_tensors():

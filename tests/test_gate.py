@@ -16,8 +16,9 @@ import rasterio.env
 from rasterio.crs import CRS
 
 from rsisrefiner_jax.data.geo import GeoSource
-from rsisrefiner_jax.data.raster import open_raster, read_window
+from rsisrefiner_jax.data.raster import read_window
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.raster_info import open_raster
 from tests import annotating, crafted, crafted_rasters, crafted_vectors
 from tests.crafted import OWN, SECRET, SIDE, WORD, Elsewhere
 from tests.crafted_rasters import RASTERS

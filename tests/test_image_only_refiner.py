@@ -1,6 +1,7 @@
 """RS-ISRefiner on TinyViT: what clicks reach, and the training step with a loss at every click."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,7 @@ CONFIG = Config(
 
 
 @pytest.fixture(scope="module")
-def variables():
+def variables(shallow_tiny_vit):
     with tiny.quick_compilation():
         return init_variables(MODEL, jax.random.key(0))
 
@@ -68,24 +69,26 @@ def test_without_what_it_adds_it_answers_as_sam(variables):
     silent = {"params": params | {"pyramid": pyramid}}
     sam = make_model(dataclasses.replace(MODEL, network="sam"))
     parts = {"params": {name: params[name] for name in MODEL.frozen}}
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def answer(model, variables, prev_mask):
+        return model.apply(variables, image, prev_mask, clicks, first=True)
+
     for prev_mask in (jnp.zeros((1, SIDE, SIDE)), jnp.full((1, SIDE, SIDE), 0.3)):
         with tiny.quick_compilation():
-            ours, theirs = (
-                jax.jit(lambda v, m=m, p=prev_mask: m.apply(v, image, p, clicks, first=True))(v)
-                for m, v in ((model, silent), (sam, parts))
-            )
+            ours, theirs = answer(model, silent, prev_mask), answer(sam, parts, prev_mask)
         assert np.abs(theirs).max() < 8  # where nothing is clipped
         np.testing.assert_allclose(ours, theirs / 2, atol=1e-5)
 
 
-def run(config, variables, batch, steps, backend="shard_map"):
+def run(config, variables, batch, steps, backend="shard_map", optimized=False):
     """Losses, the last state and what the last step showed."""
     devices = parallel.DataParallel(backend, 2, jax.devices()[:1])
     frozen, trainable = split(variables["params"], MODEL.frozen)
     state = devices.replicate(training.init_state(config, trainable, {}))
     frozen = devices.replicate(frozen)
     step, losses = training.ClickStep(config, devices), []
-    with tiny.quick_compilation():
+    with tiny.compilation(optimized):
         for k in range(steps):
             state, metrics, shown = step(state, frozen, devices.shard(batch), k)
             losses.append(float(metrics["loss"]))
@@ -96,7 +99,10 @@ def test_a_single_click_is_the_same_step_with_either_rule(variables, batch):
     one = dataclasses.replace(CONFIG.clicks, iterations=(1.0,))
     last = dataclasses.replace(CONFIG, clicks=dataclasses.replace(one, gradient="last"))
     every = dataclasses.replace(CONFIG, clicks=one)
-    (a, left, _), (b, right, _) = (run(c, variables, batch, 1) for c in (last, every))
+    # Optimised, as rounding is not the same in the two programs otherwise, and Adam enlarges it.
+    (a, left, _), (b, right, _) = (
+        run(c, variables, batch, 1, optimized=True) for c in (last, every)
+    )
     np.testing.assert_allclose(a, b, rtol=1e-5)
     assert left.step == right.step == 1
     jax.tree.map(

@@ -105,6 +105,7 @@ def test_host_code_does_not_import_jax(part):
         ["-m", "rsisrefiner_jax.evaluation.report"],
         ["-m", "rsisrefiner_jax.tables"],
         ["-m", "rsisrefiner_jax.annotate"],
+        ["-m", "rsisrefiner_jax.annotate.export"],
     ],
     ids=lambda c: c[-1],
 )

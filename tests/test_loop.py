@@ -13,12 +13,12 @@ from rsisrefiner_jax.interaction.session import ClickSession
 from rsisrefiner_jax.interaction.simulate import simulate
 from rsisrefiner_jax.interaction.slots import Item
 from rsisrefiner_jax.protocol import PRESETS
+from tests import tiny
 from tests.fakes import (
     SHORT,
     Bright,
     Disks,
     Mixed,
-    compilation,
     evaluation,
     noise,
     plain_trace,
@@ -57,7 +57,7 @@ def assert_equals_the_plain_loop(protocol, objects, shape, optimized=False):
         expected = plain_trace(model, image, target, protocol)
         assert same(trace, expected)
         np.testing.assert_allclose(trace.probs, expected.probs, atol=2e-6)
-        with compilation(optimized):
+        with tiny.compilation(optimized):
             sequential = simulate(ClickSession(shared, image), target, protocol)
         assert same(trace, sequential)
         np.testing.assert_allclose(trace.probs, sequential.probs, atol=0 if optimized else 1e-6)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax.traverse_util import flatten_dict
 from jaxtyping import TypeCheckError
 
@@ -49,12 +50,28 @@ def trained_variables() -> dict:
     return jax.tree.map(moved, tiny.variables()) | {"batch_stats": tiny.variables()["batch_stats"]}
 
 
-def one_pass(model) -> np.ndarray:
-    """Logits [1, s, s], operation by operation: variants share what is compiled."""
-    x, clicks = tiny.object_inputs()
-    x, clicks = jnp.asarray(x[:1]), jax.tree.map(lambda a: a[:1], clicks)
-    inputs = (x[..., :3], x[..., 3], clicks)
-    return np.asarray(make_model(model).apply(trained_variables(), *inputs, first=False))
+# Methods and parts of the network that no ablation touches.
+COMMON = {"encode_image", "auxiliary", "vit", "neck", "multi_scale", "prev_mask"}
+
+
+@jax.jit
+def ablated(variables, x, clicks) -> dict[str, jax.Array]:
+    """{name: logits [b, s, s]} of every ablation; what they have in common is computed once."""
+    inputs, made = (x[..., :3], x[..., 3], clicks), {}
+
+    def once(call, args, kwargs, context):
+        name = context.method_name if context.method_name != "__call__" else context.module.name
+        if name not in COMMON:
+            return call(*args, **kwargs)
+        if name not in made:
+            made[name] = call(*args, **kwargs)
+        return made[name]
+
+    with nn.intercept_methods(once):
+        return {
+            name: make_model(changed(**fields)).apply(variables, *inputs, first=False)
+            for name, fields in ABLATIONS.items()
+        }
 
 
 def forward(x: np.ndarray, clicks: Clicks, first: bool, model=MODEL) -> np.ndarray:
@@ -108,7 +125,10 @@ def test_an_inner_module_names_a_wrong_shape():
 
 
 def test_every_ablation_changes_the_answer():
-    answers = {name: one_pass(changed(**fields)) for name, fields in ABLATIONS.items()}
+    x, clicks = tiny.object_inputs()
+    with tiny.quick_compilation():
+        answers = ablated(trained_variables(), x[:1], jax.tree.map(lambda a: a[:1], clicks))
+    answers = jax.tree.map(np.asarray, answers)
     for name, answer in answers.items():
         assert np.isfinite(answer).all()
         for other, second in answers.items():
@@ -178,16 +198,21 @@ def test_a_single_first_pass_is_given_zeros():
     """Section III-A: previous mask and modulated mask are both zero, and there is one pass."""
     x, clicks = tiny.object_inputs()
     empty = (x * [1, 1, 1, 0]).astype(np.float32)
-    single = make_model(changed(first_pass="single"))
-    inputs = (jnp.asarray(empty[..., :3]), jnp.asarray(empty[..., 3]), clicks)
-    run = functools.partial(single.apply, first=True, mutable=["intermediates"])
-    _, sown = jax.jit(run)(trained_variables(), *inputs)
-    (aux,) = sown["intermediates"]["coord_features"]
+    network = make_model(changed(first_pass="single")).apply
+
+    @jax.jit
+    def auxiliary(x):
+        inputs = (x[..., :3], x[..., 3], clicks)
+        mutable = ["intermediates"]
+        _, sown = network(trained_variables(), *inputs, first=True, mutable=mutable)
+        (aux,) = sown["intermediates"]["coord_features"]
+        return aux
+
+    aux = auxiliary(empty)
     assert not aux[..., :2].any()
     assert aux[..., 2:].any()
     # Where there is a previous mask, it is modulated.
-    _, sown = jax.jit(run)(trained_variables(), inputs[0], jnp.asarray(x[..., 3]), clicks)
-    (aux,) = sown["intermediates"]["coord_features"]
+    aux = auxiliary(x)
     assert (aux[..., 0] != aux[..., 1]).any()
 
 
@@ -235,12 +260,11 @@ def test_the_released_decoder_mixes_inside_a_group_only():
     f_mask = jnp.asarray(rng.normal(size=(4, 4, 4, 32)), jnp.float32)
     detail = jnp.asarray(rng.normal(size=(4, 16, 16, 8)), jnp.float32)
 
+    @functools.partial(jax.jit, static_argnums=1)
     def decode(f_mask, group):
         params = {"params": jax.tree.map(jnp.asarray, tiny.variables()["params"]["decoder"])}
         module = Decoder(heads=2, kind="released")
-        return np.asarray(
-            module.apply(params, f_mask, f_mask, detail[: len(f_mask)], group, mutable=False)
-        )
+        return module.apply(params, f_mask, f_mask, detail[: len(f_mask)], group, mutable=False)
 
     pairs = decode(f_mask, 2)
     other_pair = decode(f_mask.at[3].add(1.0), 2)
@@ -262,7 +286,7 @@ def test_frozen_parts_get_no_gradient():
         return make_model(MODEL).apply(values, x[..., :3], mask, clicks, first=False).sum()
 
     names = ("backbone", "patch_embed_coords")
-    grads = jax.grad(loss)({name: variables["params"][name] for name in names})
+    grads = jax.jit(jax.grad(loss))({name: variables["params"][name] for name in names})
     assert all((np.asarray(g) == 0).all() for g in jax.tree.leaves(grads))
 
 

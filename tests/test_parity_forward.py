@@ -1,4 +1,4 @@
-"""The full-size networks against the reference's own numbers, stage by stage."""
+"""The full-size networks against the reference's own numbers: stage by stage, and losses."""
 
 from functools import partial
 
@@ -13,6 +13,7 @@ from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.clicks import Clicks
 from rsisrefiner_jax.models.registry import make_model
 from rsisrefiner_jax.models.vit import partition
+from rsisrefiner_jax.training.losses import normalized_focal_loss
 from tests import full_size
 
 pytestmark = pytest.mark.slow
@@ -107,7 +108,13 @@ def test_refiner(mode, case):
     group = len(image) if mode == "official" else 1
     config, double = full_size.model(mode), int(golden["num_passes"]) == 2
     variables = full_size.variables("rsisrefiner")
-    check(golden, run(config, double, group, variables, image, prev_mask, clicks), least=30)
+    answer = run(config, double, group, variables, image, prev_mask, clicks)
+    check(golden, answer, least=30)
+    if losses := full_size.recorded(mode, case, "bn_eval"):
+        loss = normalized_focal_loss(answer[0], jnp.asarray(full_size.label(golden)))
+        np.testing.assert_allclose(loss, losses["loss_per_sample"], rtol=1e-5)
+        assert loss.mean() == pytest.approx(float(losses["loss"]), rel=1e-5)
+    assert bool(losses) == (case in ("later_b2", "first_b2"))
 
 
 @pytest.mark.parametrize("case", ["first_b1", "later_b1_pos", "later_b1_neg", "later_b2"])

@@ -1,4 +1,7 @@
-"""One full-size training step against the reference: losses, gradients, BatchNorm statistics."""
+"""One full-size training step against the reference: losses, gradients, BatchNorm statistics.
+
+Losses with running statistics are those of `test_parity_forward.py`.
+"""
 
 import re
 import zlib
@@ -13,18 +16,14 @@ from flax.traverse_util import flatten_dict
 from convert_weights import rules
 from convert_weights.convert import rules_of
 from rsisrefiner_jax.config import Config
-from rsisrefiner_jax.interaction.clicks import Clicks
 from rsisrefiner_jax.models.registry import make_model
 from rsisrefiner_jax.training.losses import normalized_focal_loss
 from rsisrefiner_jax.training.step import Sample, mean_loss
 from rsisrefiner_jax.weights import split
 from tests import full_size
-from tests.goldens import make_inputs
-from tests.whole_call import forward
 
 pytestmark = pytest.mark.slow
 
-GOLDEN = np.load(full_size.GOLDENS / "train_step.npz")
 TABLE = rules_of("rsisrefiner", rules.Sizes(), "backbone.")
 # Biases directly in front of a BatchNorm in train mode have no effect: rounding noise is recorded.
 NO_EFFECT = r".*(\.conv1|deform_conv|up_path\.[03]|conv3x3_[12]|conv1x1)\.bias"
@@ -34,21 +33,6 @@ NO_EFFECT = r".*(\.conv1|deform_conv|up_path\.[03]|conv3x3_[12]|conv1x1)\.bias"
 LIMITS = {("official", "first_b2"): (5e-3, 5e-2)}
 USUAL_LIMITS = (1e-3, 3e-2)
 CASES = [(m, case) for m in ("official", "paper") for case in ("later_b2", "first_b2")]
-
-
-def recorded(mode: str, case: str, setting: str) -> dict[str, np.ndarray]:
-    """The golden numbers of a case; `setting` says how BatchNorm runs."""
-    network = {"official": "rsis", "paper": "rsis_paper"}[mode]
-    prefix = f"{network}/{case}/{setting}/"
-    return {k.removeprefix(prefix): GOLDEN[k] for k in GOLDEN if k.startswith(prefix)}
-
-
-def training_inputs(mode: str, case: str) -> tuple[np.ndarray, np.ndarray, Clicks, np.ndarray]:
-    """image, previous mask, clicks and label of two samples; part of one label is ignored."""
-    golden = np.load(full_size.GOLDENS / "forward" / f"fwd_rsis_{mode}_{case}.npz")
-    label = np.stack([make_inputs.blob_mask(int(seed)) for seed in golden["image_seeds"]])
-    label[1, :40, :60] = -1
-    return *full_size.inputs(golden), label
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -88,10 +72,10 @@ def sampled(name: str, array: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("mode", "case"), CASES)
 def test_training_step(mode, case):
-    golden = recorded(mode, case, "bn_train")
-    image, prev_mask, clicks, label = training_inputs(mode, case)
+    golden = full_size.recorded(mode, case, "bn_train")
+    given = np.load(full_size.GOLDENS / "forward" / f"fwd_rsis_{mode}_{case}.npz")
     variables, config = full_size.variables("rsisrefiner"), Config(model=full_size.model(mode))
-    inputs = (image, prev_mask, clicks, jnp.asarray(label))
+    inputs = (*full_size.inputs(given), jnp.asarray(full_size.label(given)))
     loss, batch_stats, gradient = jax.device_get(
         step(config, case.startswith("first"), variables, *inputs)
     )
@@ -129,19 +113,3 @@ def check_batch_norm(golden, batch_stats: dict[str, np.ndarray]) -> None:
         assert in_torch(name, batch_stats).mean() == pytest.approx(mean, rel=1e-4, abs=1e-6), name
         checked += 1
     assert checked == len(batch_stats)
-
-
-@pytest.mark.parametrize(("mode", "case"), CASES)
-def test_loss_with_running_statistics(mode, case):
-    golden = recorded(mode, case, "bn_eval")
-    image, prev_mask, clicks, label = training_inputs(mode, case)
-    logits = forward(
-        full_size.model(mode),
-        case.startswith("first"),
-        full_size.variables("rsisrefiner"),
-        np.concatenate([image, prev_mask[..., None]], -1),
-        clicks,
-    )
-    loss = np.asarray(normalized_focal_loss(logits, jnp.asarray(label)))
-    np.testing.assert_allclose(loss, golden["loss_per_sample"], rtol=1e-5)
-    assert loss.mean() == pytest.approx(float(golden["loss"]), rel=1e-5)

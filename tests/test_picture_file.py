@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rsisrefiner_jax.data.picture_file import (
+from rsisrefiner_jax.formats.picture_file import (
     content_problem,
     file_problem,
     picture_format,

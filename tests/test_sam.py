@@ -1,5 +1,7 @@
 """TinyViT and SAM's decoder as click models."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,13 +35,14 @@ def clicks(*points, slots=4):
 
 
 @pytest.fixture(scope="module")
-def sam():
+def sam(shallow_tiny_vit):
     """predict(prev_mask, clicks) of a SAM with random weights, on a random picture."""
     with tiny.quick_compilation():
         variables = init_variables(MODEL, jax.random.key(0))
         model = make_model(MODEL)
         image = jax.random.uniform(jax.random.key(1), (1, SIDE, SIDE, 3))
-        features = model.apply(variables, image, method="encode_image")
+        encode = jax.jit(functools.partial(model.apply, method="encode_image"))
+        features = encode(variables, image)
         run = jax.jit(lambda *given: model.apply(variables, features, *given, method="predict"))
         yield lambda *given: np.asarray(run(*given))
 

@@ -23,7 +23,7 @@ def raster(tmp_path):
 
 @pytest.fixture
 def without_rasterio(monkeypatch):
-    monkeypatch.setattr("rsisrefiner_jax.data.raster._rasterio", lambda: None)
+    monkeypatch.setattr("rsisrefiner_jax.formats.raster_info.installed", lambda: None)
 
 
 def noise(count, dtype, low=100, high=3000, seed=0):
@@ -261,7 +261,7 @@ def test_a_palette_is_resolved(raster):
 
 
 def test_what_a_file_says_about_itself(raster):
-    from rsisrefiner_jax.data.raster import open_raster
+    from rsisrefiner_jax.formats.raster_info import open_raster
     from tests.rasters import UTM
 
     info = open_raster(raster(noise(4, np.uint16), nodata=7, **UTM))
@@ -316,7 +316,7 @@ def test_opencv_gives_the_same_pixels_or_none(raster, monkeypatch, count, dtype,
         profile = {key: value for key, value in profile.items() if key != "photometric"}
     path = raster(noise(count, dtype, 0, 255), **profile)
     expected, _ = read_picture(path)
-    monkeypatch.setattr("rsisrefiner_jax.data.raster._rasterio", lambda: None)
+    monkeypatch.setattr("rsisrefiner_jax.formats.raster_info.installed", lambda: None)
     if count == 1 or (count == 3 and (dtype == np.uint8 or "photometric" in profile)):
         np.testing.assert_array_equal(read_picture(path)[0], expected)
     else:
@@ -325,7 +325,7 @@ def test_opencv_gives_the_same_pixels_or_none(raster, monkeypatch, count, dtype,
 
 
 def test_what_needs_rasterio_says_so(without_rasterio, tmp_path):
-    from rsisrefiner_jax.data.raster import open_raster
+    from rsisrefiner_jax.formats.raster_info import open_raster
 
     path = str(tmp_path / "r.tif")
     cv2.imwrite(path, np.zeros((3, 4), np.float32))

@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import jax
-
 ROOT = Path(__file__).parent.parent
 STEPS = 12
 
@@ -49,9 +47,7 @@ def start(folder: Path) -> subprocess.Popen:
         env=os.environ
         | {
             "PYTHONPATH": str(ROOT),
-            "JAX_COMPILATION_CACHE_DIR": os.path.abspath(jax.config.jax_compilation_cache_dir),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             "JAX_NUM_CPU_DEVICES": "1",
         },
         stdout=subprocess.PIPE,

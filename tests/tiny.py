@@ -42,20 +42,28 @@ CONFIG = Config(
 
 
 @contextlib.contextmanager
-def quick_compilation() -> Iterator[None]:
-    """What is compiled inside takes half the time; that it then runs slower is not noticed."""
-    jax.config.update("jax_disable_most_optimizations", True)
+def compilation(optimized: bool) -> Iterator[None]:
+    """How what is compiled inside is: `conftest.py` says how it is elsewhere."""
+    name = "jax_disable_most_optimizations"
+    before = jax.config.read(name)
+    jax.config.update(name, not optimized)
     try:
         yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+        jax.config.update(name, before)
+
+
+def quick_compilation() -> contextlib.AbstractContextManager[None]:
+    """What is compiled inside takes half the time; that it then runs slower is not noticed."""
+    return compilation(optimized=False)
 
 
 @functools.cache
 def variables() -> dict:
     """{"params", "batch_stats"} of an untrained network, numpy."""
+    model = dataclasses.replace(MODEL, first_pass="single")  # no other values, and less to compile
     with quick_compilation():
-        return jax.tree.map(np.asarray, registry.init_variables(MODEL, jax.random.key(0)))
+        return jax.tree.map(np.asarray, registry.init_variables(model, jax.random.key(0)))
 
 
 def batch(size: int = 4) -> dict[str, np.ndarray]:

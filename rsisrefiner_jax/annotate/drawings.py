@@ -5,10 +5,10 @@ from typing import Any
 
 from rsisrefiner_jax.annotate.faults import Conflict, Missing
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.records import Drawing, Image, Object
 from rsisrefiner_jax.annotate.state import State, recipe_to
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.masks import Mask
 
 
 class Drawings:

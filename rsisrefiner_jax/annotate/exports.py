@@ -13,10 +13,10 @@ from typing import Literal
 from rsisrefiner_jax.annotate import disk
 from rsisrefiner_jax.annotate.export import export, require_format
 from rsisrefiner_jax.annotate.export.job import Job
-from rsisrefiner_jax.annotate.export.progress import Cancelled, Progress
 from rsisrefiner_jax.annotate.faults import Conflict, Missing
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.progress import Cancelled, Progress
 
 AT_ONCE = 2  # running; others wait
 MOST = 10  # that exist; the oldest finished ones go first

@@ -11,8 +11,8 @@ from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.stamps import Stamp, digest_of, stamp_of
 from rsisrefiner_jax.annotate.state import raster_to
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.raster_info import Raster
 
 
 class ImageFiles:

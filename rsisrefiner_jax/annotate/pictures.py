@@ -8,11 +8,11 @@ import io
 import cv2
 import numpy as np
 
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.source import Source
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.interaction.mask_values import in_unit_range
 
 SENT_LIMIT = 64_000_000  # pixels of a picture inside a request

@@ -7,14 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rsisrefiner_jax.annotate import geometry, rasters, relative, safety
+from rsisrefiner_jax.annotate import rasters, relative, safety
 from rsisrefiner_jax.annotate.deeds import Deeds
 from rsisrefiner_jax.annotate.disk import remove_leftovers, room_for, written_aside
 from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
 from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.image_files import ImageFiles
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.outlines import Outline
 from rsisrefiner_jax.annotate.records import Class, Image, Object, measure
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
 from rsisrefiner_jax.annotate.source import Source
@@ -22,6 +21,8 @@ from rsisrefiner_jax.annotate.stamps import stamp_of
 from rsisrefiner_jax.annotate.state import raster_to, recipe_from, recipe_to
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats import geometry
+from rsisrefiner_jax.formats.outlines import Outline
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45")
 

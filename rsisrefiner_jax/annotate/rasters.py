@@ -13,10 +13,10 @@ from rsisrefiner_jax.annotate.source import Source, preview_if_room, say_slow
 from rsisrefiner_jax.annotate.stamps import Stamp, fingerprint_of, stamp_of
 from rsisrefiner_jax.annotate.unpacked import SEQUENTIAL, unpacked
 from rsisrefiner_jax.data import raster as files
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.kinds import BROKEN
+from rsisrefiner_jax.formats.raster_info import Raster, open_raster
 
 _opening = threading.Lock()
 
@@ -48,6 +48,12 @@ def _checked(path: str, _stamp: Stamp | None) -> Raster:
     except (RasterioError, ValueError, TypeError) as error:
         raise UserError(broken) from error
     except UserError as error:
+        reason = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
+        if "codec" in reason:
+            raise UserError(
+                f"{name}: packed in a way that is not read here ({reason}); rewrite it with "
+                "gdal_translate -co COMPRESS=DEFLATE"
+            ) from error
         if isinstance(error.__cause__, RasterioError):
             raise UserError(broken) from error
         raise
@@ -68,7 +74,7 @@ def _checked(path: str, _stamp: Stamp | None) -> Raster:
         "complex" not in dtype,
         f"{name}: values are complex numbers; write their magnitude to a file of its own",
     )
-    info = files.open_raster(path)
+    info = open_raster(path)
     grid = info.transform
     if grid is not None:
         a, b, _, d, e, _ = grid

@@ -8,11 +8,11 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate import geometry, ground
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.annotate.stamps import Stamp
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.raster_info import Raster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Object:
 
     @functools.cached_property
     def area_m2(self) -> float | None:
-        return ground.areas_m2(self.image.info, [self.shape])[0]
+        return georeference.areas_m2(self.image.info, [self.shape])[0]
 
 
 def altered(object: Object, **changes: Any) -> Object:
@@ -105,7 +105,7 @@ def measure(objects: Sequence[Object]) -> None:
     """Finds the areas of many objects of one image at once, which is much quicker."""
     new = [object for object in objects if "area_m2" not in vars(object)]
     if new:
-        areas = ground.areas_m2(new[0].image.info, [object.shape for object in new])
+        areas = georeference.areas_m2(new[0].image.info, [object.shape for object in new])
         for object, area in zip(new, areas, strict=True):
             vars(object)["area_m2"] = area
 

@@ -4,7 +4,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate.geometry import flat
+from rsisrefiner_jax.formats.geometry import flat
 
 LIKE = 0.85  # IoU with the original below which right angles are given up
 

@@ -182,7 +182,8 @@ class Listing(BaseModel):
 
 class ImageOut(BaseModel):
     """changed: how the file differs from the one that was annotated; until that is accepted, no
-    click is taken. broken: what of the file cannot be read."""
+    click is taken. broken: what of the file cannot be read. unplaced: why it has no georeference
+    although it says something of where it lies, and the way out."""
 
     id: int
     name: str
@@ -201,6 +202,7 @@ class ImageOut(BaseModel):
     pixel_area_m2: float | None
     changed: str | None
     broken: str | None
+    unplaced: str | None
 
 
 class PointOut(BaseModel):

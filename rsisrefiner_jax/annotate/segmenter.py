@@ -24,9 +24,9 @@ import cv2
 import jax
 import numpy as np
 
-from rsisrefiner_jax.annotate.masks import EMPTY, Mask, copy_shared
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, Windows, holds
 from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.formats.masks import EMPTY, Mask, copy_shared
 from rsisrefiner_jax.interaction import clicks as pixel_clicks
 from rsisrefiner_jax.interaction.session import ClickSession, Programs
 

@@ -11,8 +11,8 @@ from rsisrefiner_jax.annotate.history import Deed, History
 from rsisrefiner_jax.annotate.journal import Event
 from rsisrefiner_jax.annotate.records import FIELDS, Class, Drawing, Image, Object, Step, altered
 from rsisrefiner_jax.annotate.stamps import Stamp
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.formats.raster_info import Raster
 
 CHANGES = {"class_id": "class", "attributes": "attributes", "mask": "outline"}
 

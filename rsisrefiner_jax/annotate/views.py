@@ -6,10 +6,9 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate import geometry, ground, rasters, tiles
+from rsisrefiner_jax.annotate import rasters, tiles
 from rsisrefiner_jax.annotate.damage import Damage
 from rsisrefiner_jax.annotate.desk import Result
-from rsisrefiner_jax.annotate.outlines import Outline
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.records import Drawing, Image, Object
 from rsisrefiner_jax.annotate.schemas import (
@@ -22,8 +21,10 @@ from rsisrefiner_jax.annotate.schemas import (
 )
 from rsisrefiner_jax.annotate.stamps import fingerprint_of
 from rsisrefiner_jax.annotate.state import recipe_to
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.outlines import Outline
+from rsisrefiner_jax.formats.raster_info import Raster
 
 
 def recipe_hash(project: Project, image: Image) -> str:
@@ -66,9 +67,10 @@ def image_out(project: Project, image: Image) -> ImageOut:
         recipe_hash=recipe_hash(project, image),
         tile_size=tiles.SIDE,
         levels=tiles.levels(info.height, info.width),
-        pixel_area_m2=ground.pixel_area_m2(info),
+        pixel_area_m2=georeference.pixel_area_m2(info),
         changed=changed,
         broken=damage.sentence() if damage else None,
+        unplaced=info.hint or None,
     )
 
 
@@ -78,8 +80,10 @@ def outline(info: Raster, shape: BaseGeometry, crs: str | None) -> dict[str, Any
     Raises:
         UserError: there is no such system, or the shape has no place in it.
     """
-    ground.require_system(info, crs)
-    return geometry.to_json(shape if crs is None else ground.shape_on_ground(info, shape, crs))
+    georeference.require_system(info, crs)
+    return geometry.to_json(
+        shape if crs is None else georeference.shape_on_ground(info, shape, crs)
+    )
 
 
 def object_out(object: Object, crs: str | None = None) -> ObjectOut:
@@ -123,7 +127,7 @@ def session_out(
         can_redo=bool(drawing.undone),
         geometry=outline(image.info, shape, crs) if shape is not None else None,
         area_px=area,
-        area_m2=ground.areas_m2(image.info, [shape])[0] if shape is not None else None,
+        area_m2=georeference.areas_m2(image.info, [shape])[0] if shape is not None else None,
         window=result.window,
         seconds=result.seconds,
         outdated=outdated,

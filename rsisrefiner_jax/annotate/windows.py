@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsisrefiner_jax.annotate.masks import BOX_LIMIT, union_box
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.masks import BOX_LIMIT, union_box
 
 LARGEST = 4096  # pixels, side of a window
 LOOK = 1.4  # how much wider than a box or mask the window about it is

@@ -6,38 +6,33 @@ scene is asked for, so memory stays near the size of the annotations.
 
 import dataclasses
 import os
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from rsisrefiner_jax.data.coco_entries import (
-    Entry,
-    category_of,
-    read_json,
-    shared_ids,
-    size_problem,
-    sound_entries,
-    stated_size,
-)
-from rsisrefiner_jax.data.coco_masks import decode, encode, lay_out
-from rsisrefiner_jax.data.left_out import Kind, LeftOut, Problem
-from rsisrefiner_jax.data.picture_file import file_problem
-from rsisrefiner_jax.data.raster import read_picture, stored_size
+from rsisrefiner_jax.data.raster import read_picture
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.coco import CocoFile
+from rsisrefiner_jax.formats.coco_entries import size_problem, stated_size
+from rsisrefiner_jax.formats.file_names import files_meant, nearest_file
+from rsisrefiner_jax.formats.layers import lay_out
+from rsisrefiner_jax.formats.left_out import Problem
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.picture_file import file_problem
+from rsisrefiner_jax.formats.raster_info import stored_size
 
 
 @dataclasses.dataclass(frozen=True)
 class _Picture:
-    """One entry of the JSON's `images` with its annotations."""
+    """One entry of the JSON's `images` with its annotations. Masks as `Mask.encode` has them."""
 
     file_name: str
     size: tuple[int, int]  # height, width
-    objects: tuple[tuple[int, str, bytes], ...]  # id, category, run lengths
-    crowds: tuple[bytes, ...]
+    objects: tuple[tuple[int, str, dict[str, Any]], ...]  # id, category, mask
+    crowds: tuple[dict[str, Any], ...]
 
 
 class CocoSource:
@@ -53,8 +48,8 @@ class CocoSource:
     in it. Pixels of crowd regions that belong to no object, and pixels without data, are
     `Scene.ignore`. Objects that overlap go to the first layer where they fit.
 
-    An object's id is its annotation id if all of the file's fit int32 and are positive and
-    distinct; otherwise a running number within its picture.
+    `formats.coco` says what an object is and which id it has, `formats.file_names` which file the
+    name of a picture means.
 
     Args:
         images_dir: folder that the `file_name`s of the JSON are relative to.
@@ -70,18 +65,15 @@ class CocoSource:
         self.images_dir = images_dir
         self.annotations = annotations
         self.pictures_without_objects = 0
-        self.left_out = LeftOut()
         self._recipe = recipe
-        content = read_json(annotations)
-        if isinstance(content, Problem):
-            raise UserError(f"{annotations} {content.message}; fetch or export it again")
-        names = [item["name"] for item in sound_entries(content, "licenses")[0]]
-        self.licence = "; ".join(names) or "not stated"
-        self._pictures = self._index(content)
+        file = CocoFile(annotations)
+        self.left_out = file.left_out
+        self.licence = "; ".join(file.licences) or "not stated"
+        self._pictures = self._index(file)
         self._require_files()
         require(
             bool(self._pictures),
-            f"{annotations}: no object with a mask in {len(content['images'])} images"
+            f"{annotations}: no object with a mask in {len(file.images)} images"
             + (f"; {self.left_out.sentence()}" if self.left_out else ""),
         )
 
@@ -98,16 +90,11 @@ class CocoSource:
         if problem:
             raise UserError(f"{path} {problem.message}")
         ids = [item[0] for item in picture.objects]
-        try:
-            labels, layers = lay_out(ids, [item[2] for item in picture.objects], picture.size)
-            ignore = ~valid
-            for counts in picture.crowds:
-                ignore |= decode(counts, picture.size) & ~labels.any(axis=-1)
-        except ValueError as error:
-            raise UserError(
-                f"{self.annotations}: an RLE of {picture.file_name} does not fit {height} x "
-                f"{width} pixels (height x width)"
-            ) from error
+        masks = [Mask.decode(item[2]) for item in picture.objects]
+        labels, layers = lay_out(ids, masks, picture.size)
+        ignore = ~valid
+        for crowd in picture.crowds:
+            ignore |= Mask.decode(crowd).within(0, 0, width, height) & ~labels.any(axis=-1)
         return Scene(
             name=picture.file_name,
             image=image,
@@ -119,80 +106,34 @@ class CocoSource:
             ignore=ignore,
         )
 
-    def _index(self, content: Entry) -> list[_Picture]:
+    def _index(self, file: CocoFile) -> list[_Picture]:
         """The pictures with objects; counts the others, and what cannot be used."""
-        images, annotations = self._sound(content, "images"), self._sound(content, "annotations")
-        categories = {
-            item["id"]: str(item["name"]) for item in sound_entries(content, "categories")[0]
-        }
-        by_image = defaultdict(list)
-        for annotation in annotations:
-            by_image[annotation["image_id"]].append(annotation)
-        keep_ids = _fit_int32([item["id"] for item in annotations])
-        self._count_unlisted(images, by_image)
-        ambiguous = shared_ids(images)
+        files = files_meant([image["file_name"] for image in file.images], self.images_dir)
         pictures: list[_Picture] = []
         seen: set[tuple[Any, str]] = set()
-        for image in sorted(images, key=lambda item: _sort_key(item["id"])):
-            name, own = image["file_name"], by_image[image["id"]]
+        for image in file.images:
+            name = files[image["file_name"]]
             if (image["id"], name) in seen:
                 continue  # the same entry twice
             seen.add((image["id"], name))
-            if not own:
+            if not file.count(image):
                 self.pictures_without_objects += 1
                 continue
-            if image["id"] in ambiguous:
+            if image["id"] in file.ambiguous:
                 message = f"shares image id {image['id']!r} with another picture"
                 self.left_out.add("picture", name, Problem("image-id-twice", message))
                 continue
             size = stated_size(image) or stored_size(os.path.join(self.images_dir, name))
             if size is None:
                 problem = self._file_problem(name) or Problem("missing-size", "states no size")
-                self._leave_out(name, problem, len(own))
-            elif objects := self._objects(own, size, categories, keep_ids):
-                crowds = self._masks([item for item in own if item.get("iscrowd")], size)
-                pictures.append(_Picture(name, size, objects, tuple(mask for _, mask in crowds)))
+                self._leave_out(name, problem, file.count(image))
+            elif objects := file.objects(image, size):
+                kept = tuple((o.id, o.category, o.mask) for o in objects if o.id and o.mask)
+                pictures.append(_Picture(name, size, kept, tuple(file.crowds(image, size))))
             else:
                 self.pictures_without_objects += 1
-        for id in ambiguous:
-            message = f"is of image {id!r}, which is several pictures"
-            self._leave_out_annotations(by_image[id], Problem("image-id-twice", message))
+        file.leave_out_rest()
         return pictures
-
-    def _sound(self, content: Entry, group: str) -> list[Entry]:
-        entries, problem, lost = sound_entries(content, group)
-        if problem:
-            what: Kind = "picture" if group == "images" else "object"
-            self.left_out.add(what, f"{self.annotations}:", problem, lost)
-        return entries
-
-    def _count_unlisted(self, images: list[Entry], by_image: dict[Any, list[Entry]]) -> None:
-        for id in by_image.keys() - {image["id"] for image in images}:
-            problem = Problem(
-                "annotation-without-image", f"is of image {id!r}, which is not in the image list"
-            )
-            self._leave_out_annotations(by_image[id], problem)
-
-    def _objects(
-        self, annotations: list[Entry], size: tuple[int, int], names: dict[Any, str], keep: bool
-    ) -> tuple[tuple[int, str, bytes], ...]:
-        """Id, category and run lengths of what is an object in one picture."""
-        own = [item for item in annotations if not item.get("iscrowd")]
-        return tuple(
-            (item["id"] if keep else number, names.get(category_of(item), ""), mask)
-            for number, (item, mask) in enumerate(self._masks(own, size), start=1)
-        )
-
-    def _masks(self, annotations: list[Entry], size: tuple[int, int]) -> list[tuple[Entry, bytes]]:
-        """Annotations in order of id with their run lengths, but for those that have none."""
-        found = []
-        for item in sorted(annotations, key=lambda item: _sort_key(item["id"])):
-            mask = encode(item, size)
-            if isinstance(mask, Problem):
-                self._leave_out_annotations([item], mask)
-            else:
-                found.append((item, mask))
-        return found
 
     def _require_files(self) -> None:
         """Leaves out the pictures whose files cannot be used."""
@@ -209,6 +150,9 @@ class CocoSource:
     def _file_problem(self, name: str, size: tuple[int, int] | None = None) -> Problem | None:
         path = os.path.join(self.images_dir, name)
         problem = file_problem(path)
+        if problem and problem.trap == "missing-file":
+            message = problem.message + nearest_file(name, os.path.dirname(path))
+            return problem._replace(message=message)
         actual = stored_size(path) if size and not problem else None
         return size_problem(size, actual) if size and actual else problem
 
@@ -216,11 +160,6 @@ class CocoSource:
         """Counts a picture and its objects."""
         self.left_out.add("picture", name, problem)
         self.left_out.add("object", name, problem, objects)
-
-    def _leave_out_annotations(self, annotations: list[Entry], problem: Problem) -> None:
-        if annotations:
-            where = f"annotation {annotations[0]['id']!r}"
-            self.left_out.add("object", where, problem, len(annotations))
 
 
 def read_rgb(path: str, recipe: Recipe = Recipe()) -> np.ndarray:
@@ -233,12 +172,3 @@ def read_rgb(path: str, recipe: Recipe = Recipe()) -> np.ndarray:
         UserError: the file is missing or is not a picture, or is of a kind that needs rasterio.
     """
     return read_picture(path, recipe)[0]
-
-
-def _sort_key(id: Any) -> tuple[bool, Any]:
-    return isinstance(id, str), id  # numbers first, then text: both occur in the wild
-
-
-def _fit_int32(ids: list[Any]) -> bool:
-    numbers = all(type(id) is int and 0 < id < 2**31 for id in ids)
-    return numbers and len(set(ids)) == len(ids)

@@ -15,27 +15,25 @@ from typing import Literal
 
 import numpy as np
 
-from rsisrefiner_jax.data.label_image import (
-    components,
-    instance_ids,
-    read_label_colours,
-    read_labels,
-)
-from rsisrefiner_jax.data.left_out import LeftOut
 from rsisrefiner_jax.data.mask_pairs import CLASS_MASKS, ID_MASKS, Pair, size_problem, sound_pairs
 from rsisrefiner_jax.data.raster import read_picture
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
-
-Colour = tuple[int, int, int]
+from rsisrefiner_jax.formats.label_file import Colour, LabelFile, open_labels
+from rsisrefiner_jax.formats.label_image import instance_ids
+from rsisrefiner_jax.formats.label_regions import code_name, id_regions, masks_of, regions_of
+from rsisrefiner_jax.formats.layers import lay_out
+from rsisrefiner_jax.formats.left_out import LeftOut
+from rsisrefiner_jax.formats.region import usable_ids
 
 
 class InstanceFolderSource:
-    """Scenes of id masks: 8- or 16-bit grey, palette indices, or ids encoded as colours.
+    """Scenes of id masks: whole numbers, palette indices, or ids encoded as colours.
 
-    Objects come in order of id; every value but 0 is one. Scenes are in order of stem, and those
-    without an object are kept: to find them, every mask would have to be read.
+    Objects come in order of id; every value but 0 is one. `formats.label_file` has the rules.
+    Pixels without data in the mask or the picture are ignored. Scenes are in order of stem, and
+    those without an object are kept: to find them, every mask would have to be read.
 
     Args:
         images_dir, masks_dir: the folders; folders inside them are not searched.
@@ -59,7 +57,7 @@ class InstanceFolderSource:
         self._pairs = sound_pairs(images_dir, masks_dir, ID_MASKS, self.left_out)
         self._decode = decode
         require(
-            _has_object(self._pairs, self._labels),
+            _has_object(self._pairs, lambda file: _by_id(file, decode)[0]),
             f"{masks_dir}: all {len(self._pairs)} masks are 0: there is no object",
         )
 
@@ -68,10 +66,10 @@ class InstanceFolderSource:
 
     def __getitem__(self, index: int) -> Scene:
         picture, mask = self._pairs[index]
-        return _scene(picture, mask, self._labels(mask), self._recipe)
-
-    def _labels(self, mask: str) -> np.ndarray:
-        return instance_ids(read_labels(mask), self._decode)
+        with open_labels(mask) as file:
+            labels, layers, valid = _by_id(file, self._decode)
+        objects = tuple(SceneObject(id, layer) for id, layer in layers.items())
+        return _scene(picture, mask, labels, objects, valid, self._recipe)
 
 
 class ClassFolderSource:
@@ -81,8 +79,9 @@ class ClassFolderSource:
 
     Args:
         images_dir, masks_dir: the folders; folders inside them are not searched.
-        value: the class: a number (in a colour mask all three channels), or a colour as
-            "#RRGGBB". Of a palette mask, numbers are its indices and colours its colours.
+        value: the class: a number (in a colour mask all three channels), a colour as "#RRGGBB",
+            or a name that the masks state, as those of the annotator do. Of a palette mask,
+            numbers are its indices and colours its colours.
         ignore: the value of pixels that count as nothing, if there is one.
         recipe: how pictures become RGB.
 
@@ -100,10 +99,14 @@ class ClassFolderSource:
     ) -> None:
         self._recipe = recipe
         self._name = str(value)
-        self._value = _parse("class", value)
-        self._ignore = None if ignore is None else _parse("ignore", ignore)
         self.left_out = LeftOut()
         self._pairs = sound_pairs(images_dir, masks_dir, CLASS_MASKS, self.left_out)
+        _require_value("class", value, self._pairs[0][1], also=True)
+        if ignore is not None:
+            _require_value("ignore", ignore, "")
+        parsed = _parse(value)
+        self._value: int | Colour | str = str(value) if parsed is None else parsed
+        self._ignore = None if ignore is None else _parse(ignore)
         if not _has_object(self._pairs, self._class):
             example = self._pairs[0][1]
             raise UserError(
@@ -116,23 +119,58 @@ class ClassFolderSource:
 
     def __getitem__(self, index: int) -> Scene:
         picture, mask = self._pairs[index]
-        labels = components(self._class(mask))
-        scene = _scene(picture, mask, labels, self._recipe, self._name)
-        if self._ignore is not None:
-            np.logical_or(scene.ignore, _where(mask, self._ignore), out=scene.ignore)
-        return scene
+        with open_labels(mask) as file:
+            regions = list(regions_of(self._class(file)))
+            ignored = ~file.codes()[1]
+            if self._ignore is not None:
+                ignored |= file.where(self._ignore)
+            name = self._category(file)
+        ids = range(1, len(regions) + 1)
+        labels, _ = lay_out(ids, regions, ignored.shape)
+        objects = tuple(SceneObject(id, 0, name) for id in ids)
+        return _scene(picture, mask, labels, objects, ~ignored, self._recipe)
 
-    def _class(self, mask: str) -> np.ndarray:
-        return _where(mask, self._value)
+    def _class(self, file: LabelFile) -> np.ndarray:
+        """bool [h, w]: the pixels of the class in a mask."""
+        if isinstance(self._value, str):
+            codes = [code for code, name in file.names.items() if name == self._value]
+            return np.asarray(np.isin(file.codes()[0], codes).any(0))
+        return file.where(self._value)
+
+    def _category(self, file: LabelFile) -> str:
+        if isinstance(self._value, int) and not file.is_colour:
+            return code_name(file, self._value)
+        return self._name
 
 
-def _has_object(pairs: list[Pair], read: Callable[[str], np.ndarray]) -> bool:
+def _by_id(
+    file: LabelFile, decode: Literal["exact", "wrapped"]
+) -> tuple[np.ndarray, dict[int, int], np.ndarray]:
+    """labels int32 [h, w, layers], the ids with their layers, and valid bool [h, w]."""
+    codes, valid = file.codes()
+    if file.is_colour and decode == "wrapped":
+        bands, _ = file.bands(0, file.size[0])
+        codes = instance_ids(np.moveaxis(bands, 0, -1), decode)[None]
+    if len(codes) > 1:
+        regions = id_regions(file)
+        ids = [region.id or number for number, region in enumerate(regions, start=1)]
+        labels, layers = lay_out(ids, masks_of(regions), file.size)
+        return labels, dict(zip(ids, layers, strict=True)), valid
+    ids = _ids(codes[0]).tolist()
+    if not usable_ids(ids):
+        codes = np.where(codes == 0, 0, np.searchsorted(ids, codes) + 1)
+        ids = list(range(1, len(ids) + 1))
+    return codes[0].astype(np.int32)[..., None], dict.fromkeys(ids, 0), valid
+
+
+def _has_object(pairs: list[Pair], read: Callable[[LabelFile], np.ndarray]) -> bool:
     """Whether a mask has an object. Raises UserError when none is found but some are broken."""
     broken = None
     for _, mask in pairs:
         try:
-            if read(mask).any():
-                return True
+            with open_labels(mask) as file:
+                if read(file).any():
+                    return True
         except UserError as error:  # said again when its scene is read
             broken = error
     if broken:
@@ -141,20 +179,19 @@ def _has_object(pairs: list[Pair], read: Callable[[str], np.ndarray]) -> bool:
 
 
 def _scene(
-    picture: str, mask: str, labels: np.ndarray, recipe: Recipe, category: str = ""
+    picture: str,
+    mask: str,
+    labels: np.ndarray,
+    objects: tuple[SceneObject, ...],
+    mask_valid: np.ndarray,
+    recipe: Recipe,
 ) -> Scene:
     image, valid = read_picture(picture, recipe)
-    (height, width), (rows, columns) = valid.shape, labels.shape
+    (height, width), (rows, columns) = valid.shape, mask_valid.shape
     problem = size_problem(picture, (height, width), (rows, columns))
     if problem:
         raise UserError(f"{mask} {problem.message}")
-    return Scene(
-        name=os.path.basename(picture),
-        image=image,
-        labels=labels[..., None],
-        objects=tuple(SceneObject(int(id), 0, category) for id in _ids(labels)),
-        ignore=~valid,
-    )
+    return Scene(os.path.basename(picture), image, labels, objects, ~(valid & mask_valid))
 
 
 def _ids(labels: np.ndarray) -> np.ndarray:
@@ -164,33 +201,38 @@ def _ids(labels: np.ndarray) -> np.ndarray:
     return np.unique(starts[starts != 0])
 
 
-def _parse(name: str, value: str | int) -> int | Colour:
+def _parse(value: str | int) -> int | Colour | None:
+    """A number or a colour; None for anything else."""
     text = str(value).strip()
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         red, green, blue = bytes.fromhex(text[1:])
         return red, green, blue
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+def _require_value(name: str, value: str | int, mask: str, also: bool = False) -> None:
+    """Raises UserError: neither number nor colour, nor, if `also`, a class that a mask names."""
+    names: list[str] = []
+    if also:
+        with open_labels(mask) as file:
+            names = list(file.names.values())
+    more = f", nor a class that the masks name ({', '.join(names)})" if names else ""
     require(
-        re.fullmatch(r"[0-9]{1,5}", text) is not None,
-        f"{name}={text}: neither a number, as in {name}=2, nor a colour, as in {name}=#00FF00",
+        _parse(value) is not None or value in names,
+        f"{name}={value}: neither a number, as in {name}=2, nor a colour, as in "
+        f"{name}=#00FF00{more}",
     )
-    return int(text)
-
-
-def _where(mask: str, value: int | Colour) -> np.ndarray:
-    """bool [h, w]: the pixels of a mask file that have this value."""
-    stored = read_labels(mask) if isinstance(value, int) else read_label_colours(mask)
-    same = stored == np.array(value)
-    return same.all(-1) if stored.ndim == 3 else same
 
 
 def _values(mask: str) -> str:
     """What values a mask file has, in words."""
-    stored = read_labels(mask)
-    if stored.ndim == 2:
-        return "the values " + _list([str(value) for value in np.unique(stored)], 8)
-    ids = np.unique(instance_ids(stored))
-    colours = [f"#{id & 255:02X}{id >> 8 & 255:02X}{id >> 16:02X}" for id in ids.tolist()]
-    return "the colours " + _list(colours, 8)
+    with open_labels(mask) as file:
+        codes, _ = file.codes()
+        values = np.unique(codes)
+        if not file.is_colour:
+            known = f" ({', '.join(file.names.values())})" if file.names else ""
+            return "the values " + _list([str(value) for value in values], 8) + known
+        return "the colours " + _list([code_name(file, code) for code in values.tolist()], 8)
 
 
 def _list(words: list[str], most: int) -> str:

@@ -9,14 +9,15 @@ import dataclasses
 import os
 import re
 
-from rsisrefiner_jax.data.left_out import LeftOut, Problem
-from rsisrefiner_jax.data.picture_file import file_problem
-from rsisrefiner_jax.data.raster import stored_size
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.label_file import LAYER
+from rsisrefiner_jax.formats.left_out import LeftOut, Problem
+from rsisrefiner_jax.formats.picture_file import file_problem
+from rsisrefiner_jax.formats.raster_info import stored_size
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-ID_MASKS = ("_instance_id_RGB", "_label", "_mask")
-CLASS_MASKS = ("_instance_color_RGB", "_label", "_label_noBoundary", "_mask")
+ID_MASKS = ("_instance_id_RGB", "_label", "_mask", "_ids")
+CLASS_MASKS = ("_instance_color_RGB", "_label", "_label_noBoundary", "_mask", "_classes")
 _BANDS = re.compile(r"_(RGB|RGBIR|IRRG)$")  # ISPRS names its pictures by their bands
 
 Pair = tuple[str, str]  # paths of a picture and of its mask
@@ -126,10 +127,13 @@ def _problem(picture: str, mask: str) -> tuple[str, Problem | None]:
 def _files(folder: str) -> list[tuple[str, str]]:
     """(stem, path) of the pictures in a folder, in order."""
     names = [os.path.splitext(name) for name in sorted(os.listdir(folder))]
+    there = set(names)
     return [
         (stem, os.path.join(folder, stem + ending))
         for stem, ending in names
-        if ending.lower() in PICTURES and not stem.startswith(".")
+        if ending.lower() in PICTURES
+        and not stem.startswith(".")
+        and (LAYER.sub("_ids", stem), ending) not in there - {(stem, ending)}  # of that mask
     ]
 
 

@@ -14,8 +14,8 @@ from rsisrefiner_jax.errors import UserError, require, run_main
 
 NAMES = (
     "isaid, loveda_urban, nwpu, potsdam, sandbar, whu_building; or, of your own data, coco, "
-    "instances, classes, geo, synthetic: then --from takes what the data SPEC takes after its "
-    "colon, such as IMAGES_DIR,ANNOTATIONS.json"
+    "instances, classes, geo, yolo, synthetic: then --from takes what the data SPEC takes after "
+    "its colon, such as IMAGES_DIR,ANNOTATIONS.json"
 )
 
 

@@ -10,26 +10,22 @@ The percentiles of a stretch are taken once a process from the whole file, thinn
 where it has them. Nothing stays open between calls, so any thread or process may read.
 """
 
-import dataclasses
 import functools
 import os
-import warnings
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image  # comes with matplotlib
 
-from rsisrefiner_jax.data.pixels import decode
 from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats import rasters
+from rsisrefiner_jax.formats import raster_info
+from rsisrefiner_jax.formats.pixels import decode
+from rsisrefiner_jax.formats.raster_info import INSTALL, opened
 from rsisrefiner_jax.formats.rasters import reading
 
 COLOURS = ("red", "green", "blue")
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
-_INSTALL = "install rasterio with pip install -e .[geo]"
 
 
 class Window(NamedTuple):
@@ -39,74 +35,6 @@ class Window(NamedTuple):
     x: int
     height: int
     width: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Raster:
-    """What a raster file says about itself.
-
-    bands: of each band its name, "" where it has none.
-    dtype: numpy's name of the values' type.
-    nodata: the value of pixels without data, if there is one.
-    crs: coordinate reference system, "EPSG:32632" or WKT; None when the file states none.
-    transform: (a, b, c, d, e, f): pixel corner (x, y) lies at (a x + b y + c, d x + e y + f) in
-        the units of `crs`; None without georeference.
-    """
-
-    path: str
-    height: int
-    width: int
-    bands: tuple[str, ...]
-    dtype: str
-    nodata: float | None
-    crs: str | None
-    transform: tuple[float, float, float, float, float, float] | None
-
-    def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """`transform` as matrix [2, 2] and offset [2]: coordinates are matrix @ (x, y) + offset.
-
-        Raises:
-            UserError: there is none.
-        """
-        if self.transform is None:
-            raise UserError(f"{self.path}: not georeferenced: its pixels have no coordinates")
-        a, b, c, d, e, f = self.transform
-        return np.array([[a, b], [d, e]]), np.array([c, f])
-
-
-def open_raster(path: str) -> Raster:
-    """What a raster file says about itself; needs rasterio.
-
-    Raises:
-        UserError: rasterio is missing, or the file is missing or no raster.
-    """
-    with opened(path) as file:
-        return Raster(
-            path=path,
-            height=file.height,
-            width=file.width,
-            bands=tuple(name or "" for name in file.descriptions),
-            dtype=file.dtypes[0],
-            nodata=file.nodata,
-            crs=file.crs.to_string() if file.crs else None,
-            transform=None if file.transform.is_identity else tuple(file.transform)[:6],
-        )
-
-
-def stored_size(path: str) -> tuple[int, int] | None:
-    """(height, width) of a picture by its header; None when that cannot be told. Never raises."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                return picture.height, picture.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        pass  # of a kind or size that Pillow refuses
-    try:
-        info = open_raster(path)
-    except UserError:
-        return None
-    return info.height, info.width
 
 
 def read_window(
@@ -141,7 +69,7 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 
 
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    if path.lower().endswith(OPENCV) or _rasterio() is None:
+    if path.lower().endswith(OPENCV) or raster_info.installed() is None:
         pixels, valid = _decoded(path, recipe)
         limits = None
         if recipe.stretches(pixels.dtype):
@@ -186,7 +114,7 @@ def _decoded(path: str, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     except UserError as error:
         if path.lower().endswith(OPENCV):
             raise
-        raise UserError(f"{error}; {_INSTALL}") from error
+        raise UserError(f"{error}; {INSTALL}") from error
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     count = pixels.shape[2]
     order = [2, 1, 0, 3] if count > 2 else [0, 1]  # OpenCV's is BGR
@@ -274,22 +202,3 @@ def _require_inside(path: str, window: Window, height: int, width: int) -> None:
         f"{path}: a window of {rows} x {columns} pixels at y={y}, x={x} is not inside the "
         f"raster's {height} x {width} (height x width)",
     )
-
-
-def opened(path: str) -> Any:
-    """The file, opened by rasterio; as `formats.rasters.opened`, and rasterio may be missing."""
-    if _rasterio() is None:
-        raise UserError(f"{path}: reading this file needs rasterio; {_INSTALL}")
-    return rasters.opened(path)
-
-
-@functools.cache
-def _rasterio() -> ModuleType | None:
-    """rasterio, where it is installed."""
-    try:
-        import rasterio
-    except ImportError:
-        return None
-    # A plain TIFF is no reason for a warning.
-    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
-    return rasterio

@@ -6,18 +6,21 @@
     coco:IMAGES_DIR,ANNOTATIONS.json      your own pictures with COCO instances
     instances:IMAGES_DIR,MASKS_DIR        ... with masks of one id per object
     classes:IMAGES_DIR,MASKS_DIR,class=2  ... with class masks: regions of a class (class=#RRGGBB)
+    yolo:IMAGES_DIR,LABELS_DIR            ... with YOLO segmentation labels, one file a picture
     geo:RASTER.tif,VECTORS.gpkg           a georeferenced raster with polygons in any CRS
 
 Options follow at the end: `classes:...,class=2,ignore=255` (pixels that count as nothing),
-`geo:...,class=FIELD` (the attribute that names the class).
+`classes:...,class=NAME` (masks that name their classes), `geo:...,class=FIELD` (the attribute
+that names the class).
 
 A new kind is one opener, added to `_OPENERS` under the word in front of the colon.
 """
 
+import contextlib
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.stretch import Recipe
@@ -73,6 +76,7 @@ _FORMS = {
     "coco": "coco:IMAGES_DIR,ANNOTATIONS.json",
     "instances": "instances:IMAGES_DIR,MASKS_DIR",
     "classes": "classes:IMAGES_DIR,MASKS_DIR,class=2 (or class=#RRGGBB; also ,ignore=0)",
+    "yolo": "yolo:IMAGES_DIR,LABELS_DIR",
     "geo": "geo:RASTER.tif,VECTORS.gpkg (also ,class=FIELD)",
 }
 _OPTIONS = {"class", "ignore"}
@@ -119,11 +123,31 @@ def _open_classes(argument: str, recipe: Recipe) -> Source:
     return ClassFolderSource(images_dir, masks_dir, value, ignore, recipe)
 
 
+@contextlib.contextmanager
+def _needing(kind: str, argument: str, packages: str) -> Iterator[None]:
+    """Names the extra where an import inside fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(
+            f"{kind}:{argument}: needs {packages}; run pip install -e .[geo]"
+        ) from error
+
+
 def _open_geo(argument: str, recipe: Recipe) -> Source:
-    from rsisrefiner_jax.data.geo import GeoSource
+    with _needing("geo", argument, "rasterio, pyogrio and shapely"):
+        from rsisrefiner_jax.data.geo import GeoSource
 
     raster, vectors, options = split_spec("geo", argument)
     return GeoSource(raster, vectors, recipe, options.get("class"))
+
+
+def _open_yolo(argument: str, recipe: Recipe) -> Source:
+    with _needing("yolo", argument, "rasterio, shapely and PyYAML"):
+        from rsisrefiner_jax.data.yolo import YoloSource
+
+    images_dir, labels_dir, _ = split_spec("yolo", argument)
+    return YoloSource(images_dir, labels_dir, recipe)
 
 
 def _open_synthetic(argument: str, recipe: Recipe) -> Source:
@@ -147,4 +171,5 @@ _OPENERS: dict[str, Callable[[str, Recipe], Source]] = {
     "geo": _open_geo,
     "instances": _open_instances,
     "synthetic": _open_synthetic,
+    "yolo": _open_yolo,
 }

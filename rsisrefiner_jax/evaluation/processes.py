@@ -27,7 +27,7 @@ def gather_ious(own: Evaluation, clicks: int) -> list[tuple[float, ...]]:
 
 
 def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Evaluation:
-    """The evaluation of all processes together; waits until each has come to this point.
+    """The evaluation of all processes together; waits until each has read the results.
 
     own: what this process did. logged: reads the results of all from the shared directory.
     """
@@ -39,6 +39,7 @@ def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Eva
     numbers = np.array([own.seconds, own.answers_made, own.answers_needed], np.float64)
     seconds, made, needed = multihost_utils.process_allgather(numbers).T
     results = own.in_order(logged())
+    multihost_utils.sync_global_devices("results are read")  # one process puts them together next
     return dataclasses.replace(
         own,
         results=results,

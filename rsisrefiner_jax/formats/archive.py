@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.names import safe_name
 
-KINDS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".txt", ".yaml")
+KINDS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".txt", ".yaml", ".yml", ".png")
 MOST = 1000  # entries
 MEBIBYTE = 1 << 20
 UNPACKED_LIMIT = 512 * MEBIBYTE
@@ -30,7 +30,7 @@ def unpack(file: Path, folder: Path) -> list[Path]:
             require(len(entries) <= MOST, f"{file.name}: more than {MOST} files in one zip")
             require(sum(entry.file_size for entry in entries) <= left, too_much)
             for entry in entries:
-                path = PurePosixPath(entry.filename)
+                path = PurePosixPath(entry.filename.replace("\\", "/"))
                 if path.suffix.lower() not in KINDS or path.name.startswith("._"):
                     continue
                 target = folder / safe_name(path.name)

@@ -20,7 +20,7 @@ DRIVERS = {
     ".img": "HFA",
 }
 SIGNATURES = {
-    b"\x89PNG": "PNG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
     b"II*\0": "GTiff",
     b"MM\0*": "GTiff",
@@ -35,6 +35,10 @@ SIGNATURES = {
     b"PK\x03\x04": "zip",
     b"GIF8": "GIF",
     b"NITF": "NITF",
+    b"CDF\x01": "netCDF",
+    b"CDF\x02": "netCDF",
+    b"CDF\x05": "netCDF",
+    b"\x89HDF\r\n": "HDF5 (or netCDF)",
 }
 _HEADED = ("ENVI", "EHdr")  # bare pixels with a text header beside them: no signature
 BROKEN = "cannot be read as a raster (it is broken or no image)"
@@ -43,8 +47,13 @@ _READ = {*DRIVERS.values(), "GIF", "NITF"}
 
 def kind_of(file: str | os.PathLike[str]) -> str | None:
     """What a file's first bytes say it is, where they are known."""
-    head = _head(file)
-    return next((kind for start, kind in SIGNATURES.items() if head.startswith(start)), None)
+    return kind_of_data(_head(file))
+
+
+def kind_of_data(head: bytes) -> str | None:
+    """What the first bytes of a file (12 or more) say it is, where they are known."""
+    kind = next((kind for start, kind in SIGNATURES.items() if head.startswith(start)), None)
+    return None if kind == "WEBP" and head[8:12] != b"WEBP" else kind
 
 
 def drivers_for(path: str) -> tuple[str, ...]:
@@ -68,7 +77,10 @@ def drivers_for(path: str) -> tuple[str, ...]:
         return _HEADED
     require(kind is not None, f"{name}: {BROKEN}")
     assert kind is not None
-    require(kind in _READ, f"{name}: {kind} files are not read as rasters; make it a GeoTIFF")
+    require(
+        kind in _READ,
+        f"{name}: {kind} files are not read as rasters; make it a GeoTIFF with gdal_translate",
+    )
     return (kind,)
 
 

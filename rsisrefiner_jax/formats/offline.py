@@ -31,13 +31,14 @@ def rasters_offline() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def vectors_offline() -> Iterator[None]:
-    """For pyogrio, whose options hold in all threads: one file at a time."""
+def vectors_offline(**more: str) -> Iterator[None]:
+    """For pyogrio, whose options hold in all threads: one file at a time. more: options besides."""
     import pyogrio
 
+    options = _VECTORS | more
     with _vectors:
-        before = {name: pyogrio.get_gdal_config_option(name) for name in _VECTORS}
-        pyogrio.set_gdal_config_options(_VECTORS)
+        before = {name: pyogrio.get_gdal_config_option(name) for name in options}
+        pyogrio.set_gdal_config_options(options)
         try:
             yield
         finally:

@@ -40,6 +40,11 @@ def _opened(path: str, is_main: bool) -> Any:
     with reading(path):
         file = _first(whole, drivers)
         try:
+            require(
+                file.count > 0,
+                f"{_name(path)}: it holds several rasters and none of its own; write one of them "
+                "to a GeoTIFF with gdal_translate (gdalinfo lists them)",
+            )
             if drivers != ("VRT",):  # a list of files, that a person names on purpose
                 _check_named(whole, file, is_main)
         except BaseException:

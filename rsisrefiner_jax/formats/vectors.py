@@ -6,6 +6,8 @@ knows eighty more, among them lists of other files (VRT), programs (GDALG) and a
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,8 +61,23 @@ def source(file: Path) -> Iterator[str]:
         geopackage.require_plain(file)
     elif suffix == ".shp":
         _require_no_links(file)
+        if not any(file.with_suffix(ending).exists() for ending in (".shx", ".SHX")):
+            with _indexed(file) as copy, vectors_offline(SHAPE_RESTORE_SHX="YES"):
+                yield str(copy)
+            return
     with vectors_offline():
         yield given
+
+
+@contextlib.contextmanager
+def _indexed(file: Path) -> Iterator[Path]:
+    """A copy of a Shapefile that has lost its index (.shx), which GDAL writes anew beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for ending in (".shp", ".dbf", ".prj", ".cpg"):
+            for part in (file.with_suffix(ending), file.with_suffix(ending.upper())):
+                if part.exists():
+                    shutil.copyfile(part, Path(folder) / f"shapes{ending}")
+        yield Path(folder) / "shapes.shp"
 
 
 def _require_no_links(file: Path) -> None:

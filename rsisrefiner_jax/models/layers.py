@@ -6,7 +6,6 @@ float32. Each function makes a submodule of the Linen module that is running.
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -17,8 +16,8 @@ from jax import Array
 from jax.nn.initializers import Initializer, normal, variance_scaling, zeros
 from jaxtyping import Float
 
+from rsisrefiner_jax.ops.convolution import dense, depthwise_by_taps, pointwise
 from rsisrefiner_jax.ops.deform_conv import deform_conv
-from rsisrefiner_jax.ops.precision import precision_here
 
 
 def uniform(fan_in: int) -> Initializer:
@@ -113,9 +112,9 @@ def _conv(
     # depthwise one at a 30th of that of the shifted sum that it is.
     convolve: Any
     if size == stride == groups == 1:
-        convolve = _pointwise
+        convolve = pointwise
     else:
-        convolve = _depthwise if groups == features > 1 else _dense
+        convolve = depthwise_by_taps if groups == features > 1 else dense
     return nn.Conv(
         features,
         (size, size),
@@ -128,97 +127,6 @@ def _conv(
         conv_general_dilated=convolve,
         name=name,
     )
-
-
-def _pointwise(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "1 1 c k"],
-    *_: Any,
-    precision: Any = None,
-    **__: Any,
-) -> Float[Array, "b h w k"]:
-    """The 1x1 convolution, by the signature of `jax.lax.conv_general_dilated`."""
-    return jnp.matmul(x, kernel[0, 0], precision=precision)
-
-
-def _depthwise(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "k k 1 c"],
-    strides: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    **_: Any,
-) -> Float[Array, "b h2 w2 c"]:
-    """The depthwise convolution, by the signature of `jax.lax.conv_general_dilated`."""
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    size, (down, right) = len(kernel), strides
-    h, w = (side - size + 1 for side in x.shape[1:3])
-    taps = (
-        x[:, i : i + h : down, j : j + w : right] * kernel[i, j, 0]
-        for i in range(size)
-        for j in range(size)
-    )
-    with jax.named_scope("depthwise"):
-        return functools.reduce(jnp.add, taps)
-
-
-def _dense(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "k k c o"],
-    strides: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    *,
-    precision: Any = None,
-    **_: Any,
-) -> Float[Array, "b h2 w2 o"]:
-    """The convolution, by the signature of `jax.lax.conv_general_dilated`.
-
-    On a CPU the gradient of the kernel is a sum of one matrix product a sample and tap: XLA takes
-    twice as long for it.
-    """
-    precision = precision or precision_here()
-
-    def run(x: Array, kernel: Array) -> Array:
-        dims = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(
-            x, kernel, strides, padding, dimension_numbers=dims, precision=precision
-        )
-
-    def kernel_gradient(x: Array, gradient: Array) -> Array:
-        return jax.vjp(lambda k: run(x, k), jnp.zeros_like(kernel))[1](gradient)[0]
-
-    def by_taps(x: Array, gradient: Array) -> Array:
-        (h, w), (down, right) = gradient.shape[1:3], strides
-        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-
-        def sample(given: tuple[Array, Array]) -> Array:
-            x, gradient = given
-            flat = gradient.reshape(h * w, -1)
-            taps = [
-                x[i : i + (h - 1) * down + 1 : down, j : j + (w - 1) * right + 1 : right]
-                for i in range(kernel.shape[0])
-                for j in range(kernel.shape[1])
-            ]
-            return jnp.stack(
-                [jnp.matmul(tap.reshape(h * w, -1).T, flat, precision=precision) for tap in taps]
-            )
-
-        return jax.lax.map(sample, (x, gradient)).sum(0).reshape(kernel.shape)
-
-    @jax.custom_vjp
-    def convolve(x: Array, kernel: Array) -> Array:
-        return run(x, kernel)
-
-    def forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-        return run(x, kernel), (x, kernel)
-
-    def backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-        x, kernel = saved
-        to_x = jax.vjp(lambda x: run(x, kernel), x)[1](gradient)[0]
-        to_kernel = jax.lax.platform_dependent(x, gradient, cpu=by_taps, default=kernel_gradient)
-        return to_x, to_kernel
-
-    convolve.defvjp(forward, backward)
-    return convolve(x, kernel)
 
 
 def layer_norm(

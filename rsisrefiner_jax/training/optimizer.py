@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
@@ -29,18 +30,16 @@ def group_of(module: str) -> str:
 
 
 def optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam per parameter group. It only ever sees the trainable tree, clipping included.
+    """Adam per parameter group, at a rate of 1: `updated` multiplies by the rate of the step.
 
-    With optim.accumulate = n only every n-th gradient, the mean of n, changes anything.
+    It only ever sees the trainable tree, clipping included. With optim.accumulate = n only every
+    n-th gradient, the mean of n, changes anything.
     """
-    optim, of_step = config.optim, schedule(config)
+    optim = config.optim
 
-    def rate(updates: Any) -> Any:
-        return of_step(updates * optim.accumulate)
-
-    def adam(scale: float) -> optax.GradientTransformation:
+    def adam(rate: float) -> optax.GradientTransformation:
         settings = {"b1": optim.betas[0], "b2": optim.betas[1], "eps": optim.eps}
-        return optax.adamw(lambda k: scale * rate(k), weight_decay=optim.weight_decay, **settings)
+        return optax.adamw(rate, weight_decay=optim.weight_decay, **settings)
 
     def labels(params: Any) -> Any:
         return traverse_util.path_aware_map(lambda path, _: group_of(str(path[0])), params)
@@ -53,10 +52,14 @@ def optimizer(config: Config) -> optax.GradientTransformation:
     return optax.MultiSteps(whole, optim.accumulate).gradient_transformation()
 
 
-def learning_rate(config: Config, opt_state: Any) -> Any:
-    """The rate of the next update, which optax finds by the number of updates so far."""
-    updates = optax.tree.get_all_with_path(opt_state, "count")[0][1]
-    return schedule(config)(updates * config.optim.accumulate)
+def updated(config: Config, params: Any, opt_state: Any, grads: Any, step: Any) -> tuple[Any, Any]:
+    """Parameters and optimizer state after one gradient of step number `step`, from 0.
+
+    The rate is that of the step, also where a step has a gradient for every click.
+    """
+    updates, opt_state = optimizer(config).update(grads, opt_state, params)
+    rate = schedule(config)(step)
+    return optax.apply_updates(params, jax.tree.map(lambda x: rate * x, updates)), opt_state
 
 
 def average(config: Config, old: Any, new: Any, step: Any, opt_state: Any) -> Any:

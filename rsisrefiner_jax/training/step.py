@@ -26,7 +26,7 @@ from rsisrefiner_jax.training.clicking import (
 )
 from rsisrefiner_jax.training.finite import all_finite
 from rsisrefiner_jax.training.losses import normalized_focal_loss
-from rsisrefiner_jax.training.optimizer import average, learning_rate, optimizer
+from rsisrefiner_jax.training.optimizer import average, optimizer, schedule, updated
 from rsisrefiner_jax.weights import merge
 
 
@@ -205,15 +205,14 @@ def update(
     )
     prob = nn.sigmoid(logits)
     grads, batch_stats = parallel.mean((grads, batch_stats))
-    updates, opt_state = optimizer(config).update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params, opt_state = updated(config, state.params, state.opt_state, grads, state.step)
     iou = metrics.iou(sample.label, prob > config.clicks.pred_thr)
     values = parallel.mean(
         {
             "loss": loss,
             "iou": jnp.nan_to_num(iou).mean(),  # none where everything is ignored
             "grad_norm": optax.global_norm(grads),
-            "lr": jnp.float32(learning_rate(config, state.opt_state)),
+            "lr": jnp.float32(schedule(config)(state.step)),
         }
     )
     finite = all_finite((values, grads, batch_stats))

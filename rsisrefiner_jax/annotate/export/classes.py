@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.export.job import UNCLASSIFIED, Job
-from rsisrefiner_jax.annotate.export.layers import paint, profile
+from rsisrefiner_jax.annotate.export.job import Job
+from rsisrefiner_jax.formats.label_writing import paint, profile
+from rsisrefiner_jax.formats.region import UNCLASSIFIED
 
 
 def write_tif(job: Job, folder: Path) -> list[Path]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import Drawing, Step
+from rsisrefiner_jax.formats import json_stream
 
 
 def write(job: Job, folder: Path) -> list[Path]:
@@ -18,9 +18,9 @@ def write(job: Job, folder: Path) -> list[Path]:
     file = folder / f"{job.stem}_clicks.json"
     job.progress.begin(len(job.drawings))
     sessions = (
-        stream.compact(_session(job, drawing)) for drawing in job.progress.each(job.drawings)
+        json_stream.compact(_session(job, drawing)) for drawing in job.progress.each(job.drawings)
     )
-    stream.write(file, {"image": image}, "sessions", sessions)
+    json_stream.write(file, {"image": image}, "sessions", sessions)
     return [file]
 
 

@@ -1,56 +1,71 @@
 """COCO instances: exact run lengths, or polygons whose holes any COCO reader leaves open."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate.export import stream
-from rsisrefiner_jax.annotate.export.job import UNCLASSIFIED, Job
-from rsisrefiner_jax.annotate.geometry import flat
-from rsisrefiner_jax.annotate.masks import coco_rle
+from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import Object
-from rsisrefiner_jax.annotate.rings import single_ring
+from rsisrefiner_jax.formats import json_stream
+from rsisrefiner_jax.formats.geometry import flat
+from rsisrefiner_jax.formats.masks import coco_rle
+from rsisrefiner_jax.formats.region import UNCLASSIFIED
+from rsisrefiner_jax.formats.rings import single_ring
 
 
 def write_rle(job: Job, folder: Path) -> list[Path]:
     """Masks as compressed run lengths."""
-    info = job.image.info
     job.progress.begin(len(job.objects))
-    rles = (coco_rle(object.mask, info.height, info.width) for object in job.objects)
-    return [_write(job, folder, rles)]
+    return [write_images(folder / f"{job.stem}_coco.json", {job.image.name: job}, _run_lengths)]
 
 
 def write_polygons(job: Job, folder: Path) -> list[Path]:
     """Outlines, a ring a part; a hole is reached by a way of no width."""
     job.progress.begin(2 * len(job.objects))
-    rings = (
-        [single_ring(part)[:-1].ravel().tolist() for part in flat(outline)]
-        for outline in job.outlines
-    )
-    return [_write(job, folder, rings)]
+    return [write_images(folder / f"{job.stem}_coco.json", {job.image.name: job}, _polygons)]
 
 
-def _write(job: Job, folder: Path, segmentations: Iterator[Any]) -> Path:
-    info = job.image.info
-    names = {item.id: item.name for item in job.classes}
-    categories = [{"id": id, "name": name, "supercategory": ""} for id, name in names.items()]
-    unclassified = max(names, default=0) + 1
-    if any(object.class_id is None for object in job.objects):
+def write_images(
+    file: Path, jobs: Mapping[str, Job], shapes: Callable[[Job], Iterator[Any]] | None = None
+) -> Path:
+    """The objects of images of one project, by the names that the images go by.
+
+    shapes: of each object its `segmentation`; by default run lengths.
+    """
+    classes = next(iter(jobs.values())).classes
+    categories = [{"id": item.id, "name": item.name, "supercategory": ""} for item in classes]
+    unclassified = max((item.id for item in classes), default=0) + 1
+    if any(object.class_id is None for job in jobs.values() for object in job.objects):
         categories.append({"id": unclassified, "name": UNCLASSIFIED, "supercategory": ""})
-    image = {
-        "id": job.image.id,
-        "file_name": job.image.name,
-        "width": info.width,
-        "height": info.height,
-    }
+    images = [
+        {
+            "id": job.image.id,
+            "file_name": name,
+            "width": job.image.info.width,
+            "height": job.image.info.height,
+        }
+        for name, job in jobs.items()
+    ]
     annotations = (
-        stream.compact(_annotation(object, unclassified) | {"segmentation": next(segmentations)})
-        for object in job.progress.each(job.objects)
+        json_stream.compact(_annotation(object, unclassified) | {"segmentation": shape})
+        for job in jobs.values()
+        for object, shape in zip(
+            job.progress.each(job.objects), (shapes or _run_lengths)(job), strict=True
+        )
     )
-    file = folder / f"{job.stem}_coco.json"
-    head = {"images": [image], "categories": categories}
-    stream.write(file, head, "annotations", annotations)
+    head = {"images": images, "categories": categories}
+    json_stream.write(file, head, "annotations", annotations)
     return file
+
+
+def _run_lengths(job: Job) -> Iterator[dict[str, Any]]:
+    info = job.image.info
+    return (coco_rle(object.mask, info.height, info.width) for object in job.objects)
+
+
+def _polygons(job: Job) -> Iterator[list[list[float]]]:
+    for outline in job.outlines:
+        yield [single_ring(part)[:-1].ravel().tolist() for part in flat(outline)]
 
 
 def _annotation(object: Object, unclassified: int) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from rsisrefiner_jax.annotate.disk import require_whole
 from rsisrefiner_jax.annotate.export.job import Job
-from rsisrefiner_jax.annotate.export.layers import layers_of, paint, profile
-from rsisrefiner_jax.annotate.masks import Mask
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.label_writing import paint, profile
+from rsisrefiner_jax.formats.layers import layers_of
+from rsisrefiner_jax.formats.masks import Mask
 
 
 def write_tif(job: Job, folder: Path) -> list[Path]:
@@ -74,4 +75,4 @@ def _layered(job: Job) -> tuple[list[Mask], list[int]]:
     """The objects' masks and their layers. Two steps an object, the third is painting it."""
     job.progress.begin(3 * len(job.objects))
     masks = [object.mask for object in job.progress.each(job.objects)]
-    return masks, layers_of(masks, job.progress)
+    return masks, layers_of(masks, job.progress.each)

@@ -5,13 +5,11 @@ import functools
 
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate.export.progress import Progress
 from rsisrefiner_jax.annotate.journal import Journal
 from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object
 from rsisrefiner_jax.annotate.regular import right_angled, simplified
 from rsisrefiner_jax.annotate.safety import safe_name
-
-UNCLASSIFIED = "unclassified"
+from rsisrefiner_jax.formats.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,25 +1,22 @@
 """GeoPackage, GeoJSON and Shapefile: outlines on the ground with their attributes."""
 
-import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate import geometry, ground
-from rsisrefiner_jax.annotate.export import stream
 from rsisrefiner_jax.annotate.export.job import Job
 from rsisrefiner_jax.annotate.records import measure
-from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.formats.crs import system
+from rsisrefiner_jax.formats import geometry, georeference, json_stream
+from rsisrefiner_jax.formats.georeference import WGS84
+from rsisrefiner_jax.formats.polygons import OURS
+from rsisrefiner_jax.formats.vector_writing import Column, cut_at_antimeridian, write_layer
 
-OWN = ("id", "class", "class_id", "area_px", "area_m2", "clicks")
+TYPES = {"id": int, "class_id": int, "area_px": int, "clicks": int, "area_m2": float}
 TOGETHER = 100  # objects that are measured and placed at a time, which is quicker than singly
-TAKEN = {*OWN, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by the formats
+TAKEN = {*OURS, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by the formats
 
 
 def write_geopackage(job: Job, folder: Path) -> list[Path]:
@@ -33,7 +30,7 @@ def write_shapefile(job: Job, folder: Path) -> list[Path]:
     """As `write_geopackage`; the names of attributes are cut to ten letters."""
     file = folder / f"{job.stem}.shp"
     _write(job, file, "ESRI Shapefile", encoding="UTF-8", short=10)
-    return sorted(folder.glob(f"{job.stem}.*"))
+    return sorted(part for part in folder.iterdir() if part.stem == job.stem)
 
 
 def write_geojson(job: Job, folder: Path) -> list[Path]:
@@ -43,22 +40,20 @@ def write_geojson(job: Job, folder: Path) -> list[Path]:
     if info.crs is None:
         head["coordinates"] = "pixels" if info.transform is None else "of the raster"
     file = folder / f"{job.stem}.geojson"
-    stream.write(file, head, "features", _features(job))
+    json_stream.write(file, head, "features", _features(job))
     return [file]
 
 
 def _features(job: Job) -> Iterator[str]:
     info = job.image.info
     names = _columns(job, 0)
-    for i, placed in enumerate(_placed(job, None if info.crs is None else ground.WGS84)):
-        shape = shapely.orient_polygons(_cut_at_antimeridian(placed, info))
-        properties = {
-            name: value for name in names if (value := _value(job, i, names[name])) is not None
-        }
-        yield (
-            f'{{"type": "Feature", "id": {job.objects[i].id}, '
-            f'"properties": {stream.compact(properties)}, "geometry": {shapely.to_geojson(shape)}}}'
-        )
+    for i, placed in enumerate(_placed(job, None if info.crs is None else WGS84)):
+        shape = shapely.orient_polygons(cut_at_antimeridian(placed, info.crs))
+        values = {name: _value(job, i, field) for name, field in names.items()}
+        # Our own always, also when empty: by them the file is known again.
+        properties = {k: v for k, v in values.items() if v is not None or k in OURS}
+        head = {"type": "Feature", "id": job.objects[i].id, "properties": properties}
+        yield f'{json_stream.compact(head)[:-1]}, "geometry": {shapely.to_geojson(shape)}}}'
 
 
 def _placed(job: Job, crs: str | None = None) -> Iterator[BaseGeometry]:
@@ -68,29 +63,13 @@ def _placed(job: Job, crs: str | None = None) -> Iterator[BaseGeometry]:
     for start in range(0, len(outlines), TOGETHER):
         some = slice(start, start + TOGETHER)
         measure(job.objects[some])
-        placed = ground.shapes_on_ground(job.image.info, outlines[some], crs)
+        placed = georeference.shapes_on_ground(job.image.info, outlines[some], crs)
         yield from job.progress.each(placed)
-
-
-def _cut_at_antimeridian(shape: BaseGeometry, info: Any) -> BaseGeometry:
-    """In two where it crosses 180 degrees, as RFC 7946 asks."""
-    if info.crs in (None, ground.WGS84):
-        return shape
-    rings = shapely.get_rings(shapely.get_parts(shape))
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    jumps = (np.abs(np.diff(xy[:, 0])) > 180) & (ring[1:] == ring[:-1])
-    if not jumps.any():
-        return shape
-    east = shapely.transform(shape, lambda p: np.stack([p[:, 0] % 360, p[:, 1]], -1))
-    west_part = shapely.intersection(east, shapely.box(180, -90, 360, 90))
-    west_part = shapely.transform(west_part, lambda p: p - [360, 0])
-    east_part = shapely.intersection(east, shapely.box(0, -90, 180, 90))
-    return geometry.united([*geometry.flat(west_part), *geometry.flat(east_part)])
 
 
 def _columns(job: Job, short: int) -> dict[str, str]:
     """Names of columns -> of our fields (with a leading dot: of attributes)."""
-    columns = {name: name for name in OWN}
+    columns = {name: name for name in OURS}
     used = set(TAKEN)
     for key in dict.fromkeys(key for object in job.objects for key in object.attributes):
         base, number = (key[:short] if short else key) or "_", 1
@@ -113,51 +92,9 @@ def _value(job: Job, index: int, field: str) -> Any:
 
 
 def _write(job: Job, file: Path, driver: str, short: int = 0, **options: Any) -> None:
-    from pyogrio import raw
-
-    info = job.image.info
     several = [shapely.MultiPolygon(geometry.flat(shape)) for shape in _placed(job)]
-    columns = _columns(job, short)
-    data, masks = [], []
-    for field in columns.values():
-        values = [_value(job, i, field) for i in range(len(job.objects))]
-        column, mask = _typed(values, field)
-        data.append(column)
-        masks.append(mask)
-    try:
-        if info.crs is not None:
-            system(info.crs)  # it may name a file, in a project that somebody sent
-        else:
-            warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-        raw.write(
-            str(file),
-            np.array(shapely.to_wkb(several), object).reshape(-1),
-            data,
-            np.array(list(columns), object),
-            field_mask=masks,
-            driver=driver,
-            geometry_type="MultiPolygon",
-            crs=info.crs,
-            **options,
-        )
-    except ValueError as error:
-        raise UserError(f"{file.name}: cannot be written ({error})") from error
-
-
-def _typed(values: list[Any], field: str) -> tuple[np.ndarray, np.ndarray]:
-    """A column of one type, and where it has no value."""
-    empty = np.array([value is None for value in values], bool)
-    kinds = {type(value) for value in values} - {type(None)}
-    if field in ("id", "class_id", "area_px", "clicks"):
-        kinds = {int}
-    elif field == "area_m2":
-        kinds = {float}
-    for allowed, dtype, fill in (
-        ({bool}, bool, False),
-        ({int}, np.int64, 0),
-        ({int, float}, np.float64, 0.0),
-    ):
-        if kinds and kinds <= allowed:
-            return np.array([fill if v is None else v for v in values], dtype), empty
-    texts = ["" if v is None else v if isinstance(v, str) else json.dumps(v) for v in values]
-    return np.array(texts, object), empty
+    columns = {
+        name: Column([_value(job, i, field) for i in range(len(job.objects))], TYPES.get(field))
+        for name, field in _columns(job, short).items()
+    }
+    write_layer(file, several, columns, job.image.info.crs, driver=driver, **options)

@@ -1,10 +1,12 @@
 """YOLO segmentation: a line an object, its class and one ring in fractions of the image."""
 
-import json
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.export.job import UNCLASSIFIED, Job
-from rsisrefiner_jax.annotate.rings import single_ring
+from rsisrefiner_jax.annotate.export.job import Job
+from rsisrefiner_jax.formats.outlines import cut_to_image
+from rsisrefiner_jax.formats.region import UNCLASSIFIED
+from rsisrefiner_jax.formats.rings import single_ring
+from rsisrefiner_jax.formats.yolo import about_lines, line_of
 
 
 def write(job: Job, folder: Path) -> list[Path]:
@@ -21,10 +23,10 @@ def write(job: Job, folder: Path) -> list[Path]:
     with open(labels, "w", encoding="utf-8") as out:
         for object in job.progress.each(job.objects):
             index = len(order) if object.class_id is None else order[object.class_id]
-            ring = single_ring(next(outlines))[:-1]
-            fractions = (ring / [info.width, info.height]).clip(0, 1).ravel().tolist()
-            out.write(" ".join([str(index), *(f"{value:.10g}" for value in fractions)]) + "\n")
+            outline, _ = cut_to_image(next(outlines), info)
+            if not outline.is_empty:
+                ring = single_ring(outline)[:-1]
+                out.write(line_of(index, ring, (info.height, info.width)))
     about = folder / "data.yaml"
-    listed = "".join(f"  {i}: {json.dumps(name)}\n" for i, name in enumerate(names))
-    about.write_text(f"path: .\ntrain: images\nval: images\nnames:\n{listed}", encoding="utf-8")
+    about.write_text("".join(about_lines(names)), encoding="utf-8")
     return [about, labels]

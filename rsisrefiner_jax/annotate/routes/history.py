@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from fastapi.concurrency import run_in_threadpool
 
-from rsisrefiner_jax.annotate import ground
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.deeds import Outcome
 from rsisrefiner_jax.annotate.history import Deed as Record
 from rsisrefiner_jax.annotate.routes.sessions import reply_of
 from rsisrefiner_jax.annotate.schemas import Deed, DeedIn, DeedOut, HistoryOut
 from rsisrefiner_jax.annotate.views import object_out
+from rsisrefiner_jax.formats import georeference
 
 router = APIRouter(prefix="/images/{id}", tags=["history"])
 ImageId = Annotated[int, Path(ge=1, lt=2**53)]
@@ -43,7 +43,7 @@ async def redo(id: ImageId, here: Here, given: DeedIn = DeedIn()) -> DeedOut:
 
 async def _moved(here: Context, kind: Literal["undo", "redo"], id: int, given: DeedIn) -> DeedOut:
     def move() -> Outcome:
-        ground.require_system(here.project.image(id).info, given.crs)
+        georeference.require_system(here.project.image(id).info, given.crs)
         return here.project.deeds.move(kind, id, given.deed, given.key)
 
     outcome = await run_in_threadpool(move)

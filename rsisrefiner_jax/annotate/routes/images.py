@@ -6,13 +6,14 @@ from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 
-from rsisrefiner_jax.annotate import ground, tiles
+from rsisrefiner_jax.annotate import tiles
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.receiving import body_with_file
 from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.schemas import Crs, ImageOut, Number, PathIn, PointOut, RecipeIn
 from rsisrefiner_jax.annotate.views import image_out, recipe_hash
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats import georeference
 
 router = APIRouter(prefix="/images", tags=["images"])
 ImageId = Annotated[int, Path(ge=1, lt=2**53)]
@@ -97,8 +98,8 @@ def point(id: ImageId, x: Number, y: Number, here: Here, crs: Crs | None = None)
     image = here.project.image(id)
     info = image.info
     if crs is not None:
-        x, y = ground.pixels_of(info, crs, x, y)
-    placed = ground.place(info, x, y)
+        x, y = georeference.pixels_of(info, crs, x, y)
+    placed = georeference.place(info, x, y)
     values = None
     if 0 <= x < info.width and 0 <= y < info.height:
         with here.readers:
@@ -108,6 +109,6 @@ def point(id: ImageId, x: Number, y: Number, here: Here, crs: Crs | None = None)
         y=y,
         crs=info.crs,
         ground=placed,
-        lonlat=ground.lonlat(info, x, y),
+        lonlat=georeference.lonlat(info, x, y),
         values=values,
     )

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from rsisrefiner_jax.annotate import ground
 from rsisrefiner_jax.annotate.context import Here
-from rsisrefiner_jax.annotate.outlines import outline_sent
 from rsisrefiner_jax.annotate.schemas import Crs, Done, DrawnOut, ObjectIn, ObjectOut, ObjectPatch
 from rsisrefiner_jax.annotate.views import drawn_out, object_out
+from rsisrefiner_jax.formats import georeference
+from rsisrefiner_jax.formats.outlines import outline_sent
 
 router = APIRouter(tags=["objects"])
 Number = Annotated[int, Path(ge=1, lt=2**53)]
@@ -37,7 +37,7 @@ def change(id: Number, given: ObjectPatch, here: Here) -> DrawnOut:
     """Sets what is given: class, all attributes, or the outline, which is cut to the image and has
     come of no click."""
     info = here.project.object(id).image.info
-    ground.require_system(info, given.crs)
+    georeference.require_system(info, given.crs)
     changes = given.model_dump(exclude_unset=True, include={"class_id", "attributes"})
     outline = None
     if "geometry" in given.model_fields_set:

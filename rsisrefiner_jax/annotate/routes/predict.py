@@ -3,9 +3,8 @@
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
-from rsisrefiner_jax.annotate import geometry, ground, pictures, rasters
+from rsisrefiner_jax.annotate import pictures, rasters
 from rsisrefiner_jax.annotate.context import Context, Here
-from rsisrefiner_jax.annotate.masks import Mask, compress
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.records import Image
@@ -13,8 +12,10 @@ from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
 from rsisrefiner_jax.annotate.segmenter import Answer, Picture, Question
 from rsisrefiner_jax.annotate.views import outline
 from rsisrefiner_jax.annotate.windows import Click, require_reach
-from rsisrefiner_jax.data.raster import Raster
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats.masks import Mask, compress
+from rsisrefiner_jax.formats.raster_info import Raster
 
 router = APIRouter(tags=["predict"])
 
@@ -41,7 +42,7 @@ def _question(
         if given.crs is not None:
             require(info is not None, "crs: a picture sent has no coordinates but its pixels")
             assert info is not None
-            x, y = ground.pixels_of(info, given.crs, x, y)
+            x, y = georeference.pixels_of(info, given.crs, x, y)
         require(
             0 <= x < picture.width and 0 <= y < picture.height,
             f"({x:.1f}, {y:.1f}) lies outside the image of {picture.width} x "

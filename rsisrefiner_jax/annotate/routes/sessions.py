@@ -6,12 +6,10 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from rsisrefiner_jax.annotate import ground, pictures
+from rsisrefiner_jax.annotate import pictures
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.desk import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.faults import Missing
-from rsisrefiner_jax.annotate.masks import EMPTY, Mask, encoded_box
-from rsisrefiner_jax.annotate.outlines import outline_sent
 from rsisrefiner_jax.annotate.records import Drawing, Image
 from rsisrefiner_jax.annotate.schemas import (
     Changed,
@@ -29,6 +27,9 @@ from rsisrefiner_jax.annotate.schemas import (
 from rsisrefiner_jax.annotate.views import object_out, session_out
 from rsisrefiner_jax.annotate.windows import Click, require_reach
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats import georeference
+from rsisrefiner_jax.formats.masks import EMPTY, Mask, encoded_box
+from rsisrefiner_jax.formats.outlines import outline_sent
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 SessionId = Annotated[int, Path(ge=1, lt=2**53)]
@@ -44,7 +45,7 @@ async def start(given: SessionIn, here: Here) -> SessionOut:
 
 def _open(here: Context, given: SessionIn) -> Drawing:
     image = here.project.image(given.image_id)
-    ground.require_system(image.info, given.crs)
+    georeference.require_system(image.info, given.crs)
     here.project.files.require_unchanged(image)
     if given.box is None:
         return here.project.drawings.start(given.image_id, given.object_id, key=given.key)
@@ -180,7 +181,7 @@ async def finish(id: SessionId, here: Here, given: FinishIn = FinishIn()) -> Obj
     """Makes an object of it. Asked for twice, it is made once; refused when the second time asks
     for another class or other attributes."""
     drawing = here.project.drawings.get(id, must_be_open=False)
-    ground.require_system(here.project.image(drawing.image_id).info, given.crs)
+    georeference.require_system(here.project.image(drawing.image_id).info, given.crs)
     if drawing.made:
         return await run_in_threadpool(_made, here, drawing, given)
     here.project.drawings.get(id)
@@ -219,7 +220,7 @@ def discard(id: SessionId, here: Here) -> Discarded:
 
 
 def _in_pixels(image: Image, x: float, y: float, crs: str | None) -> tuple[float, float]:
-    return (x, y) if crs is None else ground.pixels_of(image.info, crs, x, y)
+    return (x, y) if crs is None else georeference.pixels_of(image.info, crs, x, y)
 
 
 async def reply_of(here: Context, drawing: Drawing, crs: str | None) -> SessionOut:
@@ -245,7 +246,7 @@ async def _step(
     def write_down() -> tuple[Drawing, Drawing]:
         before = here.project.drawings.get(id)
         image = here.project.image(before.image_id)
-        ground.require_system(image.info, given.crs)
+        georeference.require_system(image.info, given.crs)
         if kind in ("click", "mask"):
             here.project.files.require_unchanged(image)
         if kind == "click":

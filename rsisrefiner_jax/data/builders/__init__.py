@@ -1,7 +1,5 @@
-"""One TFDS builder for each data set that `rsisrefiner_jax.data.prepare` can make ready.
+"""What `rsisrefiner_jax.data.prepare` makes ready: a module for each official data set.
 
-A folder holds
-    layout.py                 where the official files lie and what in them is an object
-    NAME_dataset_builder.py   the TFDS builder and its description
-and beside them is what all share.
+Each says where the official files lie, what in them is an object, and whose the data are;
+own_data.py is for data of one's own, and beside them is what all share.
 """

@@ -1,4 +1,4 @@
-"""What every TFDS builder of this project shares: the features, and records from parts.
+"""The TFDS builder of all data sets: the features, and records from parts.
 
 TFDS runs here without TensorFlow. `GeneratorBasedBuilder` would not do: it sorts all records in
 memory and, beyond 1 GB, in files that it opens with TensorFlow. `ShardBasedBuilder` writes shard
@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
-from rsisrefiner_jax.data.builders.layout import VERSION
+from rsisrefiner_jax.data.builders.layout import VERSION, Layout
 from rsisrefiner_jax.data.builders.parts import load_part, load_record
 from rsisrefiner_jax.data.builders.record import Record
 
@@ -27,11 +27,10 @@ Parts = Mapping[str, Sequence[str]]  # split -> paths of its parts, in order
 class SceneBuilder(tfds.core.ShardBasedBuilder):
     """Writes the records of parts (builders/parts.py), in order.
 
-    Subclasses say the name (by their folder) and the description (docstring).
-
     Args:
+        layout: says what the data set is.
         parts: the parts of each split; those without a record must not be among them.
-        name: in place of the data set's own.
+        name: of the data set.
         data_dir: the records go to data_dir/name/version.
     """
 
@@ -39,17 +38,19 @@ class SceneBuilder(tfds.core.ShardBasedBuilder):
     # To find it, TFDS 4.9 imports importlib_resources, which it does not require to be installed.
     code_path = None
 
-    def __init__(self, *, parts: Parts, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, layout: Layout, parts: Parts, name: str, **kwargs: Any) -> None:
+        self._layout = layout
         self._parts = parts
-        if name is not None:
-            self.name = name
+        self.name = name
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features
         return _Info(
             builder=self,
-            description=type(self).__doc__,
+            description=self._layout.description,
+            homepage=self._layout.homepage or None,
+            citation=self._layout.citation or None,
             features=features.FeaturesDict(
                 {
                     "name": features.Text(),

@@ -1,4 +1,4 @@
-"""What every data set's `layout.py` says, and how it is found by name."""
+"""What the module of every data set says, and how it is found by name."""
 
 import dataclasses
 import importlib
@@ -10,14 +10,14 @@ import numpy as np
 from rsisrefiner_jax.data.builders.files import Files
 from rsisrefiner_jax.data.builders.pictures import Pair, PairedPictures, Pictures
 from rsisrefiner_jax.data.builders.regions import Annotation
-from rsisrefiner_jax.data.label_image import read_labels
 from rsisrefiner_jax.data.spec import PREPARED
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.label_image import read_labels
 
 OFFICIAL = PREPARED
 VERSION = "1.0.0"  # of all data sets; goes up when the same files become other records
-GENERIC = ("classes", "coco", "geo", "instances", "synthetic")
+GENERIC = ("classes", "coco", "geo", "instances", "synthetic", "yolo")
 
 Key = tuple[str, str]  # split, name
 PICTURE = r"\.(?:png|jpe?g|tiff?|bmp)$"  # case is ignored
@@ -43,6 +43,7 @@ class Request:
 class Layout:
     """One data set.
 
+    description, homepage, citation: what goes with the records; "" where there is none.
     find: the pictures of each split. Raises UserError when nothing of the kind is there.
     accepted: the folders that `find` knows, one a line, for messages and `--help`.
     licence: what is known of the terms of use.
@@ -56,13 +57,18 @@ class Layout:
     licence: str
     note: str
     classes: Sequence[str] = ()
+    description: str = ""
+    homepage: str = ""
+    citation: str = ""
     paper_objects: int | None = None
     paper_split: str | None = None
 
 
 def find_layout(name: str) -> Layout:
     """The layout of a data set named in OFFICIAL or GENERIC."""
-    return importlib.import_module(f"{__package__}.{name}.layout").LAYOUT
+    if name in GENERIC:
+        return importlib.import_module(f"{__package__}.own_data").LAYOUTS[name]
+    return importlib.import_module(f"{__package__}.{name}").LAYOUT
 
 
 def nothing_found(files: Files, wanted: str, accepted: str) -> UserError:

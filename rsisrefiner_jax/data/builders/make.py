@@ -10,7 +10,6 @@ the run was interrupted. (about.json has a fingerprint of the source files, thei
 
 import contextlib
 import fcntl
-import importlib
 import io
 import json
 import os
@@ -116,9 +115,11 @@ def _write(
         raise UserError(f"{name}: not a single object in {about['pictures']} pictures{reason}")
     records = os.path.join(work, "records")
     shutil.rmtree(records, ignore_errors=True)
-    module = importlib.import_module(f"{__package__}.{name}.{name}_dataset_builder")
+    from rsisrefiner_jax.data.builders.base import SceneBuilder  # TensorFlow Datasets: seconds
+
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS would name the folder of the moment
-        module.Builder(parts=used, name=called, data_dir=records).download_and_prepare()
+        builder = SceneBuilder(layout=layout, parts=used, name=called, data_dir=records)
+        builder.download_and_prepare()
     about = {
         "name": called,
         "prepared_as": name,

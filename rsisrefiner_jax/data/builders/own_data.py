@@ -10,9 +10,10 @@ from rsisrefiner_jax.data.stretch import Recipe
 SPLIT = "train"  # of data that know no split
 
 
-def own_layout(kind: str, accepted: str) -> Layout:
+def _layout(kind: str, description: str, accepted: str) -> Layout:
     """The layout of `kind:...` SPECs; its `--from` is what follows the colon."""
     return Layout(
+        description=description,
         find=functools.partial(_find, kind),
         accepted=accepted,
         licence="That of the source.",
@@ -26,3 +27,20 @@ def _find(kind: str, request: Request) -> dict[str, Pictures]:
     files_are_rgb = kind == "coco" and request.recipe == Recipe()
     images_dir = split_spec(kind, request.source)[0] if files_are_rgb else None
     return {split: SourcePictures(source, images_dir)}
+
+
+LAYOUTS = {
+    kind: _layout(kind, description, accepted)
+    for kind, description, accepted in (
+        ("classes", "Pictures with class masks.", "IMAGES_DIR,MASKS_DIR,class=2"),
+        ("coco", "COCO instance annotations.", "IMAGES_DIR,ANNOTATIONS.json"),
+        ("geo", "A georeferenced raster with polygons.", "RASTER.tif,VECTORS.gpkg"),
+        ("instances", "Pictures with id masks.", "IMAGES_DIR,MASKS_DIR"),
+        (
+            "synthetic",
+            "Synthetic scenes.",
+            "train, val or test, with @SIZE if wanted; take --limit, it has 100 000 pictures",
+        ),
+        ("yolo", "Pictures with YOLO segmentation labels.", "IMAGES_DIR,LABELS_DIR"),
+    )
+}

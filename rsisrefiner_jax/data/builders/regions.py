@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rsisrefiner_jax.data.label_image import components, instance_ids
 from rsisrefiner_jax.data.scene import SceneObject
+from rsisrefiner_jax.formats.label_image import components, instance_ids
 
 Annotation = tuple[np.ndarray, tuple[SceneObject, ...], np.ndarray]
 """labels int32 [h, w, layers], the objects, ignore bool [h, w]: what a Scene adds to a picture."""

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from rsisrefiner_jax.data.coco_entries import category_of, stated_size
-from rsisrefiner_jax.data.coco_masks import is_degenerate
 from rsisrefiner_jax.data.doctor.coco_set import CocoSet, annotation_problem, image_problem
 from rsisrefiner_jax.data.doctor.pictures import check_pictures, check_repeated
 from rsisrefiner_jax.data.doctor.traps import Finding, check
+from rsisrefiner_jax.formats.coco_entries import category_of, stated_size
+from rsisrefiner_jax.formats.coco_masks import is_degenerate
 
 
 @check(CocoSet)
@@ -75,7 +75,9 @@ def masks(coco: CocoSet) -> Iterator[Finding]:
         if problem:
             yield Finding(problem.trap, coco.annotations_path, f"{where} {problem.message}")
         elif is_degenerate(annotation):
-            odd = any(len(part) % 2 for part in annotation["segmentation"])
+            shape = annotation["segmentation"]
+            rings = shape if isinstance(shape[0], list) else [shape]
+            odd = any(len(ring) % 2 for ring in rings)
             what = "an odd number of coordinates" if odd else "parts with fewer than three points"
             message = f"{where} has {what}"
             yield Finding("degenerate-polygon", coco.annotations_path, message)

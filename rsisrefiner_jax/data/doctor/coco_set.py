@@ -4,17 +4,18 @@ import dataclasses
 import os
 from typing import Any
 
-from rsisrefiner_jax.data.coco_entries import (
+from rsisrefiner_jax.data.doctor.pictures import Picture, look, look_at_all
+from rsisrefiner_jax.data.doctor.traps import Finding
+from rsisrefiner_jax.formats.coco_entries import (
     Entry,
     read_json,
     size_problem,
     sound_entries,
     stated_size,
 )
-from rsisrefiner_jax.data.coco_masks import decode, encode
-from rsisrefiner_jax.data.doctor.pictures import Picture, look, look_at_all
-from rsisrefiner_jax.data.doctor.traps import Finding
-from rsisrefiner_jax.data.left_out import Problem
+from rsisrefiner_jax.formats.coco_masks import encode
+from rsisrefiner_jax.formats.file_names import files_meant
+from rsisrefiner_jax.formats.left_out import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,10 @@ def read_coco(images_dir: str, annotations_path: str) -> CocoSet:
         found[group], problem, _ = sound_entries(content, group)
         if problem:
             malformed.append(Finding(problem.trap, annotations_path, problem.message))
+    files = files_meant([image["file_name"] for image in found["images"]], images_dir)
+    found["images"] = [
+        {**image, "file_name": files[image["file_name"]]} for image in found["images"]
+    ]
     paths = sorted({os.path.join(images_dir, item["file_name"]) for item in found["images"]})
     return CocoSet(
         images_dir,
@@ -80,11 +85,5 @@ def image_problem(image: Entry, picture: Picture) -> Problem | None:
 
 def annotation_problem(annotation: Entry, size: tuple[int, int]) -> Problem | None:
     """Why the mask of an annotation, in a picture of size (height, width), cannot be used."""
-    counts = encode(annotation, size)
-    if isinstance(counts, Problem):
-        return counts
-    try:
-        decode(counts, size)
-    except ValueError:
-        return Problem("broken-segmentation", "has an RLE that is longer than its picture")
-    return None
+    mask = encode(annotation, size)
+    return mask if isinstance(mask, Problem) else None

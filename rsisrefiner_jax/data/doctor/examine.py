@@ -13,11 +13,11 @@ from rsisrefiner_jax.data.doctor.pictures import quiet_decoders
 from rsisrefiner_jax.data.doctor.report import describe_census, describe_findings, describe_set
 from rsisrefiner_jax.data.doctor.sets import read_set
 from rsisrefiner_jax.data.doctor.traps import Finding, run_checks
-from rsisrefiner_jax.data.left_out import counted
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.left_out import counted
 
 
 def examine(

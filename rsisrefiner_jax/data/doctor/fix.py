@@ -20,15 +20,16 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-from rsisrefiner_jax.data.coco_entries import Entry, category_of, shared_ids
-from rsisrefiner_jax.data.coco_masks import is_degenerate, sound_parts
 from rsisrefiner_jax.data.doctor.coco_set import CocoSet, annotation_problem, image_problem
 from rsisrefiner_jax.data.doctor.folder_set import FolderSet
 from rsisrefiner_jax.data.doctor.pictures import Picture, name_lies
-from rsisrefiner_jax.data.left_out import Problem
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.spec import open_source, split_spec
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.coco_entries import Entry, category_of, shared_ids
+from rsisrefiner_jax.formats.coco_masks import polygon_parts
+from rsisrefiner_jax.formats.label_file import further_layers
+from rsisrefiner_jax.formats.left_out import Problem
 
 
 @dataclasses.dataclass
@@ -154,12 +155,14 @@ def _copy_coco(coco: CocoSet, copy: _Copy) -> None:
         if problem:
             _leave_out(copy, annotation, problem.message)
             continue
-        if is_degenerate(annotation):
-            parts = sound_parts(annotation["segmentation"])
-            annotation = {**annotation, "segmentation": parts}
-            copy.changed.append(
-                f"annotation {annotation['id']!r}: parts or numbers that make no point dropped"
-            )
+        shape = annotation["segmentation"]
+        if isinstance(shape, list):
+            parts = polygon_parts(shape, sizes[new_ids[image_id]])
+            if parts != shape:
+                annotation = {**annotation, "segmentation": parts}
+                copy.changed.append(
+                    f"annotation {annotation['id']!r}: parts or numbers that make no point dropped"
+                )
         copy.annotations.append(
             {
                 **annotation,
@@ -237,8 +240,8 @@ def _source_of(folders: FolderSet, spec: str, work: str) -> Source:
         parts.append(os.path.join(work, name))
         os.mkdir(parts[-1])
         for pair in pairs:
-            link = os.path.join(parts[-1], os.path.basename(pair[number]))
-            os.symlink(os.path.abspath(pair[number]), link)
+            for file in (pair[number], *further_layers(pair[number])):
+                os.symlink(os.path.abspath(file), os.path.join(parts[-1], os.path.basename(file)))
     own = [*parts, *(f"{name}={value}" for name, value in options.items())]
     return open_source(f"{kind}:{','.join(own)}")
 

@@ -7,8 +7,8 @@ import numpy as np
 from rsisrefiner_jax.data.doctor.folder_set import FolderSet, Mask
 from rsisrefiner_jax.data.doctor.pictures import check_pictures, check_repeated
 from rsisrefiner_jax.data.doctor.traps import Finding, check
-from rsisrefiner_jax.data.label_image import instance_ids
-from rsisrefiner_jax.data.left_out import counted
+from rsisrefiner_jax.formats.label_image import instance_ids
+from rsisrefiner_jax.formats.left_out import counted
 
 _MOST_CODES = 32  # class codes in one mask; the published sets have at most 16
 _RARE, _MANY = 5, 16  # pixels, values: more rare values than this are a blend, not labels

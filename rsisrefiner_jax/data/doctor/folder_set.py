@@ -8,10 +8,10 @@ import numpy as np
 from rsisrefiner_jax.data.doctor.areas import value_areas
 from rsisrefiner_jax.data.doctor.pictures import Picture, look, look_at_all, said_of
 from rsisrefiner_jax.data.doctor.traps import Finding
-from rsisrefiner_jax.data.label_image import is_palette, read_labels
-from rsisrefiner_jax.data.left_out import Problem
 from rsisrefiner_jax.data.mask_pairs import CLASS_MASKS, ID_MASKS, pair_files, size_problem
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.label_file import open_labels
+from rsisrefiner_jax.formats.left_out import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,15 +95,16 @@ def look_at_mask(path: str) -> Mask:
     if picture.problem:
         return Mask(picture)
     try:
-        stored = read_labels(path)
+        with open_labels(path) as file:
+            bands, _ = file.bands(0, file.size[0])
+            codes, _ = file.codes()
     except UserError as error:
         return Mask(
             dataclasses.replace(picture, problem=Problem("unreadable", said_of(path, error)))
         )
-    if stored.ndim == 2:
-        values, areas = value_areas(stored)
-        return Mask(picture, is_palette(path), values, areas, stored.dtype == np.uint8)
-    red, green, blue = np.moveaxis(stored.astype(np.int32), -1, 0)
-    codes, areas = value_areas(red << 16 | green << 8 | blue)
-    values = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
-    return Mask(picture, False, values, areas)
+    values, areas = value_areas(codes.reshape(-1, file.size[1]))
+    if not file.is_colour:
+        return Mask(picture, file.palette is not None, values, areas, bands.dtype == np.uint8)
+    colours = np.stack([values & 255, values >> 8 & 255, values >> 16], axis=-1).astype(np.uint8)
+    in_order = np.lexsort(colours.T[::-1])
+    return Mask(picture, False, colours[in_order], areas[in_order])

@@ -11,10 +11,10 @@ import cv2
 from tqdm import tqdm
 
 from rsisrefiner_jax.data.doctor.traps import Finding
-from rsisrefiner_jax.data.left_out import Problem
-from rsisrefiner_jax.data.picture_file import picture_format, promised_format, read_content
 from rsisrefiner_jax.data.raster import read_picture
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats.left_out import Problem
+from rsisrefiner_jax.formats.picture_file import picture_format, promised_format, read_content
 
 Facts = TypeVar("Facts")
 _THREADS = min(os.cpu_count() or 1, 4)  # decoding runs outside Python's lock

@@ -10,7 +10,7 @@ from rsisrefiner_jax.data.doctor.census import SMALL, Census
 from rsisrefiner_jax.data.doctor.coco_set import CocoSet
 from rsisrefiner_jax.data.doctor.folder_set import FolderSet
 from rsisrefiner_jax.data.doctor.traps import TRAPS, Finding
-from rsisrefiner_jax.data.left_out import counted
+from rsisrefiner_jax.formats.left_out import counted
 
 _SHOWN = 3  # findings of one trap
 _HEADINGS = {

@@ -62,6 +62,7 @@ TRAPS: dict[str, Trap] = {
         "defect", "A polygon needs three whole points (x, y); lesser parts are left out."
     ),
     "no-pixel": Trap("defect", "A mask without a single pixel in its picture; it is left out."),
+    "no-place": Trap("defect", "It cannot be converted to the raster's coordinate system."),
     "broken-segmentation": Trap("defect", "Neither polygons of numbers nor a fitting RLE."),
     "unknown-category": Trap(
         "defect", "Its category id is not in 'categories', so the object has no class name."

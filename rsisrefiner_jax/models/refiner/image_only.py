@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.click_model import ClickModel, is_empty
-from rsisrefiner_jax.interaction.clicks import Clicks, count
+from rsisrefiner_jax.interaction.clicks import Clicks
 from rsisrefiner_jax.models.layers import conv, conv_he, linear, linear_zero
 from rsisrefiner_jax.models.normalise import normalise
 from rsisrefiner_jax.models.refiner.decoder import DecoderLayer, FinalToken, dynamic_conv
@@ -52,7 +52,8 @@ class SamAnswer(NamedTuple):
 
     chosen: Float[Array, "b q q 1"]  # logits of its answer
     maps: Float[Array, "b q q c"]  # that one, all its masks, and the map that they are read from
-    quality: Float[Array, "b 6"]  # how good it thinks each mask and its answer; 1 at a first click
+    quality: Float[Array, "b 6"]  # how good it thinks each mask and its answer; 1 if that is one of
+    # its readings of a single click, else 0
 
 
 class ImageOnlyRefiner(ClickModel):
@@ -126,8 +127,7 @@ class ImageOnlyRefiner(ClickModel):
         masks = jnp.clip(answer.masks, -SURE, SURE)
         chosen = jnp.take_along_axis(masks, index[:, None, None], -1)
         maps = jnp.concatenate([chosen / 4, masks / 4, answer.features], -1)
-        first = (count(clicks) == 1)[:, None]
-        quality = [answer.iou, jnp.take_along_axis(answer.iou, index, -1), first]
+        quality = [answer.iou, jnp.take_along_axis(answer.iou, index, -1), index > 0]
         return SamAnswer(chosen, maps, jnp.concatenate(quality, -1))
 
 

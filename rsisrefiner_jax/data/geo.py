@@ -1,0 +1,125 @@
+"""The data SPEC `geo:RASTER.tif,VECTORS.gpkg`: a raster and its polygons as windowed scenes."""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import shapely
+from tqdm import tqdm
+
+from rsisrefiner_jax.data.raster import Window, read_window
+from rsisrefiner_jax.data.scene import Scene, SceneObject
+from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats import geometry
+from rsisrefiner_jax.formats.layers import lay_out
+from rsisrefiner_jax.formats.left_out import LeftOut, Problem
+from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.polygons import read_polygons
+from rsisrefiner_jax.formats.raster_info import Raster, open_raster
+from rsisrefiner_jax.formats.region import Region
+
+LAYER = "|layername="  # as QGIS writes the source of a layer
+WINDOW = 800  # pixels; the paper cuts its pictures to this side
+
+
+class GeoSource:
+    """Scenes of at most 800 x 800 pixels that tile a raster, at its own resolution.
+
+    All windows have the same size but for a pixel, rather than leaving slivers at the far edges.
+    Windows without an object are left out (`windows_left_out`). A pixel belongs to a polygon that
+    holds its centre. A polygon that a window border cuts is an object of both windows, each with
+    its own part; its id (`formats.polygons`) is the same in both. Polygons that overlap
+    lie in different layers. Pixels without data are ignored.
+
+    Args:
+        raster: GeoTIFF or another georeferenced file, see `formats.kinds.drivers_for`.
+        vectors: polygons in any coordinate reference system: GeoPackage, GeoJSON, Shapefile,
+            FlatGeobuf.
+        recipe: how raster values become RGB.
+        class_field: the attribute that names the class, see `read_polygons`.
+
+    Raises:
+        UserError: as `open_raster` and `read_polygons`, or no polygon covers a pixel. A damaged
+            raster when a scene is read.
+    """
+
+    def __init__(
+        self,
+        raster: str,
+        vectors: str,
+        recipe: Recipe = Recipe(),
+        class_field: str | None = None,
+    ) -> None:
+        info = open_raster(raster)
+        self._raster = raster
+        self._recipe = recipe
+        self._regions = self._read(vectors, info, class_field)
+        outlines = np.array([region.outline for region in self._regions])
+        self._boxes = shapely.bounds(outlines).reshape(-1, 4)
+        windows = list(_windows(info.height, info.width))
+        bar = tqdm(windows, desc="rasterising", unit="window", delay=1, leave=False)
+        self._windows = [w for w in bar if any(True for _ in self._rasterised(w))]
+        self.windows_left_out = len(windows) - len(self._windows)
+        placed = "do both show the same place, and are their coordinate reference systems right?"
+        if info.transform is None:
+            placed = f"coordinates were taken for pixels, as {raster} is not georeferenced"
+            placed += f": {info.hint}" if info.hint else ""
+        require(bool(self._windows), f"{vectors}: no polygon covers a pixel of {raster}; {placed}")
+
+    def _read(self, vectors: str, info: Raster, class_field: str | None) -> list[Region]:
+        """The polygons near the raster; counts those that it cannot hold."""
+        path, _, layer = vectors.partition(LAYER)
+        found = read_polygons(Path(path), info, layer, class_field)
+        self.left_out = LeftOut()
+        if found.unplaced:
+            message = (
+                f"some polygons cannot be converted to {info.crs}, that of {info.path}; clip them "
+                "to the raster first"
+            )
+            require(bool(found.regions), f"{path}: {message}")
+            problem = Problem("no-place", message)
+            self.left_out.add("object", f"{path}:", problem, found.unplaced)
+        return found.regions
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def __getitem__(self, index: int) -> Scene:
+        """Reads one window of the raster."""
+        window = self._windows[index]
+        image, valid = read_window(self._raster, window, self._recipe)
+        found = list(self._rasterised(window))
+        ids = [self._regions[i].id or i + 1 for i, _ in found]
+        masks = [mask for _, mask in found]
+        labels, layers = lay_out(ids, masks, (window.height, window.width))
+        objects = tuple(
+            SceneObject(id, layer, self._regions[i].category)
+            for id, layer, (i, _) in zip(ids, layers, found, strict=True)
+        )
+        stem = os.path.splitext(os.path.basename(self._raster))[0]
+        return Scene(f"{stem}_y{window.y}_x{window.x}", image, labels, objects, ~valid)
+
+    def _rasterised(self, window: Window) -> Iterator[tuple[int, Mask]]:
+        """The polygons with a pixel in a window, by number, and which pixels of it."""
+        low = np.array([window.x, window.y])
+        size = np.array([window.width, window.height])
+        starts, ends = self._boxes[:, :2] - low, self._boxes[:, 2:] - low
+        for i in np.flatnonzero((ends > 0).all(1) & (starts < size).all(1)).tolist():
+            outline = shapely.transform(self._regions[i].outline, lambda xy: xy - low)
+            mask = geometry.rasterise(outline, window.width, window.height)
+            if mask.area:
+                yield i, mask
+
+
+def _windows(height: int, width: int) -> Iterator[Window]:
+    def edges(side: int) -> Sequence[int]:
+        count = -(-side // WINDOW)
+        return [side * i // count for i in range(count + 1)]
+
+    rows, columns = edges(height), edges(width)
+    for y0, y1 in itertools.pairwise(rows):
+        for x0, x1 in itertools.pairwise(columns):
+            yield Window(y0, x0, y1 - y0, x1 - x0)

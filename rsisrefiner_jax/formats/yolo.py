@@ -1,0 +1,104 @@
+"""YOLO segmentation: a line an object, its class and one ring in fractions of the picture."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.region import Region, class_name
+
+NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt")  # what holds the names of classes
+_SAME = 1e-3  # pixels: fractions are rounded, and corners of pixels are meant where they are near
+
+
+def read_labels(file: Path, size: tuple[int, int], names: dict[int, str]) -> list[Region]:
+    """The objects of a label file, by their outlines, which may go beyond the picture.
+
+    Args:
+        size: (height, width) of the picture.
+        names: of classes by number; others are called by their number.
+
+    Raises:
+        UserError: a line that is not a class and the corners of a ring.
+    """
+    from rsisrefiner_jax.formats.rings import from_rings
+
+    found: list[Region] = []
+    line = ""
+    try:
+        for line in file.read_text(encoding="utf-8-sig").splitlines():
+            if not line.strip():
+                continue
+            first, *values = line.split()
+            ring = np.array(values, float).reshape(-1, 2) * size[::-1]
+            if len(ring) < 3 or not np.isfinite(ring).all() or abs(ring).max() > 1e9:
+                raise ValueError(line)
+            near = ring.round()
+            ring = np.where(abs(ring - near) < _SAME, near, ring)
+            name = names.get(int(first), str(int(first)))
+            found.append(Region(category=class_name(name), outline=from_rings([ring])))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{printable(file.name)}: not YOLO segmentation, which is a class number and the "
+            f"corners of a ring in fractions of the image a line: {printable(line)!r}"
+        ) from error
+    return found
+
+
+def class_names(file: Path) -> dict[int, str]:
+    """The names of classes by number, of a data.yaml however it spells them, or of a classes.txt.
+
+    Raises:
+        UserError: it cannot be read, or its `names` are neither a list nor numbered.
+    """
+    import yaml
+
+    shown = printable(file.name)
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    if file.suffix.lower() == ".txt":
+        return dict(enumerate(line.strip() for line in text.splitlines()))
+    try:
+        content = yaml.load(text, yaml.BaseLoader)  # everything is text: "no" stays "no"
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{shown}: not YAML that can be read") from error
+    names: Any = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, list):
+        names = {str(number): name for number, name in enumerate(names)}
+    require(
+        isinstance(names, dict)
+        and all(key.strip().isdigit() and isinstance(name, str) for key, name in names.items()),
+        f"{shown}: no class names can be read in it; write names: [roof, tank] or a line "
+        "'0: roof' for each below names:",
+    )
+    return {int(key): name for key, name in names.items()}
+
+
+def names_beside(folders: Iterable[Path]) -> dict[int, str]:
+    """The names of classes in the first of some folders that holds them; none where none does.
+
+    Raises:
+        UserError: as `class_names`.
+    """
+    for folder in folders:
+        for name in NAMES:
+            if (folder / name).is_file():
+                return class_names(folder / name)
+    return {}
+
+
+def line_of(index: int, ring: np.ndarray, size: tuple[int, int]) -> str:
+    """An object as a line of a label file. ring: [n, 2] in pixels, within the picture."""
+    fractions = (ring / size[::-1]).clip(0, 1).ravel().tolist()
+    return " ".join([str(index), *(f"{value:.10g}" for value in fractions)]) + "\n"
+
+
+def about_lines(names: list[str]) -> Iterator[str]:
+    """The lines of a data.yaml."""
+    import json
+
+    yield "path: .\ntrain: images\nval: images\nnames:\n"
+    for index, name in enumerate(names):
+        yield f"  {index}: {json.dumps(name)}\n"
