@@ -179,7 +179,8 @@ def state():
     state, _ = tiny.start(devices)
     rng = np.random.default_rng(0)
     noisy = jax.tree.map(lambda x: (x + rng.normal(size=x.shape)).astype(x.dtype), state)
-    return devices.replicate(noisy._replace(step=np.int32(7)))
+    key = np.zeros_like(state.key)  # of the seed; it is not saved
+    return devices.replicate(noisy._replace(step=np.int32(7), key=key))
 
 
 def zeros(state):

@@ -113,7 +113,7 @@ def test_fewer_clicks_are_better_then_a_higher_curve():
 def test_an_evaluator_takes_other_weights(monkeypatch):
     monkeypatch.undo()
     source, model = fakes.source(), fakes.Disks()
-    with fakes.compilation(optimized=False):
+    with tiny.quick_compilation():
         again = Evaluator(model, fakes.SHORT, batch_size=2, devices=jax.devices()[:1])
         first, second = (again({}, source, progress=False) for _ in range(2))
     expected = fakes.evaluation(source)
