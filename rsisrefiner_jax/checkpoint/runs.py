@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grain
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -51,6 +50,8 @@ class CheckpointWriter:
 
     def save(self, state: TrainState, config: Config, data: Any) -> None:
         """Saves `state`, `config` and the position of the data iterator `data` at state.step."""
+        import grain  # here, as whoever only loads a network may not have it
+
         self.manager.save(
             int(state.step),
             args=ocp.args.Composite(
@@ -71,6 +72,8 @@ class CheckpointWriter:
         Raises:
             UserError: it is damaged, or of another network.
         """
+        import grain
+
         step = self.manager.latest_step()
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
         back = _restore(
