@@ -38,6 +38,7 @@ COMMANDS = {
     "trajectories": Command(
         "rsisrefiner_jax.evaluation.trajectories", "compare the best and the worst clicks"
     ),
+    "export": Command("rsisrefiner_jax.export", "write a network as files that jax alone runs"),
     "export-checkpoint": Command(
         "rsisrefiner_jax.checkpoint.export", "keep a run's newest weights without its optimizer"
     ),

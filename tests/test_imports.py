@@ -19,7 +19,7 @@ LAYERS = [
     ["models"],
     ["training", "evaluation"],
     ["checkpoint"],
-    ["predictor", "evaluated"],
+    ["predictor", "evaluated", "export"],
     ["experiment"],
     ["tables"],
     ["annotate"],
