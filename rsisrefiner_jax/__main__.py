@@ -12,7 +12,10 @@ import sys
 from collections.abc import Callable
 
 from rsisrefiner_jax.console import COMMANDS, CONSOLE
-from rsisrefiner_jax.errors import run_main
+from rsisrefiner_jax.errors import UserError, run_main
+
+# Modules of the package's dependencies that its group `annotator` does without.
+LEFT_OUT = ("tensorflow_datasets", "grain", "array_record", "matplotlib", "pyarrow")
 
 
 def main() -> None:
@@ -27,7 +30,7 @@ def main() -> None:
         parser.print_help()
     else:
         sys.argv = [f"{CONSOLE} {options.command}", *options.arguments]
-        run_main(_main_of(options.command))
+        run_main(lambda: _run(options.command))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +55,18 @@ def _version() -> str:
         return f"{CONSOLE} {version('rsisrefiner-jax')}"
     except PackageNotFoundError:
         return f"{CONSOLE}: a copy of the sources that is not installed"
+
+
+def _run(name: str) -> None:
+    try:
+        _main_of(name)()
+    except ModuleNotFoundError as error:  # as where only the annotator was installed
+        missing = (error.name or "").partition(".")[0]
+        if missing not in LEFT_OUT:
+            raise
+        raise UserError(
+            f"{CONSOLE} {name} needs {missing}; install all of rsisrefiner-jax (docs/install.md)"
+        ) from error
 
 
 def _main_of(name: str) -> Callable[[], None]:
