@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import UserError, require, run_main
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ kinds:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m convert_weights",
+        prog=program("convert"),
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

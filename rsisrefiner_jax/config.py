@@ -7,11 +7,11 @@ Nothing here imports jax, so that `--help` answers at once.
 
 import dataclasses
 import json
-import os
 import runpy
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from rsisrefiner_jax import config_files
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.fields import build, override
 from rsisrefiner_jax.protocol import PRESETS, Protocol
@@ -359,12 +359,12 @@ class Config:
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
     """Runs the Python file at `path`, takes its `config` and applies `a.b=value` overrides.
 
+    path: or the name of one that comes with the package, as base.
+
     Raises:
         UserError: no such file, no `config` in it, or a field or value that does not fit.
     """
-    if not os.path.isfile(path):
-        raise UserError(f"--config {path}: no such file; configs/base.py is the paper's")
-    config = runpy.run_path(path).get("config")
+    config = runpy.run_path(str(config_files.find(path))).get("config")
     if not isinstance(config, Config):
         raise UserError(f"--config {path}: the file must define `config = Config(...)`")
     return apply_overrides(config, overrides)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rsisrefiner_jax.annotate.access import VARIABLE, Access, given_token
 from rsisrefiner_jax.annotate.safety import UPLOAD_QUOTA
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.networks import PACKAGED, checkpoint_folder
 
@@ -67,7 +68,7 @@ def project_folder(images: list[Path]) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.annotate",
+        prog=program("annotate"),
         description="Click objects on rasters of any size, in the browser. Work is kept in a "
         "project folder, click by click; start it again on the same images to go on.",
     )

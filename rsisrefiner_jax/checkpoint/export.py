@@ -12,13 +12,14 @@ import json
 from pathlib import Path
 
 from rsisrefiner_jax.atomic import atomic_file
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import run_main
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; see `--help`. Raises UserError: no checkpoint, or DEST in use."""
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.checkpoint.export",
+        prog=program("export-checkpoint"),
         description="Copies the newest weights of a run, and its configuration, into a checkpoint "
         "of their own, which is a third of the size.",
     )

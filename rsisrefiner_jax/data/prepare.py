@@ -10,6 +10,7 @@ import os
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import UserError, require, run_main
 
 NAMES = (
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.data.prepare",
+        prog=program("prepare"),
         description="Makes a data set ready, to be named in data.train, data.eval and --data. "
         "A run that was stopped goes on where it was when it is started again.",
     )

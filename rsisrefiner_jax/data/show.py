@@ -9,12 +9,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from rsisrefiner_jax import config as config_module
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import UserError, require, run_main
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.data.show",
+        prog=program("show"),
         description="Draws training samples as the trainer sees them (after augmentation, target "
         "outlined, first click), or with --scenes whole scenes with all their objects.",
     )

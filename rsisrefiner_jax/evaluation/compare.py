@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import run_main
 from rsisrefiner_jax.evaluation.runs import Key, read_run
 
@@ -19,7 +20,7 @@ SHOWN = 10  # objects of each data set
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; see `--help`. Raises UserError: a directory holds no evaluation."""
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.evaluation.compare",
+        prog=program("compare"),
         description="Lists what differs between two evaluations: settings, environment, counts, "
         "and the objects whose clicks or IoUs are others, the largest difference first.",
     )

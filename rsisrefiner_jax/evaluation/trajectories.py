@@ -10,25 +10,27 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import UserError, require, run_main
-from rsisrefiner_jax.evaluation.results import ObjectResult
 from rsisrefiner_jax.evaluation.strata import size_of
-from rsisrefiner_jax.interaction import metrics
+
+if TYPE_CHECKING:
+    from rsisrefiner_jax.evaluation.results import ObjectResult
 
 # What is run, in this order: the strategy, and how often every object is clicked.
 STRATEGIES = {"best": 1, "centre": 1, "random": 5, "worst": 1}
 AT = (1, 3, 5, 10, 20)  # clicks whose mean IoU is shown
-Results = Mapping[str, Sequence[ObjectResult]]  # of every strategy
+Results = Mapping[str, "Sequence[ObjectResult]"]  # of every strategy
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; see `--help`. Raises UserError: a directory holds no trajectories."""
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.evaluation.trajectories",
+        prog=program("trajectories"),
         description="One table of best and worst clicks from the output of eval.py --trajectories.",
     )
     parser.add_argument("directories", nargs="+", type=Path, metavar="DIR")
@@ -72,6 +74,8 @@ def summarize(directory: Path) -> dict[str, Any]:
 
 def _dataset(entries: Mapping[str, Any], objects: Results, clicks: int) -> dict[str, Any]:
     """entries: the data set as each strategy's results.json has it."""
+    from rsisrefiner_jax.interaction import metrics  # imports jax
+
     hashes = {entry["object_hash"] for entry in entries.values()}
     require(len(hashes) == 1, "the strategies were run on other objects; use one --limit for all")
     curves = {strategy: _curves(found, clicks) for strategy, found in objects.items()}
@@ -96,8 +100,10 @@ def _dataset(entries: Mapping[str, Any], objects: Results, clicks: int) -> dict[
     }
 
 
-def _curves(results: Sequence[ObjectResult], clicks: int) -> np.ndarray:
+def _curves(results: "Sequence[ObjectResult]", clicks: int) -> np.ndarray:
     """float32 [objects, clicks]: the IoU after each click, over seeds; the last one stays."""
+    from rsisrefiner_jax.interaction import metrics  # imports jax
+
     rows: dict[tuple[str, int], list[np.ndarray]] = {}
     for result in results:
         row = metrics.miou_curve([result.ious], clicks)
@@ -196,8 +202,10 @@ def _results(directory: Path) -> dict[str, Any]:
         ) from error
 
 
-def _objects(directory: Path) -> dict[str, list[ObjectResult]]:
+def _objects(directory: Path) -> "dict[str, list[ObjectResult]]":
     """The objects of each data set, in its order."""
+    from rsisrefiner_jax.evaluation.results import ObjectResult  # imports jax
+
     found: dict[str, list[ObjectResult]] = {}
     for line in (directory / "objects.jsonl").read_text().splitlines():
         result = ObjectResult.from_json(line)

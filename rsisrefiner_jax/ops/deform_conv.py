@@ -143,7 +143,7 @@ def _corners(size: tuple[int, int], yx: Array) -> list[tuple[Array, Array, Array
     coordinates the slope is the one to the right, as in the CPU and CUDA kernels of the field.
     """
     h, w = size
-    first_row = jnp.arange(len(yx), dtype=jnp.int32) // (h * w) * (h * w)  # of the own sample
+    first_row = jnp.arange(yx.shape[0], dtype=jnp.int32) // (h * w) * (h * w)  # of the own sample
     y, x = yx[:, 0], yx[:, 1]
     y0, x0 = jnp.floor(y), jnp.floor(x)
     corners = []

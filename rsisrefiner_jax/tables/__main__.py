@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import require, run_main
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def main(words: list[str] | None = None) -> None:
 def parse_arguments(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.tables",
+        prog=program("tables"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -8,6 +8,7 @@ writes DIR/instances.json and prints the data SPEC that opens it.
 import argparse
 from pathlib import Path
 
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import run_main
 
 
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.annotate.export",
+        prog=program("export-project"),
         description="Write all objects of an annotator's project as one data set (COCO) and print "
         "the SPEC that opens it: train.py --data SPEC.",
     )

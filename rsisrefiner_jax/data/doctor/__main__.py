@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from rsisrefiner_jax.config import Config, apply_overrides
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import require, run_main
 
 _EPILOG = """
@@ -14,7 +15,7 @@ there is any defect.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.data.doctor",
+        prog=program("doctor"),
         description="Examines every file of a data set, names the known traps it finds, and counts "
         "what training and evaluation get of it.",
         epilog=_EPILOG,

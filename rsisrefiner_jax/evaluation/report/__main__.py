@@ -9,6 +9,7 @@ report.json (every number of it), table.md and miou.png into --out.
 import argparse
 from pathlib import Path
 
+from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import UserError, require, run_main
 from rsisrefiner_jax.evaluation.runs import names_of, read_run
 
@@ -16,7 +17,7 @@ from rsisrefiner_jax.evaluation.runs import names_of, read_run
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; see `--help`. Raises UserError."""
     parser = argparse.ArgumentParser(
-        prog="python -m rsisrefiner_jax.evaluation.report",
+        prog=program("report"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
