@@ -2,9 +2,10 @@
 
 import dataclasses
 
-from rsisrefiner_jax.annotate.history import Deed
+from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.records import Drawing, Object, measure
+from rsisrefiner_jax.data.project.records import Drawing, Object, measure
+from rsisrefiner_jax.data.project.undo_history import Deed, History
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Deeds:
             if earlier is not None:
                 deed = self._state.deeds[earlier.payload["deed"]]
             else:
-                deed = self._state.histories[image_id].next(kind, event)
+                deed = _next(self._state.histories[image_id], kind, event)
                 name = "undone" if kind == "undo" else "redone"
                 self._ledger.record(name, {"image_id": image_id, "deed": deed.event}, key)
             outcome = self._outcome(deed)
@@ -68,3 +69,13 @@ class Deeds:
             [object.id for object in records if object.deleted],
             session if session and session.open else None,
         )
+
+
+def _next(history: History, kind: str, event: int | None) -> Deed:
+    """What undo or redo would do next. Raises Conflict: nothing, or not the deed that is meant."""
+    deeds = history.done if kind == "undo" else history.undone
+    if not deeds:
+        raise Conflict(f"nothing to {kind}")
+    if event is not None and deeds[-1].event != event:
+        raise Conflict(f"{deeds[-1].label} comes first; {kind} that before")
+    return deeds[-1]

@@ -10,10 +10,10 @@ import numpy as np
 
 from rsisrefiner_jax.annotate.pictures import RasterPicture, png
 from rsisrefiner_jax.annotate.project import Project
-from rsisrefiner_jax.annotate.records import Drawing
 from rsisrefiner_jax.annotate.segmenter import Answer, Question, Segmenter
 from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.data.project.records import Drawing
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.masks import EMPTY, Mask, union_box
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from rsisrefiner_jax.annotate.faults import Conflict, Missing
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.records import Drawing, Image, Object
-from rsisrefiner_jax.annotate.state import State, recipe_to
+from rsisrefiner_jax.data.project.records import Drawing, Image, Object
+from rsisrefiner_jax.data.project.state import State, recipe_to
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.masks import Mask
 

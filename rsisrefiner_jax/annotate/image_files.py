@@ -7,10 +7,10 @@ from pathlib import Path
 from rsisrefiner_jax.annotate import rasters
 from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.safety import Roots
-from rsisrefiner_jax.annotate.stamps import Stamp, digest_of, stamp_of
-from rsisrefiner_jax.annotate.state import raster_to
+from rsisrefiner_jax.annotate.stamps import digest_of, stamp_of
+from rsisrefiner_jax.data.project.records import Image, Stamp
+from rsisrefiner_jax.data.project.state import raster_to
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.raster_info import Raster
 

@@ -7,18 +7,19 @@ import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rsisrefiner_jax.annotate import rasters, relative, safety
+from rsisrefiner_jax.annotate import rasters, safety
 from rsisrefiner_jax.annotate.deeds import Deeds
 from rsisrefiner_jax.annotate.disk import remove_leftovers, room_for, written_aside
 from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
 from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.image_files import ImageFiles
 from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.records import Class, Image, Object, measure
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
 from rsisrefiner_jax.annotate.source import Source
 from rsisrefiner_jax.annotate.stamps import stamp_of
-from rsisrefiner_jax.annotate.state import raster_to, recipe_from, recipe_to
+from rsisrefiner_jax.data.project import raster_paths
+from rsisrefiner_jax.data.project.records import Class, Image, Object, measure
+from rsisrefiner_jax.data.project.state import raster_to, recipe_from, recipe_to
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import geometry
@@ -93,7 +94,7 @@ class Project:
                 {
                     "id": id,
                     "name": file.name,
-                    **relative.told(file, self.folder),
+                    **raster_paths.told(file, self.folder),
                     "info": raster_to(info),
                     "recipe": recipe_to(AT_FIRST),
                     "stamp": stamp,

@@ -10,9 +10,10 @@ import numpy as np
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.damage import Damage
 from rsisrefiner_jax.annotate.source import Source, preview_if_room, say_slow
-from rsisrefiner_jax.annotate.stamps import Stamp, fingerprint_of, stamp_of
+from rsisrefiner_jax.annotate.stamps import fingerprint_of, stamp_of
 from rsisrefiner_jax.annotate.unpacked import SEQUENTIAL, unpacked
 from rsisrefiner_jax.data import raster as files
+from rsisrefiner_jax.data.project.records import Stamp
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.kinds import BROKEN

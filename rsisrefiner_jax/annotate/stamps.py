@@ -5,20 +5,13 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from typing import NamedTuple
 
 from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.data.project.records import Stamp
 from rsisrefiner_jax.errors import UserError
 
 _CACHE = 2  # rises when files made of a raster by earlier versions must not be believed
 _hashing = threading.Lock()
-
-
-class Stamp(NamedTuple):
-    """size in bytes; modified in nanoseconds since 1970."""
-
-    size: int
-    modified: int
 
 
 def stamp_of(path: Path | str) -> Stamp | None:

@@ -10,7 +10,6 @@ from rsisrefiner_jax.annotate import rasters, tiles
 from rsisrefiner_jax.annotate.damage import Damage
 from rsisrefiner_jax.annotate.desk import Result
 from rsisrefiner_jax.annotate.project import Project
-from rsisrefiner_jax.annotate.records import Drawing, Image, Object
 from rsisrefiner_jax.annotate.schemas import (
     ClickOut,
     DrawnOut,
@@ -20,7 +19,8 @@ from rsisrefiner_jax.annotate.schemas import (
     SessionOut,
 )
 from rsisrefiner_jax.annotate.stamps import fingerprint_of
-from rsisrefiner_jax.annotate.state import recipe_to
+from rsisrefiner_jax.data.project.records import Drawing, Image, Object
+from rsisrefiner_jax.data.project.state import recipe_to
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.outlines import Outline

@@ -8,6 +8,7 @@
     classes:IMAGES_DIR,MASKS_DIR,class=2  ... with class masks: regions of a class (class=#RRGGBB)
     yolo:IMAGES_DIR,LABELS_DIR            ... with YOLO segmentation labels, one file a picture
     geo:RASTER.tif,VECTORS.gpkg           a georeferenced raster with polygons in any CRS
+    project:DIR                           a project of the annotator, or an export of a whole one
 
 Options follow at the end: `classes:...,class=2,ignore=255` (pixels that count as nothing),
 `classes:...,class=NAME` (masks that name their classes), `geo:...,class=FIELD` (the attribute
@@ -60,7 +61,7 @@ def open_source(spec: str, recipe: Recipe = Recipe()) -> Source:
     require(
         not os.path.exists(spec),
         f"{spec}: say what it holds, as in coco:IMAGES_DIR,ANNOTATIONS.json or "
-        "instances:IMAGES_DIR,MASKS_DIR",
+        "instances:IMAGES_DIR,MASKS_DIR, or project:DIR of a project of the annotator",
     )
     known = sorted([*_OPENERS, *PREPARED])
     raise UserError(f"unknown data set {spec!r}{nearest(name, known)}; known: {', '.join(known)}")
@@ -142,6 +143,13 @@ def _open_geo(argument: str, recipe: Recipe) -> Source:
     return GeoSource(raster, vectors, recipe, options.get("class"))
 
 
+def _open_project(argument: str, recipe: Recipe) -> Source:
+    with _needing("project", argument, "rasterio and shapely"):
+        from rsisrefiner_jax.data.project.source import open_project
+
+    return open_project(argument, recipe)
+
+
 def _open_yolo(argument: str, recipe: Recipe) -> Source:
     with _needing("yolo", argument, "rasterio, shapely and PyYAML"):
         from rsisrefiner_jax.data.yolo import YoloSource
@@ -170,6 +178,7 @@ _OPENERS: dict[str, Callable[[str, Recipe], Source]] = {
     "coco": _open_coco,
     "geo": _open_geo,
     "instances": _open_instances,
+    "project": _open_project,
     "synthetic": _open_synthetic,
     "yolo": _open_yolo,
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rsisrefiner_jax.annotate.export.job import Job
-from rsisrefiner_jax.annotate.records import Drawing, Step
+from rsisrefiner_jax.data.project.records import Drawing, Step
 from rsisrefiner_jax.formats import json_stream
 
 

@@ -6,9 +6,9 @@ import functools
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate.journal import Journal
-from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object
 from rsisrefiner_jax.annotate.regular import right_angled, simplified
 from rsisrefiner_jax.annotate.safety import safe_name
+from rsisrefiner_jax.data.project.records import Class, Drawing, Image, Object
 from rsisrefiner_jax.formats.progress import Progress
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from rsisrefiner_jax.annotate.records import Image
+from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.outlines import along_pixels, cut_to_image

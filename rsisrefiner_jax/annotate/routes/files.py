@@ -15,8 +15,8 @@ from rsisrefiner_jax.annotate.disk import room_for
 from rsisrefiner_jax.annotate.importing.found import Target
 from rsisrefiner_jax.annotate.project import Project, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent, body_with_file
-from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.schemas import ImportOut
+from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.errors import require
 
 router = APIRouter(prefix="/images/{id}", tags=["files"])

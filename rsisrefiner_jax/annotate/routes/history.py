@@ -7,10 +7,10 @@ from fastapi.concurrency import run_in_threadpool
 
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.deeds import Outcome
-from rsisrefiner_jax.annotate.history import Deed as Record
 from rsisrefiner_jax.annotate.routes.sessions import reply_of
 from rsisrefiner_jax.annotate.schemas import Deed, DeedIn, DeedOut, HistoryOut
 from rsisrefiner_jax.annotate.views import object_out
+from rsisrefiner_jax.data.project.undo_history import Deed as Record
 from rsisrefiner_jax.formats import georeference
 
 router = APIRouter(prefix="/images/{id}", tags=["history"])

@@ -7,11 +7,11 @@ from rsisrefiner_jax.annotate import pictures, rasters
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
-from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
 from rsisrefiner_jax.annotate.segmenter import Answer, Picture, Question
 from rsisrefiner_jax.annotate.views import outline
 from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.masks import Mask, compress

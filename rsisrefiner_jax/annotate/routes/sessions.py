@@ -10,7 +10,6 @@ from rsisrefiner_jax.annotate import pictures
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.desk import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.faults import Missing
-from rsisrefiner_jax.annotate.records import Drawing, Image
 from rsisrefiner_jax.annotate.schemas import (
     Changed,
     ClickIn,
@@ -26,6 +25,7 @@ from rsisrefiner_jax.annotate.schemas import (
 )
 from rsisrefiner_jax.annotate.views import object_out, session_out
 from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.data.project.records import Drawing, Image
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import georeference
 from rsisrefiner_jax.formats.masks import EMPTY, Mask, encoded_box

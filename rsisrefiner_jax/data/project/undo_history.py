@@ -7,8 +7,7 @@ those that were undone.
 
 import dataclasses
 
-from rsisrefiner_jax.annotate.faults import Conflict
-from rsisrefiner_jax.annotate.records import Object
+from rsisrefiner_jax.data.project.records import Object
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,22 +35,6 @@ class History:
     def add(self, deed: Deed) -> None:
         self.done.append(deed)
         self.undone.clear()
-
-    def next(self, kind: str, event: int | None = None) -> Deed:
-        """What comes next: "undo" or "redo".
-
-        Args:
-            event: the deed that is meant.
-
-        Raises:
-            Conflict: there is none, or it is another one.
-        """
-        deeds = self.done if kind == "undo" else self.undone
-        if not deeds:
-            raise Conflict(f"nothing to {kind}")
-        if event is not None and deeds[-1].event != event:
-            raise Conflict(f"{deeds[-1].label} comes first; {kind} that before")
-        return deeds[-1]
 
     def move(self, kind: str) -> None:
         """Takes the next one over to the other side."""

@@ -4,15 +4,21 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate.stamps import Stamp
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.raster_info import Raster
+
+
+class Stamp(NamedTuple):
+    """Of a file: size in bytes; modified in nanoseconds since 1970."""
+
+    size: int
+    modified: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A project's state as a function of its journal: the same when it runs and when it is reopened."""
+"""A project's state as a function of its events: the same when it runs and when it is reopened."""
 
 import dataclasses
 from collections import defaultdict
@@ -6,11 +6,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate import relative
-from rsisrefiner_jax.annotate.history import Deed, History
-from rsisrefiner_jax.annotate.journal import Event
-from rsisrefiner_jax.annotate.records import FIELDS, Class, Drawing, Image, Object, Step, altered
-from rsisrefiner_jax.annotate.stamps import Stamp
+from rsisrefiner_jax.data.project import raster_paths
+from rsisrefiner_jax.data.project.events import Event
+from rsisrefiner_jax.data.project.records import (
+    FIELDS,
+    Class,
+    Drawing,
+    Image,
+    Object,
+    Stamp,
+    Step,
+    altered,
+)
+from rsisrefiner_jax.data.project.undo_history import Deed, History
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.formats.raster_info import Raster
 
@@ -48,7 +56,7 @@ class State:
 
     def _image_added(self, event: Event) -> None:
         p = event.payload
-        path = relative.found(p, self._folder)
+        path = raster_paths.found(p, self._folder)
         info, recipe = raster_from(p["info"], path), recipe_from(p["recipe"])
         stamp = Stamp(*p["stamp"]) if p.get("stamp") else None
         self.images[p["id"]] = Image(p["id"], p["name"], path, info, recipe, stamp)
