@@ -85,7 +85,7 @@ def test_formats_with_ids_carry_everything(servers, name, profile):
         item |= {"attributes": ATTRIBUTES if number % 2 else {}, "clicks": number}
     both = servers(found, **profile)
     _, reply = carried(both, name)
-    assert reply == {"objects": len(found), "skipped": 0, "notes": []}
+    assert reply == {"objects": len(found), "replaced": 0, "skipped": 0, "notes": []}
     (_, one), (_, other) = both
     same(pixels(one), pixels(other))
     if name == "ids-tif":

@@ -18,11 +18,12 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsisrefiner_jax.annotate import journal, relative
+from rsisrefiner_jax.annotate import journal
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.routes import files
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
+from rsisrefiner_jax.data.project import raster_paths
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.outlines import outlined
@@ -205,7 +206,7 @@ def test_projects_of_earlier_versions_with_links(tmp_path, monkeypatch):
     (tmp_path / "large" / "disk").mkdir(parents=True)
     (tmp_path / "data" / "project").symlink_to(tmp_path / "large" / "disk")
     told = {"path": os.path.join("..", scene.name)}
-    monkeypatch.setattr(relative, "told", lambda *_: told)
+    monkeypatch.setattr(raster_paths, "told", lambda *_: told)
     add(tmp_path / "data" / "project", scene, tmp_path)
 
 

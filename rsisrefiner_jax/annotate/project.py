@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -262,26 +263,43 @@ class Project:
                 self._record("restored", {"id": id})
             return self._state.objects[id]
 
-    def import_objects(self, image_id: int, found: list[dict[str, Any]]) -> int:
+    def import_objects(
+        self,
+        image_id: int,
+        found: list[dict[str, Any]],
+        replaced: Mapping[int, Object] | None = None,
+    ) -> int:
         """Adds objects, all or none; classes that are new come with them.
 
         Args:
             found: as `importing.found.Reading.items`; each keeps its "id" where nothing has it.
+            replaced: of places in `found` the object that is there, whose outline it becomes; its
+                class and attributes, too, where it has any.
 
         Returns:
             How many could not keep it.
+
+        Raises:
+            Conflict: one of those that are to be replaced has been changed since.
         """
+        replaced = replaced or {}
         with self._lock:
             self.image(image_id)
             if not found:
                 return 0
+            for object in replaced.values():
+                if self._state.objects[object.id] is not object:
+                    raise Conflict(f"object {object.id} was changed meanwhile; import again")
             taken, renamed, items = set(self._state.objects), 0, []
             new = max([self._state.new_id("object"), *((f["id"] or 0) + 1 for f in found)])
             ids = {item.name: item.id for item in self._state.classes.values()}
             classes: list[dict[str, Any]] = []
-            for item in found:
-                item, name = dict(item), item["class"]
-                if item["id"] is None or item["id"] in taken:
+            for place, item in enumerate(found):
+                item, name, old = dict(item), item["class"], replaced.get(place)
+                if old is not None:
+                    item["id"] = old.id
+                    item["attributes"] = item["attributes"] or old.attributes
+                elif item["id"] is None or item["id"] in taken:
                     renamed += item["id"] is not None
                     item["id"], new = new, new + 1
                 taken.add(item["id"])
@@ -290,7 +308,8 @@ class Project:
                     ids[name] = id = self._state.new_id("class") + len(classes)
                     colour = COLOURS[(id - 1) % len(COLOURS)]
                     classes.append({"id": id, "name": name, "colour": colour})
-                items.append(item | {"class_id": ids[name] if name else None})
+                class_id = ids[name] if name else old.class_id if old is not None else None
+                items.append(item | {"class_id": class_id})
             self._record("imported", {"image_id": image_id, "objects": items, "classes": classes})
             return renamed
 

@@ -286,8 +286,27 @@ class PredictOut(BaseModel):
 
 
 class ImportOut(BaseModel):
+    """objects: those that came, among them `replaced` ones that took the place of one that was
+    there. skipped: what of the file did not come."""
+
+    objects: int
+    replaced: int
+    skipped: int
+    notes: list[str]
+
+
+class ImportPreviewOut(BaseModel):
+    """What an import would bring. box: around all objects, (left, top, right, bottom) in pixels.
+    repeated: how many of them lie on an object that is there (intersection over union of half or
+    more); identical: how many of these have exactly its pixels. doubts: why the file may belong
+    to another image."""
+
     objects: int
     skipped: int
+    box: tuple[int, int, int, int] | None
+    repeated: int
+    identical: int
+    doubts: list[str]
     notes: list[str]
 
 

@@ -122,12 +122,14 @@ export async function acceptFile(): Promise<void> {
 
 const told = new Set<string>();
 
-/** What is broken in an image is said once. */
+/** What is broken in an image, or why it has no place on the ground, is said once. */
 state.on(["image"], () => {
   const { image } = state.now;
-  if (!image?.broken || told.has(String(image.id))) return;
+  if (!image || told.has(String(image.id))) return;
+  const said = image.broken ?? (image.unplaced && `${image.name}: ${image.unplaced}`);
+  if (!said) return;
   told.add(String(image.id));
-  toast(image.broken, { bad: true });
+  toast(said, { bad: true });
 });
 
 export async function addImage(opened: Promise<{ id: Id }>): Promise<void> {

@@ -6,6 +6,7 @@ import type {
   Deed,
   ExportJob,
   ExportOptions,
+  ImportPreview,
   ImportReport,
   Id,
   Listing,
@@ -15,6 +16,7 @@ import type {
   PointInfo,
   Project,
   Recipe,
+  Repeated,
   Session,
   Shape,
 } from "../types";
@@ -63,8 +65,10 @@ export const api = {
   cancel: (id: Id) => json<{ deed: number | null }>("DELETE", `sessions/${id}`),
   probability: (id: Id) => blob(url(`sessions/${id}/probability.png`)),
 
-  importFile: (image: Id, file: File) =>
-    json<ImportReport>("POST", `images/${image}/import`, form(file)),
+  previewImport: (image: Id, file: File) =>
+    json<ImportPreview>("POST", `images/${image}/import/preview`, form(file)),
+  importFile: (image: Id, file: File, repeated: Repeated) =>
+    json<ImportReport>("POST", `images/${image}/import`, form(file, { repeated })),
   startExport: (image: Id, options: ExportOptions) =>
     json<ExportJob>("POST", `images/${image}/exports`, options),
   exportState: (id: string) => json<ExportJob>("GET", `exports/${id}`),
@@ -72,8 +76,9 @@ export const api = {
   exportedFile: (id: string) => send("GET", url(`exports/${id}/file`)),
 };
 
-function form(file: File): FormData {
+function form(file: File, fields: Record<string, string> = {}): FormData {
   const data = new FormData();
+  for (const [name, value] of Object.entries(fields)) data.append(name, value);
   data.append("file", file);
   return data;
 }

@@ -31,7 +31,7 @@ def read(file: Path, target: Target) -> Reading:
     require(coco.count(image) <= OBJECT_LIMIT, f"{shown}: more than {OBJECT_LIMIT} objects")
     reading = Reading()
     if not named:
-        reading.notes.append(
+        reading.doubts.append(
             f"{shown} is about an image called {printable(image['file_name'])}; its objects were "
             "taken because it has the same size"
         )

@@ -30,7 +30,7 @@ def read(file: Path, target: Target, kind: str | None) -> Reading:
     reading = Reading()
     away = pixels_away(info, shape)
     if away >= 1:
-        reading.notes.append(
+        reading.doubts.append(
             f"{file.name}: its georeference places it {away:,.0f} pixels away from "
             f"{target.image.name}; its objects were taken pixel by pixel"
         )

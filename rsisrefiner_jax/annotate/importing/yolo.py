@@ -19,6 +19,9 @@ def read(file: Path, target: Target, names: dict[int, str]) -> Reading:
     found = read_labels(file, (info.height, info.width), names or dict(enumerate(target.classes)))
     require(len(found) <= OBJECT_LIMIT, f"{file.name}: more than {OBJECT_LIMIT} objects")
     reading = Reading()
+    stem = Path(target.image.name).stem
+    if not names_meant([file.stem], stem):
+        reading.doubts.append(f"{printable(file.name)} is not called {stem}.txt as the image is")
     for region in found:
         reading.add(region, target)
     if reading.skipped:
