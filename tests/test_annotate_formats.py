@@ -60,7 +60,7 @@ def carried(servers, name, **query):
     assert reply.status_code == 200, reply.text
     filename = reply.headers["content-disposition"].split('filename="')[1].rstrip('"')
     files = {"file": (filename, reply.content)}
-    imported = other.post("/api/images/1/import", files=files)
+    imported = other.post("/api/images/1/import", files=files, data={"repeated": "add"})
     assert imported.status_code == 200, imported.text
     return reply.content, imported.json()
 

@@ -7,6 +7,7 @@
     instances:IMAGES_DIR,MASKS_DIR        ... with masks of one id per object
     classes:IMAGES_DIR,MASKS_DIR,class=2  ... with class masks: regions of a class (class=#RRGGBB)
     yolo:IMAGES_DIR,LABELS_DIR            ... with YOLO segmentation labels, one file a picture
+    yolo:DATA.yaml[,split=val]            ... or a split (train) of a YOLO data set
     geo:RASTER.tif,VECTORS.gpkg           a georeferenced raster with polygons in any CRS
     project:DIR                           a project of the annotator, or an export of a whole one
 
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.specs import YAML
 
 # Data sets that the project can prepare; others may have been prepared under any name.
 PREPARED = ("isaid", "loveda_urban", "nwpu", "potsdam", "sandbar", "whu_building")
@@ -77,7 +79,7 @@ _FORMS = {
     "coco": "coco:IMAGES_DIR,ANNOTATIONS.json",
     "instances": "instances:IMAGES_DIR,MASKS_DIR",
     "classes": "classes:IMAGES_DIR,MASKS_DIR,class=2 (or class=#RRGGBB; also ,ignore=0)",
-    "yolo": "yolo:IMAGES_DIR,LABELS_DIR",
+    "yolo": "yolo:IMAGES_DIR,LABELS_DIR or yolo:DATA.yaml (also ,split=val)",
     "geo": "geo:RASTER.tif,VECTORS.gpkg (also ,class=FIELD)",
 }
 _OPTIONS = {"class", "ignore"}
@@ -152,10 +154,13 @@ def _open_project(argument: str, recipe: Recipe) -> Source:
 
 def _open_yolo(argument: str, recipe: Recipe) -> Source:
     with _needing("yolo", argument, "rasterio, shapely and PyYAML"):
-        from rsisrefiner_jax.data.yolo import YoloSource
+        from rsisrefiner_jax.data.yolo import open_data_set, open_folders
 
+    file, _, split = argument.partition(",split=")
+    if file.strip().lower().endswith(YAML):
+        return open_data_set(file.strip(), split.strip() or "train", recipe)
     images_dir, labels_dir, _ = split_spec("yolo", argument)
-    return YoloSource(images_dir, labels_dir, recipe)
+    return open_folders(images_dir, labels_dir, recipe)
 
 
 def _open_synthetic(argument: str, recipe: Recipe) -> Source:

@@ -6,7 +6,8 @@ from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Targ
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.file_names import names_meant
 from rsisrefiner_jax.formats.names import printable
-from rsisrefiner_jax.formats.yolo import NAMES, class_names, read_labels
+from rsisrefiner_jax.formats.yolo import read_labels
+from rsisrefiner_jax.formats.yolo_data_set import NAMES, class_names
 
 
 def read(file: Path, target: Target, names: dict[int, str]) -> Reading:
@@ -33,7 +34,7 @@ def read_data_set(archive: Path, inside: list[Path], target: Target) -> Reading:
     """The labels of the raster among the files out of a zip.
 
     Raises:
-        UserError: there are none, or as `read` and `formats.yolo.class_names`.
+        UserError: there are none, or as `read` and `formats.yolo_data_set.class_names`.
     """
     shown, stem = printable(archive.name), Path(target.image.name).stem
     labels = [f for f in inside if f.suffix.lower() == ".txt" and f.name not in NAMES]
