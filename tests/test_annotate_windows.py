@@ -1,6 +1,7 @@
 """The window that the model looks at: where it lies, how it grows, that it changes no answer."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from rsisrefiner_jax.annotate.pictures import ArrayPicture
 from rsisrefiner_jax.annotate.segmenter import Question, Segmenter
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, require_reach
 from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.interaction.session import ClickSession
@@ -91,6 +93,16 @@ def test_the_window_grows_to_hold_the_object():
     assert (found ^ expected).sum() <= 2 * (30 + 130)  # the crop is resized to the network's input
     small = segmenter.answer(Question(ArrayPicture(rgb)), [Click(605, 25, True)])
     assert small.window.width == 64
+
+
+def test_an_object_goes_on_at_a_corner():
+    """What touches at a corner is one object, as everywhere: its other half reaches the border."""
+    segmenter = Segmenter(fakes.programs(fakes.Disks(), fakes.PAPER), largest=256)
+    mask = np.zeros((64, 64), bool)
+    mask[20:30, 20:30] = mask[30:, 30:40] = True
+    for clicked, goes_on in (((125, 75), True), ((160, 60), False)):
+        moment = SimpleNamespace(window=Window(50, 100, 64, 64), session=SimpleNamespace(mask=mask))
+        assert segmenter._cut_off(picture(), moment, (Click(*clicked, True),)) == goes_on
 
 
 def test_a_larger_window_answers_only_a_few_clicks_again():

@@ -20,12 +20,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-import cv2
 import jax
 import numpy as np
 
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, Windows, holds
 from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.formats.label_image import components
 from rsisrefiner_jax.formats.masks import EMPTY, Mask, copy_shared
 from rsisrefiner_jax.interaction import clicks as pixel_clicks
 from rsisrefiner_jax.interaction.session import ClickSession, Programs
@@ -218,7 +218,7 @@ class Segmenter:
         sides = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
         if not any(beyond and side.any() for beyond, side in zip(open_sides, sides, strict=True)):
             return False
-        _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+        parts = components(mask)
         added = [_in(window, c) for c in clicks if c.positive and holds(window, c)]
         mine = {int(parts[int(click.y), int(click.x)]) for click in added} - {0}
         borders = (parts[0], parts[-1], parts[:, 0], parts[:, -1])
