@@ -48,6 +48,7 @@ export interface Picture {
   changed: string | null; // how the file differs from the one that was annotated
   broken: string | null; // what of the file cannot be read
   unplaced: string | null; // why it has no georeference although it says where it lies
+  placed_by: string | null; // how that was found where the file has none
 }
 
 export interface PointInfo {

@@ -183,7 +183,8 @@ class Listing(BaseModel):
 class ImageOut(BaseModel):
     """changed: how the file differs from the one that was annotated; until that is accepted, no
     click is taken. broken: what of the file cannot be read. unplaced: why it has no georeference
-    although it says something of where it lies, and the way out."""
+    although it says something of where it lies, and the way out. placed_by: how its georeference
+    was found where it states none: from ground control points, and how well they fit."""
 
     id: int
     name: str
@@ -203,6 +204,7 @@ class ImageOut(BaseModel):
     changed: str | None
     broken: str | None
     unplaced: str | None
+    placed_by: str | None
 
 
 class PointOut(BaseModel):

@@ -70,7 +70,8 @@ def image_out(project: Project, image: Image) -> ImageOut:
         pixel_area_m2=georeference.pixel_area_m2(info),
         changed=changed,
         broken=damage.sentence() if damage else None,
-        unplaced=info.hint or None,
+        unplaced=info.hint or None if info.transform is None else None,
+        placed_by=info.hint or None if info.transform is not None else None,
     )
 
 

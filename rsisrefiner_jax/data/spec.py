@@ -34,7 +34,7 @@ PREPARED = ("isaid", "loveda_urban", "nwpu", "potsdam", "sandbar", "whu_building
 
 
 def open_source(spec: str, recipe: Recipe = Recipe()) -> Source:
-    """The data set that `spec` names; what it goes without is told in a line on stderr.
+    """The data set that `spec` names; what it goes without is told in lines on stderr.
 
     Args:
         recipe: how files become RGB. Prepared data sets keep that of their preparation.
@@ -45,6 +45,8 @@ def open_source(spec: str, recipe: Recipe = Recipe()) -> Source:
     name, _, argument = spec.strip().partition(":")
     if name in _OPENERS:
         source = _OPENERS[name](argument, recipe)
+        for note in getattr(source, "notes", ()):
+            print(f"note: {note}", file=sys.stderr)
         left_out = getattr(source, "left_out", None)
         if left_out:
             print(f"note: {spec}: {left_out.sentence()}", file=sys.stderr)
