@@ -18,7 +18,7 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from rsisrefiner_jax.annotate.rasters import open_checked
-from rsisrefiner_jax.annotate.regular import right_angled, simplified
+from rsisrefiner_jax.annotate.simplify_outlines import right_angled, simplified
 from rsisrefiner_jax.formats import geometry, georeference, masks, rings
 from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating

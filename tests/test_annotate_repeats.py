@@ -11,7 +11,7 @@ from rsisrefiner_jax.annotate.importing.repeats import repeats
 from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
 from tests.annotating import HEIGHT, WIDTH
-from tests.deeds import history, move, objects, ok
+from tests.edits import history, move, objects, ok
 
 
 def box(left, top, right, bottom):
@@ -35,8 +35,8 @@ def start(tmp_path):
     here.project.close()
 
 
-def send(client, name, content, deed="import", **fields):
-    path = f"/api/images/1/{deed}"
+def send(client, name, content, action="import", **fields):
+    path = f"/api/images/1/{action}"
     return client.post(path, files={"file": (name, content)}, data=fields)
 
 

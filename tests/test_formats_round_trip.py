@@ -148,9 +148,9 @@ def several(tmp_path):
             items[0]["class"] = "roof"
             here.project.import_objects(number, items)
     here.project.delete_object(2)
-    here.project.deeds.move("undo", 1)
-    here.project.deeds.move("undo", 1)
-    here.project.deeds.move("redo", 1)
+    here.project.edits.move("undo", 1)
+    here.project.edits.move("undo", 1)
+    here.project.edits.move("redo", 1)
     here.project.delete_object(5)
     names = {None: "", **{item.id: item.name for item in here.project.classes()}}
     expected = {

@@ -95,13 +95,13 @@ export interface Session {
 }
 
 /** Something done to the objects of an image. */
-export interface Deed {
-  deed: number;
+export interface Edit {
+  edit: number;
   label: string;
 }
 
 /** What was undone or done again, and what it is about, as it is now. */
-export interface Outcome extends Deed {
+export interface Outcome extends Edit {
   changed: Annotation[];
   removed: Id[];
   session: Session | null; // brought back

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from rsisrefiner_jax.annotate.disk import room_for
-from rsisrefiner_jax.annotate.faults import Conflict, NoSpace
 from rsisrefiner_jax.annotate.lease import Lease
-from rsisrefiner_jax.annotate.repeating import Repeating
+from rsisrefiner_jax.annotate.refusals import Conflict, NoSpace
+from rsisrefiner_jax.annotate.repeating_timer import RepeatingTimer
 from rsisrefiner_jax.data.project.events import ALL, FORMAT, Event, require_known
 from rsisrefiner_jax.errors import UserError
 
@@ -66,7 +66,7 @@ class Journal:
         except BaseException:
             self._db.close()
             raise
-        self._folding = Repeating(FOLDING, self.fold, "journal")
+        self._folding = RepeatingTimer(FOLDING, self.fold, "journal")
 
     def _set_up(self, file: Path) -> None:
         self._db.execute("PRAGMA busy_timeout = 2000")

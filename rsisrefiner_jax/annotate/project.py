@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rsisrefiner_jax.annotate import rasters, safety
-from rsisrefiner_jax.annotate.deeds import Deeds
 from rsisrefiner_jax.annotate.disk import remove_leftovers, room_for, written_aside
-from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
-from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.edits import Edits
+from rsisrefiner_jax.annotate.file_identity import size_and_time_of
 from rsisrefiner_jax.annotate.image_files import ImageFiles
-from rsisrefiner_jax.annotate.ledger import Ledger, lookup
+from rsisrefiner_jax.annotate.recorded_state import RecordedState, lookup
+from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
+from rsisrefiner_jax.annotate.sessions import Sessions, check_class, undeleted
 from rsisrefiner_jax.annotate.source import Source
-from rsisrefiner_jax.annotate.stamps import stamp_of
 from rsisrefiner_jax.data.project import raster_paths
 from rsisrefiner_jax.data.project.records import Class, Image, Object, measure
 from rsisrefiner_jax.data.project.state import raster_to, recipe_from, recipe_to
@@ -34,8 +34,8 @@ AT_FIRST = Recipe(stretch_8bit=None)  # how a new image is shown
 class Project:
     """Checks what is asked for, writes it down, then lets it take effect.
 
-    Any thread may call it. Records that it hands out do not change. `drawings` are the objects
-    that are not finished, `files` those behind images, `deeds` what can be undone.
+    Any thread may call it. Records that it hands out do not change. `sessions` are the objects
+    that are not finished, `files` those behind images, `edits` what can be undone.
     """
 
     def __init__(self, folder: Path, roots: Roots) -> None:
@@ -47,20 +47,20 @@ class Project:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with contextlib.ExitStack() as opened:
-                self._ledger = Ledger(folder)
-                opened.callback(self._ledger.close)
+                self._recorded = RecordedState(folder)
+                opened.callback(self._recorded.close)
                 for part in (self.uploads, self.cache):
                     part.mkdir(exist_ok=True)
                 remove_leftovers(folder)  # only now: another server might have been at work here
                 opened.pop_all()
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error}); choose --project") from error
-        self._lock, self._state = self._ledger.lock, self._ledger.state
-        self._record = self._ledger.record
-        self.journal = self._ledger.journal
-        self.drawings = Drawings(self._ledger)
-        self.files = ImageFiles(self._ledger, roots, self.uploads)
-        self.deeds = Deeds(self._ledger)
+        self._lock, self._state = self._recorded.lock, self._recorded.state
+        self._record = self._recorded.record
+        self.journal = self._recorded.journal
+        self.sessions = Sessions(self._recorded)
+        self.files = ImageFiles(self._recorded, roots, self.uploads)
+        self.edits = Edits(self._recorded)
 
     @property
     def id(self) -> str:
@@ -84,7 +84,7 @@ class Project:
         Raises:
             UserError: it cannot be opened.
         """
-        stamp, info = stamp_of(file), rasters.open_checked(file)
+        size_and_time, info = size_and_time_of(file), rasters.open_checked(file)
         with self._lock:
             for image in self._state.images.values():
                 if os.path.realpath(image.path) == os.path.realpath(file):
@@ -98,7 +98,7 @@ class Project:
                     **raster_paths.told(file, self.folder),
                     "info": raster_to(info),
                     "recipe": recipe_to(AT_FIRST),
-                    "stamp": stamp,
+                    "stamp": size_and_time,
                 },
             )
             return self._state.images[id]
@@ -272,7 +272,7 @@ class Project:
         """Adds objects, all or none; classes that are new come with them.
 
         Args:
-            found: as `importing.found.Reading.items`; each keeps its "id" where nothing has it.
+            found: as `importing.reading.Reading.items`; each keeps its "id" where nothing has it.
             replaced: of places in `found` the object that is there, whose outline it becomes; its
                 class and attributes, too, where it has any.
 
@@ -315,7 +315,7 @@ class Project:
 
     def close(self) -> None:
         """Folds the journal into its file, and lets other servers have the project."""
-        self._ledger.close()
+        self._recorded.close()
 
 
 def _fields(outline: Outline) -> dict[str, Any]:

@@ -121,10 +121,10 @@ class FinishIn(Placed):
     overwrite: bool = False
 
 
-class DeedIn(StepIn):
-    """deed: the one that is meant; refused when it is not next."""
+class EditIn(StepIn):
+    """edit: the one that is meant; refused when it is not next."""
 
-    deed: Id | None = None
+    edit: Id | None = None
 
 
 class Point(Given):
@@ -337,26 +337,26 @@ class Done(BaseModel):
 
 
 class Discarded(Done):
-    """deed: for undo, which brings the session back; none where nothing was drawn."""
+    """edit: for undo, which brings the session back; none where nothing was drawn."""
 
-    deed: int | None
+    edit: int | None
 
 
-class Deed(BaseModel):
-    """Something done to the objects of an image. deed: its number; label: what it was."""
+class Edit(BaseModel):
+    """Something done to the objects of an image. edit: its number; label: what it was."""
 
-    deed: int
+    edit: int
     label: str
 
 
 class HistoryOut(BaseModel):
     """What undo and redo do next."""
 
-    undo: Deed | None
-    redo: Deed | None
+    undo: Edit | None
+    redo: Edit | None
 
 
-class DeedOut(Deed):
+class EditOut(Edit):
     """What was undone or done again, and what it is about, as it is now. session: the one that was
     brought back."""
 

@@ -11,7 +11,7 @@ from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.coco_entries import size_problem
-from rsisrefiner_jax.formats.file_names import nearest_file
+from rsisrefiner_jax.formats.file_by_name import nearest_file
 from rsisrefiner_jax.formats.layers import lay_out
 from rsisrefiner_jax.formats.left_out import LeftOut, Problem
 from rsisrefiner_jax.formats.masks import Mask

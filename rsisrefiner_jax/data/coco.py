@@ -16,7 +16,7 @@ from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.coco import CocoFile
 from rsisrefiner_jax.formats.coco_entries import stated_size
-from rsisrefiner_jax.formats.file_names import files_meant
+from rsisrefiner_jax.formats.file_by_name import files_meant
 from rsisrefiner_jax.formats.left_out import Problem
 from rsisrefiner_jax.formats.raster_info import stored_size
 
@@ -34,7 +34,7 @@ class CocoSource:
     in it. Pixels of crowd regions that belong to no object, and pixels without data, are
     `Scene.ignore`. Objects that overlap go to the first layer where they fit.
 
-    `formats.coco` says what an object is and which id it has, `formats.file_names` which file the
+    `formats.coco` says what an object is and which id it has, `formats.file_by_name` which file the
     name of a picture means.
 
     Args:

@@ -49,7 +49,7 @@ def open_data_set(file: str, split: str = "train", recipe: Recipe = Recipe()) ->
     """
     require(os.path.isfile(file), f"{file}: no such file")
     found = list(pictures_of(Path(file), split))
-    common = os.path.commonpath([path.parent.absolute() for path, _ in found] or [os.sep])
+    common = os.path.commonpath([path.parent.absolute() for path, _ in found] or [Path(os.sep)])
     return YoloSource(
         [(os.path.relpath(path.absolute(), common), path, labels) for path, labels in found],
         class_names(Path(file)),

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.formats.names import printable
 from rsisrefiner_jax.formats.region import Region, class_name
+from rsisrefiner_jax.formats.safe_names import printable
 
 _SAME = 1e-3  # pixels: fractions are rounded, and corners of pixels are meant where they are near
 

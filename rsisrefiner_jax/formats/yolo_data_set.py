@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats.names import printable
 from rsisrefiner_jax.formats.picture_file import ENDINGS
+from rsisrefiner_jax.formats.safe_names import printable
 
 NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt")  # what holds the names of classes
 SPLITS = ("train", "val", "test")

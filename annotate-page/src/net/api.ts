@@ -3,7 +3,7 @@ import { blob, json, send, url } from "./request";
 import type {
   Annotation,
   Box,
-  Deed,
+  Edit,
   ExportJob,
   ExportOptions,
   ImportPreview,
@@ -47,8 +47,8 @@ export const api = {
   restoreObject: (id: Id) => json<Annotation>("POST", `objects/${id}/restore`),
 
   history: (image: Id) =>
-    json<{ undo: Deed | null; redo: Deed | null }>("GET", `images/${image}/history`),
-  moveInHistory: (image: Id, kind: "undo" | "redo", which: { key: string; deed: number | null }) =>
+    json<{ undo: Edit | null; redo: Edit | null }>("GET", `images/${image}/history`),
+  moveInHistory: (image: Id, kind: "undo" | "redo", which: { key: string; edit: number | null }) =>
     json<Outcome>("POST", `images/${image}/${kind}`, which),
 
   session: (id: Id) => json<Session>("GET", `sessions/${id}`),
@@ -62,7 +62,7 @@ export const api = {
   redo: (id: Id, key: string) => json<Session>("POST", `sessions/${id}/redo`, { key }),
   finish: (id: Id, result: { class_id?: Id; overwrite: boolean }) =>
     json<Annotation>("POST", `sessions/${id}/finish`, result),
-  cancel: (id: Id) => json<{ deed: number | null }>("DELETE", `sessions/${id}`),
+  cancel: (id: Id) => json<{ edit: number | null }>("DELETE", `sessions/${id}`),
   probability: (id: Id) => blob(url(`sessions/${id}/probability.png`)),
 
   previewImport: (image: Id, file: File) =>

@@ -80,6 +80,6 @@ async function bring(image: Id, file: File, repeated: Repeated): Promise<void> {
   const replaced = report.replaced ? `, ${report.replaced} of them in the place of others` : "";
   const skipped = report.skipped ? `, ${report.skipped} skipped` : "";
   const imported = `${count(report.objects, "object")} imported${replaced}${skipped}`;
-  const action = undo && report.objects ? wayBack("Undo", undo.deed) : undefined;
+  const action = undo && report.objects ? wayBack("Undo", undo.edit) : undefined;
   toast([imported, ...report.notes].join(". "), action && { action });
 }

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rsisrefiner_jax.annotate import rasters
-from rsisrefiner_jax.annotate.importing.found import Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import Reading, Target
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.georeference import pixels_away
 from rsisrefiner_jax.formats.label_file import open_labels

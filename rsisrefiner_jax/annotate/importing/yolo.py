@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import OBJECT_LIMIT, Reading, Target
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.formats.file_names import names_meant
-from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.file_by_name import names_meant
+from rsisrefiner_jax.formats.safe_names import printable
 from rsisrefiner_jax.formats.yolo import read_labels
 from rsisrefiner_jax.formats.yolo_data_set import NAMES, class_names
 

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from rsisrefiner_jax.annotate import importing, safety
 from rsisrefiner_jax.annotate.context import Here
 from rsisrefiner_jax.annotate.disk import room_for
-from rsisrefiner_jax.annotate.importing.found import Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import Reading, Target
 from rsisrefiner_jax.annotate.importing.repeats import repeats
 from rsisrefiner_jax.annotate.project import Project, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent, body_with_file

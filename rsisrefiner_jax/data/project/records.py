@@ -14,7 +14,7 @@ from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.raster_info import Raster
 
 
-class Stamp(NamedTuple):
+class SizeAndTime(NamedTuple):
     """Of a file: size in bytes; modified in nanoseconds since 1970."""
 
     size: int
@@ -25,8 +25,8 @@ class Stamp(NamedTuple):
 class Image:
     """A raster of the project. recipe: how it is shown and what the model sees.
 
-    info, stamp, digest: of the file that was annotated, which need not be the one there now;
-    stamp and digest (SHA-256 of its content) are None where they are not known.
+    info, size_and_time, digest (SHA-256 of its content): of the file that was annotated, which need
+    not be the one there now; the last two are None where they are not known.
     """
 
     id: int
@@ -34,7 +34,7 @@ class Image:
     path: Path
     info: Raster
     recipe: Recipe
-    stamp: Stamp | None = None
+    size_and_time: SizeAndTime | None = None
     digest: str | None = None
 
 
@@ -134,7 +134,7 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Drawing:
+class Session:
     """An object being drawn (a session).
 
     object_id: the one being refined, later the one made. refined: that one as it was when this

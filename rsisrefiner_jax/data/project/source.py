@@ -60,7 +60,8 @@ class ProjectSource:
         require(bool(images), f"{folder}: there is no object in this project")
         self.pictures_without_objects = len(state.images) - len(images)
         self.left_out = LeftOut()
-        names = {None: "", **{item.id: item.name for item in state.classes.values()}}
+        names: dict[int | None, str] = {None: ""}
+        names |= {item.id: item.name for item in state.classes.values()}
         _, paths = in_common_folder([image.path for image in images])
         pictures = [
             AnnotatedPicture(

@@ -1,7 +1,7 @@
 """What was done to the objects of an image, in order, so that it can be undone.
 
-There is one row of deeds an image, whoever did them: the last is undone first. What it changed is
-therefore always as it left it, and undoing puts back what was there before. A new deed forgets
+There is one row of edits an image, whoever did them: the last is undone first. What it changed is
+therefore always as it left it, and undoing puts back what was there before. A new edit forgets
 those that were undone.
 """
 
@@ -11,7 +11,7 @@ from rsisrefiner_jax.data.project.records import Object
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Deed:
+class Edit:
     """event: its journal number. label: what it was, "deletion of object 3".
 
     before, after: the records of the objects that it changed, None where there was none.
@@ -26,14 +26,14 @@ class Deed:
 
 
 class History:
-    """The deeds of an image, and those that were undone, the last one last."""
+    """The edits of an image, and those that were undone, the last one last."""
 
     def __init__(self) -> None:
-        self.done: list[Deed] = []
-        self.undone: list[Deed] = []
+        self.done: list[Edit] = []
+        self.undone: list[Edit] = []
 
-    def add(self, deed: Deed) -> None:
-        self.done.append(deed)
+    def add(self, edit: Edit) -> None:
+        self.done.append(edit)
         self.undone.clear()
 
     def move(self, kind: str) -> None:

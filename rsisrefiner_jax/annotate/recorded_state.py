@@ -6,14 +6,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate.faults import Missing
 from rsisrefiner_jax.annotate.journal import Journal
 from rsisrefiner_jax.annotate.lease import Lease
+from rsisrefiner_jax.annotate.refusals import Missing
 from rsisrefiner_jax.data.project.events import NAME, Event
 from rsisrefiner_jax.data.project.state import State
 
 
-class Ledger:
+class RecordedState:
     """lock: held from a check until what was checked is recorded. state: to be read under it."""
 
     def __init__(self, folder: Path) -> None:
