@@ -13,6 +13,7 @@ from rsisrefiner_jax.annotate.disk import remove_leftovers, room_for, written_as
 from rsisrefiner_jax.annotate.edits import Edits
 from rsisrefiner_jax.annotate.file_identity import size_and_time_of
 from rsisrefiner_jax.annotate.image_files import ImageFiles
+from rsisrefiner_jax.annotate.importing.numbering import numbered
 from rsisrefiner_jax.annotate.recorded_state import RecordedState, lookup
 from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
@@ -25,8 +26,6 @@ from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.outlines import Outline
-
-COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45")
 
 AT_FIRST = Recipe(stretch_8bit=None)  # how a new image is shown
 
@@ -290,28 +289,12 @@ class Project:
             for object in replaced.values():
                 if self._state.objects[object.id] is not object:
                     raise Conflict(f"object {object.id} was changed meanwhile; import again")
-            taken, renamed, items = set(self._state.objects), 0, []
-            new = max([self._state.new_id("object"), *((f["id"] or 0) + 1 for f in found)])
-            ids = {item.name: item.id for item in self._state.classes.values()}
-            classes: list[dict[str, Any]] = []
-            for place, item in enumerate(found):
-                item, name, old = dict(item), item["class"], replaced.get(place)
-                if old is not None:
-                    item["id"] = old.id
-                    item["attributes"] = item["attributes"] or old.attributes
-                elif item["id"] is None or item["id"] in taken:
-                    renamed += item["id"] is not None
-                    item["id"], new = new, new + 1
-                taken.add(item["id"])
-                del item["class"]
-                if name and name not in ids:
-                    ids[name] = id = self._state.new_id("class") + len(classes)
-                    colour = COLOURS[(id - 1) % len(COLOURS)]
-                    classes.append({"id": id, "name": name, "colour": colour})
-                class_id = ids[name] if name else old.class_id if old is not None else None
-                items.append(item | {"class_id": class_id})
-            self._record("imported", {"image_id": image_id, "objects": items, "classes": classes})
-            return renamed
+            new = numbered(found, replaced, self._state)
+            self._record(
+                "imported",
+                {"image_id": image_id, "objects": new.objects, "classes": new.classes},
+            )
+            return new.renamed
 
     def close(self) -> None:
         """Folds the journal into its file, and lets other servers have the project."""
