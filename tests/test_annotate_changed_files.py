@@ -1,5 +1,6 @@
 """Rasters that are rewritten under a project: said before the next click, never mixed up."""
 
+import hashlib
 import os
 import shutil
 
@@ -11,6 +12,7 @@ pytest.importorskip("fastapi")
 from rasterio.transform import Affine
 
 from rsisrefiner_jax.annotate import project
+from rsisrefiner_jax.annotate.file_identity import fingerprint_of
 from rsisrefiner_jax.annotate.segmenter import Segmentation
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.data.raster import Window
@@ -286,3 +288,13 @@ def test_projects_of_earlier_versions_learn_the_stamp(tmp_path, monkeypatch):
     rewrite(tmp_path, noise(5))
     assert "its pixels are others" in image_of(client)["changed"]
     here.project.close()
+
+
+def test_caches_of_earlier_versions_are_found_again(tmp_path):
+    """What files made of a raster are called by."""
+    file = tmp_path / "a.tif"
+    file.write_bytes(b"abc")
+    os.utime(file, ns=(5, 7))
+    for path, words in ((file, "Stamp(size=3, modified=7)"), (tmp_path / "b.tif", "None")):
+        name = hashlib.sha256(f"2|{path}|{words}".encode()).hexdigest()[:16]
+        assert fingerprint_of(path) == name

@@ -25,7 +25,10 @@ def size_and_time_of(path: Path | str) -> SizeAndTime | None:
 
 def fingerprint_of(path: Path | str) -> str:
     """Changes when the file does; names what is made of it."""
-    text = f"{_CACHE}|{path}|{size_and_time_of(path)}"
+    found = size_and_time_of(path)
+    # In these words since there are caches, which would have to be made again otherwise.
+    written = found and f"Stamp(size={found.size}, modified={found.modified})"
+    text = f"{_CACHE}|{path}|{written}"
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
