@@ -33,7 +33,7 @@ from benchmarks.measure import machine
 from rsisrefiner_jax.annotate import rasters
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
-from rsisrefiner_jax.annotate.segmenter import Answer, Question, Segmenter
+from rsisrefiner_jax.annotate.segmenter import Segmentation, SegmentationTask, Segmenter
 from rsisrefiner_jax.annotate.serve import load
 from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.data.raster import Window
@@ -156,14 +156,14 @@ def read(path: Path) -> tuple[dict[str, Any], list[Thing]]:
 
 def click(segmenter: Segmenter, picture: RasterPicture, thing: Thing) -> Clicked:
     """Gives the clicks one after the other."""
-    question, view = Question(picture), view_of(thing, picture)
+    task, view = SegmentationTask(picture), view_of(thing, picture)
     pixels = picture.read(view)
     panels = []
     numbers: dict[str, Any] = {"name": thing.name, "raster": thing.raster, "box": thing.box}
     after: list[dict[str, Any]] = []
     for count in range(1, len(thing.clicks) + 1):
         clicks = thing.clicks[:count]
-        answer = segmenter.answer(question, clicks)
+        answer = segmenter.segment(task, clicks)
         after.append(
             {
                 "area": answer.mask.area,
@@ -205,7 +205,7 @@ def panel(pixels: np.ndarray, view: Window, mask: Mask, clicks: tuple[Click, ...
     return canvas
 
 
-def cut_off(answer: Answer, picture: RasterPicture) -> bool:
+def cut_off(answer: Segmentation, picture: RasterPicture) -> bool:
     """Whether the mask reaches a border of its window beyond which the raster goes on."""
     y, x, height, width = answer.window
     part = answer.mask.within(x, y, width, height)

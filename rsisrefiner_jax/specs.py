@@ -1,8 +1,9 @@
 """Data SPECs as text on a command line; `data/spec.py` says what each means."""
 
-# Kinds whose argument is two paths with a comma between them, and perhaps options.
+# Kinds whose argument is two paths with a comma between them, and perhaps options; or one YAML.
 TWO_PATHS = ("coco", "instances", "classes", "geo", "yolo")
-OPTIONS = ("class=", "ignore=")
+YAML = (".yaml", ".yml")
+OPTIONS = ("class=", "ignore=", "split=")
 
 
 def split_specs(text: str) -> list[str]:
@@ -14,9 +15,10 @@ def split_specs(text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     items: list[str] = []
     while parts:
-        kind, colon, _ = parts[0].partition(":")
-        take = 2 if colon and kind in TWO_PATHS else 1
-        while take > 1 and parts[take : take + 1] and parts[take].startswith(OPTIONS):
+        kind, colon, argument = parts[0].partition(":")
+        several = colon and kind in TWO_PATHS
+        take = 2 if several and not argument.lower().endswith(YAML) else 1
+        while several and parts[take : take + 1] and parts[take].startswith(OPTIONS):
             take += 1
         items.append(",".join(parts[:take]))
         del parts[:take]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rsisrefiner_jax.annotate import importing
-from rsisrefiner_jax.annotate.importing.found import Reading, Target
-from rsisrefiner_jax.annotate.records import Image
+from rsisrefiner_jax.annotate.importing.reading import Reading, Target
+from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.formats.masks import Mask

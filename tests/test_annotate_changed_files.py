@@ -1,5 +1,6 @@
 """Rasters that are rewritten under a project: said before the next click, never mixed up."""
 
+import hashlib
 import os
 import shutil
 
@@ -11,7 +12,8 @@ pytest.importorskip("fastapi")
 from rasterio.transform import Affine
 
 from rsisrefiner_jax.annotate import project
-from rsisrefiner_jax.annotate.segmenter import Answer
+from rsisrefiner_jax.annotate.file_identity import fingerprint_of
+from rsisrefiner_jax.annotate.segmenter import Segmentation
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.formats.masks import Mask
@@ -29,10 +31,10 @@ class Bright:
     def warm_up(self):
         yield 256
 
-    def answer(self, question, clicks):
-        whole = Window(0, 0, question.picture.height, question.picture.width)
-        mask = question.picture.read(whole)[..., 0] > 127
-        return Answer(Mask(0, 0, mask), whole, mask.astype(np.float32), 0.1)
+    def segment(self, task, clicks):
+        whole = Window(0, 0, task.picture.height, task.picture.width)
+        mask = task.picture.read(whole)[..., 0] > 127
+        return Segmentation(Mask(0, 0, mask), whole, mask.astype(np.float32), 0.1)
 
 
 @pytest.fixture
@@ -278,11 +280,21 @@ def test_addresses_of_tiles_are_the_projects_own(tmp_path, monkeypatch):
 def test_projects_of_earlier_versions_learn_the_stamp(tmp_path, monkeypatch):
     path = annotating.raster(tmp_path, bands=noise(0))
     here = annotating.context(tmp_path)
-    monkeypatch.setattr(project, "stamp_of", lambda _: None)
+    monkeypatch.setattr(project, "size_and_time_of", lambda _: None)
     here.project.add_image(path)
-    assert here.project.image(1).stamp is None
+    assert here.project.image(1).size_and_time is None
     client = annotating.client(here)
     assert image_of(client)["changed"] is None
     rewrite(tmp_path, noise(5))
     assert "its pixels are others" in image_of(client)["changed"]
     here.project.close()
+
+
+def test_caches_of_earlier_versions_are_found_again(tmp_path):
+    """What files made of a raster are called by."""
+    file = tmp_path / "a.tif"
+    file.write_bytes(b"abc")
+    os.utime(file, ns=(5, 7))
+    for path, words in ((file, "Stamp(size=3, modified=7)"), (tmp_path / "b.tif", "None")):
+        name = hashlib.sha256(f"2|{path}|{words}".encode()).hexdigest()[:16]
+        assert fingerprint_of(path) == name

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 from rsisrefiner_jax.annotate import disk
-from rsisrefiner_jax.annotate.faults import NoSpace
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.refusals import NoSpace
 from rsisrefiner_jax.annotate.safety import Roots
 from tests import annotating
 

@@ -17,12 +17,13 @@ pytest.importorskip("fastapi")
 import shapely
 from rasterio.errors import RasterioIOError
 
-from rsisrefiner_jax.annotate import exports, records
+from rsisrefiner_jax.annotate import exports
 from rsisrefiner_jax.annotate.export import FORMATS, checking
 from rsisrefiner_jax.annotate.export import export as export_now
-from rsisrefiner_jax.annotate.faults import NoSpace
 from rsisrefiner_jax.annotate.project import Project
-from rsisrefiner_jax.annotate.records import Object
+from rsisrefiner_jax.annotate.refusals import NoSpace
+from rsisrefiner_jax.data.project import records
+from rsisrefiner_jax.data.project.records import Object
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.layers import layers_of
 from rsisrefiner_jax.formats.masks import Mask

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 from rsisrefiner_jax.formats import geometry
-from tests.deeds import SQUARE, draw, move, objects, ok, refused
+from tests.edits import SQUARE, draw, move, objects, ok, refused
 
 
 def test_a_finished_refinement_is_not_lost_to_another_one(start):

@@ -18,7 +18,7 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 
 from rsisrefiner_jax.annotate.rasters import open_checked
-from rsisrefiner_jax.annotate.regular import right_angled, simplified
+from rsisrefiner_jax.annotate.simplify_outlines import right_angled, simplified
 from rsisrefiner_jax.formats import geometry, georeference, masks, rings
 from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
@@ -60,7 +60,7 @@ def carried(servers, name, **query):
     assert reply.status_code == 200, reply.text
     filename = reply.headers["content-disposition"].split('filename="')[1].rstrip('"')
     files = {"file": (filename, reply.content)}
-    imported = other.post("/api/images/1/import", files=files)
+    imported = other.post("/api/images/1/import", files=files, data={"repeated": "add"})
     assert imported.status_code == 200, imported.text
     return reply.content, imported.json()
 
@@ -85,7 +85,7 @@ def test_formats_with_ids_carry_everything(servers, name, profile):
         item |= {"attributes": ATTRIBUTES if number % 2 else {}, "clicks": number}
     both = servers(found, **profile)
     _, reply = carried(both, name)
-    assert reply == {"objects": len(found), "skipped": 0, "notes": []}
+    assert reply == {"objects": len(found), "replaced": 0, "skipped": 0, "notes": []}
     (_, one), (_, other) = both
     same(pixels(one), pixels(other))
     if name == "ids-tif":

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
-from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
-from tests.deeds import SQUARE, draw, history, move, objects, ok, refused
+from tests.edits import SQUARE, draw, history, move, objects, ok, refused
 
 
 def do_everything(client, here):
-    """Every kind of deed, and what there is after each of them."""
+    """Every kind of edit, and what there is after each of them."""
     ok(client.put("/api/project/classes", json=[{"name": "house"}, {"name": "lake"}]))
-    deeds = [
+    edits = [
         lambda: draw(client),
         lambda: ok(client.patch("/api/objects/1", json={"class_id": 2})),
         lambda: ok(client.patch("/api/objects/1", json={"attributes": {"a": 1}})),
@@ -29,8 +29,8 @@ def do_everything(client, here):
         lambda: ok(client.delete(f"/api/sessions/{draw(client, finish=False)}")),
     ]
     states = [seen(client)]
-    for deed in deeds:
-        deed()
+    for edit in edits:
+        edit()
         states.append(seen(client))
     return states
 
@@ -96,7 +96,7 @@ def test_replies_say_what_the_map_needs(start):
     assert len(move(client, "redo")["changed"]) == 7
 
 
-def test_a_new_deed_forgets_what_was_undone(start):
+def test_a_new_edit_forgets_what_was_undone(start):
     client = start()
     draw(client)
     draw(client, (30, 30, 40, 40))
@@ -110,7 +110,7 @@ def test_a_new_deed_forgets_what_was_undone(start):
     assert [one["id"] for one in objects(client)] == [1, 2]
 
 
-def test_what_changes_nothing_is_no_deed(start):
+def test_what_changes_nothing_is_no_edit(start):
     """A request that is sent again because its reply was lost, for one."""
     client = start()
     ok(client.put("/api/project/classes", json=[{"name": "house"}]))
@@ -128,7 +128,7 @@ def test_what_changes_nothing_is_no_deed(start):
     names = ("attributes", "outline", "attributes", "class")
     assert labels == [*(f"{name} of object 1" for name in names), "object 1"]
     empty = ok(client.post("/api/sessions", json={"image_id": 1}))
-    assert ok(client.delete(f"/api/sessions/{empty['id']}")) == {"ok": True, "deed": None}
+    assert ok(client.delete(f"/api/sessions/{empty['id']}")) == {"ok": True, "edit": None}
     assert history(client)[0] is None
 
 
@@ -144,16 +144,16 @@ def test_a_repeated_undo_happens_once(start):
     assert move(client, "redo", key="a2") == move(client, "redo", key="a2")
 
 
-def test_a_deed_that_is_meant_is_undone_or_none(start):
+def test_an_edit_that_is_meant_is_undone_or_none(start):
     """The way back in a notice must not take back what came after it."""
     client = start()
     draw(client)
-    first = ok(client.get("/api/images/1/history"))["undo"]["deed"]
+    first = ok(client.get("/api/images/1/history"))["undo"]["edit"]
     draw(client, (30, 30, 40, 40))
-    refused(client.post("/api/images/1/undo", json={"deed": first}), "object 2", "first")
+    refused(client.post("/api/images/1/undo", json={"edit": first}), "object 2", "first")
     assert len(objects(client)) == 2
     move(client, "undo")
-    assert move(client, "undo", deed=first)["label"] == "object 1"
+    assert move(client, "undo", edit=first)["label"] == "object 1"
 
 
 def test_undo_never_touches_another_image(start, tmp_path):
@@ -174,11 +174,11 @@ def test_a_discarded_session_comes_back(start):
     made = draw(client)
     id = draw(client, (30, 30, 40, 40), object_id=1, finish=False)
     before = ok(client.get(f"/api/sessions/{id}"))
-    deed = ok(client.delete(f"/api/sessions/{id}"))["deed"]
-    assert ok(client.delete(f"/api/sessions/{id}"))["deed"] == deed
+    edit = ok(client.delete(f"/api/sessions/{id}"))["edit"]
+    assert ok(client.delete(f"/api/sessions/{id}"))["edit"] == edit
     assert ok(client.get("/api/sessions")) == []
     client = start()
-    assert move(client, "undo", deed=deed)["session"] == before
+    assert move(client, "undo", edit=edit)["session"] == before
     assert ok(client.post(f"/api/sessions/{id}/finish"))["area_px"] == 100
     assert history(client) == ["refinement of object 1", None]
     move(client, "undo")
@@ -209,15 +209,15 @@ def test_classes_that_are_gone_stay_gone(start):
     assert history(start()) == ["class of object 1", "deletion of object 1"]
 
 
-def test_an_import_is_one_deed_however_many_objects(start):
+def test_an_import_is_one_edit_however_many_objects(start):
     """Neither a copy of them nor as many events."""
     client = start()
     here = start.here()
     masks = [Mask(n % 80, n // 80 % 50, np.ones((2, 2), bool)) for n in range(600)]
     here.project.import_objects(1, annotating.items(masks))
     made = here.project.objects(1)
-    deed, _ = here.project.deeds.ends(1)
-    assert list(map(id, deed.after)) == list(map(id, made))  # the records themselves
+    edit, _ = here.project.edits.ends(1)
+    assert list(map(id, edit.after)) == list(map(id, made))  # the records themselves
     events = sum(1 for _ in here.project.journal.events())
     assert len(move(client, "undo")["removed"]) == 600
     assert objects(client) == []
@@ -274,7 +274,7 @@ def test_nothing_is_done_to_another_project(start):
 
 
 def test_projects_of_earlier_versions_have_their_history(start):
-    """Events as they were written before there was any undo of deeds."""
+    """Events as they were written before there was any undo of edits."""
     client = start()
     draw(client)
     ok(client.put("/api/project/classes", json=[{"name": "house"}]))
@@ -303,12 +303,12 @@ def test_projects_of_earlier_versions_have_their_history(start):
     assert objects(start()) == [before]
 
 
-def test_deeds_of_many_clients_at_once(start):
+def test_edits_of_many_clients_at_once(start):
     """Each is undone once, in one order for all, and a replay of the journal agrees."""
     from concurrent.futures import ThreadPoolExecutor
 
     client = start()
-    deeds = start.here().project.deeds
+    edits = start.here().project.edits
 
     def work(seed):
         rng = np.random.default_rng(seed)
@@ -318,7 +318,7 @@ def test_deeds_of_many_clients_at_once(start):
                 client.patch(f"/api/objects/{mine}", json={"attributes": {"n": n}})
             elif rng.random() < 0.7:
                 with contextlib.suppress(Conflict):
-                    deeds.move("undo", 1, key=f"{seed} {n}")
+                    edits.move("undo", 1, key=f"{seed} {n}")
             else:
                 client.post("/api/images/1/redo", json={"key": f"{seed} {n}"})
 

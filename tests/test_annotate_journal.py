@@ -18,11 +18,12 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rsisrefiner_jax.annotate import journal, relative
+from rsisrefiner_jax.annotate import journal
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.routes import files
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
+from rsisrefiner_jax.data.project import raster_paths
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.outlines import outlined
@@ -38,8 +39,8 @@ folder = Path(sys.argv[1])
 project = Project(folder / "project", Roots([folder]))
 for number in range(int(sys.argv[2]), 100_000):
     if number % 5 == 4:
-        project.drawings.step(1, "undo", key=f"undo {number}")
-    project.drawings.step(1, "click", {"x": number, "y": 1, "positive": True}, key=str(number))
+        project.sessions.step(1, "undo", key=f"undo {number}")
+    project.sessions.step(1, "click", {"x": number, "y": 1, "positive": True}, key=str(number))
     print(number, flush=True)
 """
 
@@ -48,7 +49,7 @@ def test_no_click_is_lost_by_kills(tmp_path):
     annotating.raster(tmp_path)
     project = Project(tmp_path / "project", Roots([tmp_path]))
     project.add_image(tmp_path / "scene.tif")
-    project.drawings.start(1)
+    project.sessions.start(1)
     project.close()
     rng = np.random.default_rng(0)
     acknowledged = -1
@@ -61,11 +62,11 @@ def test_no_click_is_lost_by_kills(tmp_path):
             said = [first, *process.stdout.readlines()]
         acknowledged = int([line for line in said if line.endswith("\n")][-1])
         project = Project(tmp_path / "project", Roots([tmp_path]))
-        everything = [int(step.x) for step in project.drawings.get(1).everything]
+        everything = [int(step.x) for step in project.sessions.get(1).everything]
         assert everything in (list(range(acknowledged + 1)), list(range(acknowledged + 2)))
         last = len(everything)
         undone = {n - 1 for n in range(last) if n % 5 == 4}
-        kept = [int(step.x) for step in project.drawings.get(1).steps]
+        kept = [int(step.x) for step in project.sessions.get(1).steps]
         expected = [n for n in range(last) if n not in undone]
         # It may have been stopped after an undo, before the click that follows.
         assert kept in (expected, expected[:-1])
@@ -90,14 +91,14 @@ def test_a_project_opens_as_it_was(tmp_path):
     project.restore_object(4)
     square = outlined(shapely.box(1.5, 1, 9, 9), project.image(1).info)
     project.change_object(1, {"attributes": {"a": 1}, "class_id": 2}, square)
-    drawing = project.drawings.start(1, object_id=77)
-    project.drawings.step(drawing.id, "click", {"x": 1, "y": 2, "positive": False})
-    project.drawings.finish(
-        project.drawings.get(drawing.id), Mask(3, 4, np.ones((2, 2), bool)), None, {}
+    session = project.sessions.start(1, object_id=77)
+    project.sessions.step(session.id, "click", {"x": 1, "y": 2, "positive": False})
+    project.sessions.finish(
+        project.sessions.get(session.id), Mask(3, 4, np.ones((2, 2), bool)), None, {}
     )
-    drawing = project.drawings.start(1, box=(1, 2, 30, 40), click=(15, 20))
-    project.drawings.step(drawing.id, "click", {"x": 1, "y": 2, "positive": False})
-    project.drawings.step(drawing.id, "undo")
+    session = project.sessions.start(1, box=(1, 2, 30, 40), click=(15, 20))
+    project.sessions.step(session.id, "click", {"x": 1, "y": 2, "positive": False})
+    project.sessions.step(session.id, "undo")
 
     def everything(project):
         objects = [
@@ -107,7 +108,7 @@ def test_a_project_opens_as_it_was(tmp_path):
         steps = [
             [(s.event, s.time, s.x, s.y, s.positive) for s in (*d.steps, None, *d.undone) if s]
             + [(d.id, d.box, d.start, d.open, bool(d.made), d.object_id, len(d.undone))]
-            for d in project.drawings.all(only_open=False)
+            for d in project.sessions.all(only_open=False)
         ]
         return objects, steps, project.classes(), project.images()
 
@@ -205,7 +206,7 @@ def test_projects_of_earlier_versions_with_links(tmp_path, monkeypatch):
     (tmp_path / "large" / "disk").mkdir(parents=True)
     (tmp_path / "data" / "project").symlink_to(tmp_path / "large" / "disk")
     told = {"path": os.path.join("..", scene.name)}
-    monkeypatch.setattr(relative, "told", lambda *_: told)
+    monkeypatch.setattr(raster_paths, "told", lambda *_: told)
     add(tmp_path / "data" / "project", scene, tmp_path)
 
 
@@ -229,7 +230,7 @@ def test_a_full_disk(tmp_path):
     here.worker.stop()
     here.project.close()
     again = Project(tmp_path / "project", Roots([tmp_path]))
-    assert len(again.drawings.all()) == 1
+    assert len(again.sessions.all()) == 1
     assert len(again.classes()) == len(many)
     again.close()
 
@@ -368,7 +369,7 @@ def busy(tmp_path_factory):
         here.project.add_image(folder / "scene.tif")
         here.project.import_objects(1, annotating.items(annotating.shapes()))
         for _ in range(3):
-            here.project.drawings.start(1)
+            here.project.sessions.start(1)
         client = annotating.client(here)
         reply = client.post("/api/sessions/1/clicks", json={"x": 4, "y": 5, "positive": True})
         assert reply.status_code == 200

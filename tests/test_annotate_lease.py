@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 pytest.importorskip("fastapi")
-from rsisrefiner_jax.annotate import journal, lease, ledger
-from rsisrefiner_jax.annotate.faults import Conflict, NoSpace
+from rsisrefiner_jax.annotate import journal, lease, recorded_state
 from rsisrefiner_jax.annotate.lease import Lease
-from rsisrefiner_jax.annotate.ledger import Ledger
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.recorded_state import RecordedState
+from rsisrefiner_jax.annotate.refusals import Conflict, NoSpace
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.errors import UserError
 from tests import annotating
@@ -39,9 +39,9 @@ UNLOCKED = """
 import sys, time
 from pathlib import Path
 from rsisrefiner_jax.annotate import journal
-from rsisrefiner_jax.annotate.ledger import Ledger
+from rsisrefiner_jax.annotate.recorded_state import RecordedState
 journal._has_locks = lambda folder: False
-held = Ledger(Path(sys.argv[1]))
+held = RecordedState(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)
 """
@@ -249,10 +249,10 @@ def test_who_was_taken_over_from_writes_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "_has_locks", lambda folder: False)
     with monkeypatch.context() as still:
         still.setattr(lease, "RENEWAL", 1000)
-        first = Ledger(tmp_path)
+        first = RecordedState(tmp_path)
     first.record("classes", {"classes": [{"id": 1, "name": "a", "colour": "#000000"}]})
     monkeypatch.setattr(lease, "this_machine", lambda: "another")
-    second = Ledger(tmp_path)
+    second = RecordedState(tmp_path)
     assert second.state.classes[1].name == "a"
     second.record("classes", {"classes": [{"id": 1, "name": "b", "colour": "#000000"}]})
     with pytest.raises(Conflict, match=r"another server \(.*\) has taken over since; nothing"):
@@ -264,7 +264,7 @@ def test_who_was_taken_over_from_writes_no_more(tmp_path, monkeypatch):
     second.record("classes", {"classes": [{"id": 1, "name": "d", "colour": "#000000"}]})
     assert second.journal.result(1) is None
     second.close()
-    third = Ledger(tmp_path)
+    third = RecordedState(tmp_path)
     assert [event.kind for event in third.journal.events()] == ["project_created"] + ["classes"] * 3
     assert third.state.classes[1].name == "d"
     third.close()
@@ -273,7 +273,7 @@ def test_who_was_taken_over_from_writes_no_more(tmp_path, monkeypatch):
 
 def test_a_lease_that_was_deleted_is_lost(tmp_path):
     """Another server may have come and gone meanwhile."""
-    held = Ledger(tmp_path)
+    held = RecordedState(tmp_path)
     (tmp_path / "project.lock").unlink()
     with pytest.raises(Conflict, match="is gone"):
         held.record("classes", {"classes": []})
@@ -284,9 +284,9 @@ def test_two_servers_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "_has_locks", lambda folder: False)
     with started(UNLOCKED, tmp_path) as process:
         with pytest.raises(UserError, match=f"another server has .* process {process.pid}"):
-            Ledger(tmp_path)
+            RecordedState(tmp_path)
         process.kill()
-    Ledger(tmp_path).close()
+    RecordedState(tmp_path).close()
 
 
 def test_file_systems_without_locks(tmp_path, monkeypatch):
@@ -297,24 +297,24 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
     for _ in range(2):
-        held = Ledger(tmp_path)
+        held = RecordedState(tmp_path)
         held.record("classes", {"classes": []})
         with pytest.raises(UserError, match="another server"):
-            Ledger(tmp_path)
+            RecordedState(tmp_path)
         held.close()
 
 
 def test_another_program_has_the_journal_open(tmp_path):
     import sqlite3
 
-    Ledger(tmp_path).close()
+    RecordedState(tmp_path).close()
     with sqlite3.connect(tmp_path / "project.sqlite") as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(UserError, match="another program has this project open"):
-            Ledger(tmp_path)
+            RecordedState(tmp_path)
         other.rollback()
     other.close()
-    Ledger(tmp_path).close()  # the lease was let go
+    RecordedState(tmp_path).close()  # the lease was let go
 
 
 def test_nothing_is_removed_from_under_a_server(tmp_path):
@@ -341,12 +341,12 @@ def test_what_cannot_be_opened_is_let_go(tmp_path, monkeypatch):
     def broken(self, event):
         raise KeyError(event.kind)
 
-    Ledger(tmp_path).close()
-    monkeypatch.setattr(ledger.State, "apply", broken)
+    RecordedState(tmp_path).close()
+    monkeypatch.setattr(recorded_state.State, "apply", broken)
     with pytest.raises(KeyError):
-        Ledger(tmp_path)
+        RecordedState(tmp_path)
     monkeypatch.undo()
-    Ledger(tmp_path).close()
+    RecordedState(tmp_path).close()
 
 
 def test_a_server_that_was_taken_over_from_says_so(tmp_path):

@@ -282,15 +282,15 @@ def test_added_twice_by_one_key_is_added_once(client):
 def test_a_mask_is_added_to_what_was_seen_or_not_at_all(client, here, monkeypatch):
     """Another client's step in between is not lost."""
     id, more, less = start_all(client)
-    result = here.desk.result
+    result = here.results.result
 
-    async def slow(drawing):
-        found = await result(drawing)
-        monkeypatch.setattr(here.desk, "result", result)
-        here.project.drawings.step(id, "mask", {"mask": Mask(0, 0, less).encode()})
+    async def slow(session):
+        found = await result(session)
+        monkeypatch.setattr(here.results, "result", result)
+        here.project.sessions.step(id, "mask", {"mask": Mask(0, 0, less).encode()})
         return found
 
-    monkeypatch.setattr(here.desk, "result", slow)
+    monkeypatch.setattr(here.results, "result", slow)
     given = {"png": annotating.grey_png(more), "mode": "add"}
     refused(client.put(f"/api/sessions/{id}/mask", json=given), "meanwhile", 409)
     np.testing.assert_array_equal(annotating.pixels(ok(client.get(f"/api/sessions/{id}"))), less)
@@ -323,7 +323,7 @@ def test_objects_that_are_too_large_together_are_refused(client, here, monkeypat
 
 def test_clicks_count_since_all_was_replaced(client, here):
     """By hand nothing is left of them; what is added or taken away leaves them."""
-    drawings = here.project.drawings
+    sessions = here.project.sessions
     masks = [Mask(5, 5, np.ones((9, 9), bool)).encode()] * 2
     kept = {"replace": 1, "add": 3, "subtract": 3}
     for number, (mode, expected) in enumerate(kept.items(), 1):
@@ -331,9 +331,9 @@ def test_clicks_count_since_all_was_replaced(client, here):
         for step in ("click", "click", "mask", "click"):
             about = {"mask": masks[0], "mode": mode}
             fields = about if step == "mask" else {"x": 1, "y": 1, "positive": True}
-            drawings.step(id, step, fields)
+            sessions.step(id, step, fields)
         here.project.journal.keep_result(
-            drawings.get(id).steps[-1].event,
+            sessions.get(id).steps[-1].event,
             {"mask": masks[0], "window": [0, 0, 9, 9], "seconds": 0},
         )
         assert ok(client.post(f"/api/sessions/{id}/finish"))["clicks"] == expected

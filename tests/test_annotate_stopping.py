@@ -76,9 +76,9 @@ def whole(file, folder):
     folder.mkdir()
     shutil.copy(file, folder)
     project = Project(folder, Roots([folder]))
-    drawings = project.drawings.all()
+    sessions = project.sessions.all()
     project.close()
-    return len(drawings)
+    return len(sessions)
 
 
 @pytest.mark.parametrize(

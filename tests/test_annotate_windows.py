@@ -1,6 +1,7 @@
 """The window that the model looks at: where it lies, how it grows, that it changes no answer."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import pytest
 pytest.importorskip("fastapi")
 from rsisrefiner_jax import parallel  # noqa: F401  (jax before rasterio's threads)
 from rsisrefiner_jax.annotate.pictures import ArrayPicture
-from rsisrefiner_jax.annotate.segmenter import Question, Segmenter
+from rsisrefiner_jax.annotate.segmenter import SegmentationTask, Segmenter
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, require_reach
 from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.interaction.session import ClickSession
@@ -30,12 +32,12 @@ def picture(height=250, width=700):
 def test_the_answer_depends_on_the_clicks_alone(programs):
     """However the clicks came about, and whatever is kept of earlier ones."""
     rng = np.random.default_rng(3)
-    question = Question(picture())
+    task = SegmentationTask(picture())
     clicks = [Click(*rng.uniform(0, (200, 249)), bool(n % 3 != 1)) for n in range(6)]
     wanders = Segmenter(programs, largest=256)
     for count in (1, 2, 3, 2, 1, 4, 6, 5, 6):
-        answer = wanders.answer(question, clicks[:count])
-    fresh = Segmenter(programs, largest=256, budget=0).answer(question, clicks)
+        answer = wanders.segment(task, clicks[:count])
+    fresh = Segmenter(programs, largest=256, budget=0).segment(task, clicks)
     assert answer.window == fresh.window
     np.testing.assert_array_equal(answer.probabilities, fresh.probabilities)
     np.testing.assert_array_equal(answer.mask.pixels, fresh.mask.pixels)
@@ -44,7 +46,7 @@ def test_the_answer_depends_on_the_clicks_alone(programs):
 def test_in_one_window_it_is_the_plain_session(programs):
     source = picture(64, 64)
     clicks = [Click(20.5, 30.5, True), Click(50, 12, False), Click(33.9, 60, True)]
-    answer = Segmenter(programs).answer(Question(source), clicks)
+    answer = Segmenter(programs).segment(SegmentationTask(source), clicks)
     plain = ClickSession(programs, source._rgb)
     for x, y, positive in clicks:
         expected = plain.click(int(y), int(x), positive)
@@ -54,12 +56,12 @@ def test_in_one_window_it_is_the_plain_session(programs):
 def test_the_first_window_is_native_and_holds_the_click():
     segmenter = Segmenter(fakes.programs(fakes.Disks(), fakes.PAPER), largest=256)
     for x, y in [(350, 120), (0, 0), (699.9, 249.9), (5, 240)]:
-        window = segmenter.answer(Question(picture()), [Click(x, y, True)]).window
+        window = segmenter.segment(SegmentationTask(picture()), [Click(x, y, True)]).window
         assert (window.height, window.width) == (64, 64)
         assert window.x <= x < window.x + 64
         assert window.y <= y < window.y + 64
     two = [Click(350, 120, True), Click(250, 30, True)]
-    answer = segmenter.answer(Question(picture()), two)
+    answer = segmenter.segment(SegmentationTask(picture()), two)
     assert (answer.window.height, answer.window.width) == (250, 256)
     found = answer.mask.within(0, 0, 700, 250)
     assert found[120, 350]
@@ -69,9 +71,12 @@ def test_the_first_window_is_native_and_holds_the_click():
 
 def test_a_mask_that_was_emptied_draws_no_window_to_the_corner():
     segmenter = Segmenter(fakes.programs(fakes.Disks(), fakes.PAPER), largest=256)
-    question = Question(picture(), start=Mask(0, 0, np.zeros((0, 0), bool)), start_name="none")
-    answer = segmenter.answer(question, [Click(350, 120, True)])
-    assert answer.window == segmenter.answer(Question(picture()), [Click(350, 120, True)]).window
+    task = SegmentationTask(picture(), start=Mask(0, 0, np.zeros((0, 0), bool)), start_name="none")
+    answer = segmenter.segment(task, [Click(350, 120, True)])
+    assert (
+        answer.window
+        == segmenter.segment(SegmentationTask(picture()), [Click(350, 120, True)]).window
+    )
     assert answer.window.width == 64
 
 
@@ -81,16 +86,28 @@ def test_the_window_grows_to_hold_the_object():
     rgb[100:130, 150:280] = rgb[20:30, 600:610] = 255
     segmenter = Segmenter(fakes.programs(fakes.Bright(), fakes.PAPER), largest=256)
     clicks = [Click(200, 110, True)]
-    first = segmenter.answer(Question(ArrayPicture(rgb)), clicks)
+    first = segmenter.segment(SegmentationTask(ArrayPicture(rgb)), clicks)
     assert first.window.width == 128
-    answer = segmenter.answer(Question(ArrayPicture(rgb)), [*clicks, Click(210, 110, True)])
+    answer = segmenter.segment(
+        SegmentationTask(ArrayPicture(rgb)), [*clicks, Click(210, 110, True)]
+    )
     assert answer.window.width == 256
     expected = rgb[..., 0] > 0
     expected[:, 600:] = False
     found = answer.mask.within(0, 0, 700, 250)
     assert (found ^ expected).sum() <= 2 * (30 + 130)  # the crop is resized to the network's input
-    small = segmenter.answer(Question(ArrayPicture(rgb)), [Click(605, 25, True)])
+    small = segmenter.segment(SegmentationTask(ArrayPicture(rgb)), [Click(605, 25, True)])
     assert small.window.width == 64
+
+
+def test_an_object_goes_on_at_a_corner():
+    """What touches at a corner is one object, as everywhere: its other half reaches the border."""
+    segmenter = Segmenter(fakes.programs(fakes.Disks(), fakes.PAPER), largest=256)
+    mask = np.zeros((64, 64), bool)
+    mask[20:30, 20:30] = mask[30:, 30:40] = True
+    for clicked, goes_on in (((125, 75), True), ((160, 60), False)):
+        state = SimpleNamespace(window=Window(50, 100, 64, 64), session=SimpleNamespace(mask=mask))
+        assert segmenter._cut_off(picture(), state, (Click(*clicked, True),)) == goes_on
 
 
 def test_a_larger_window_answers_only_a_few_clicks_again():
@@ -101,9 +118,9 @@ def test_a_larger_window_answers_only_a_few_clicks_again():
     clicks = [Click(350 + 5 * n, 120, True) for n in range(5)]
     far = Click(420, 60, True)
     for count, passes in ((2, 3), (4, 1)):
-        segmenter.answer(Question(ArrayPicture(rgb)), clicks[:count])
+        segmenter.segment(SegmentationTask(ArrayPicture(rgb)), clicks[:count])
         recorded.calls.clear()
-        answer = segmenter.answer(Question(ArrayPicture(rgb)), [*clicks[:count], far])
+        answer = segmenter.segment(SegmentationTask(ArrayPicture(rgb)), [*clicks[:count], far])
         assert answer.window.width > 64
         assert len(recorded.calls) == passes
         assert (recorded.calls[-1].clicks.label[0] == 1).sum() == count + 1
@@ -123,9 +140,9 @@ def test_clicks_are_answered_while_larger_windows_are_prepared(programs):
             gone_on.set()
 
     worker = Worker(lambda: Slow(programs, largest=128))
-    question, clicks = Question(picture()), [Click(350, 120, True)]
+    task, clicks = SegmentationTask(picture()), [Click(350, 120, True)]
     assert asked.wait(60)
-    answer = worker.submit(lambda model: model.answer(question, clicks)).result(60)
+    answer = worker.submit(lambda model: model.segment(task, clicks)).result(60)
     assert answer.mask.area
     threading.Timer(0.2, go_on.set).start()
     worker.stop()
@@ -140,15 +157,15 @@ def test_every_size_of_window_is_compiled_beforehand():
     compiled = programs.compilations
     for height in (700, 30):
         corners = [Click(0, 0, True), Click(699, height - 1, True)]
-        segmenter.answer(Question(picture(height, 700)), corners)
+        segmenter.segment(SegmentationTask(picture(height, 700)), corners)
     assert programs.compilations == compiled
 
 
 def test_what_lies_outside_the_window_stays(programs):
     """A mask larger than any window is refined where it is clicked."""
     whole = np.ones((250, 700), bool)
-    question = Question(picture(), start=Mask(0, 0, whole), start_name="whole")
-    answer = Segmenter(programs, largest=128).answer(question, [Click(600, 100, False)])
+    task = SegmentationTask(picture(), start=Mask(0, 0, whole), start_name="whole")
+    answer = Segmenter(programs, largest=128).segment(task, [Click(600, 100, False)])
     y, x, height, width = answer.window
     assert max(height, width) == 128
     after = answer.mask.within(0, 0, 700, 250)
@@ -163,11 +180,11 @@ def test_an_object_larger_than_any_window_keeps_its_parts():
     segmenter = Segmenter(fakes.programs(fakes.Disks(radius=3.3), fakes.PAPER), largest=128)
     plate = Mask(10, 10, np.ones((60, 60), bool))
     black = ArrayPicture(np.zeros((250, 700, 3), np.uint8))
-    question = Question(black, start=plate, start_name="plate")
+    task = SegmentationTask(black, start=plate, start_name="plate")
     hole, dots = Click(40, 40, False), [Click(100 + 25 * n, 40, True) for n in range(17)]
     before, windows = plate.within(0, 0, 700, 250), []
     for count in range(1, len(dots) + 2):
-        answer = segmenter.answer(question, [hole, *dots][:count])
+        answer = segmenter.segment(task, [hole, *dots][:count])
         after = answer.mask.within(0, 0, 700, 250)
         y, x, height, width = answer.window
         beyond = np.ones_like(after)
@@ -180,7 +197,7 @@ def test_an_object_larger_than_any_window_keeps_its_parts():
     assert ring[[0, 0, -1, -1], [0, -1, 0, -1]].all()
     assert all(after[int(dot.y), int(dot.x)] for dot in dots)
     # Back to the first part: what is taken away there is, and nothing beyond that window goes.
-    back = segmenter.answer(question, [hole, *dots, Click(20, 20, False)])
+    back = segmenter.segment(task, [hole, *dots, Click(20, 20, False)])
     found = back.mask.within(0, 0, 700, 250)
     assert not found[20, 20]
     assert found[60, 60]
@@ -195,28 +212,28 @@ def test_moved_windows_change_no_answer(programs, start):
     """Undo, redo and a segmenter that has kept nothing come to the same, probabilities and all."""
     rng = np.random.default_rng(7)
     bar = Mask(100, 90, np.ones((20, 500), bool))
-    question = Question(picture(), start=bar if start else None, start_name=start or "")
+    task = SegmentationTask(picture(), start=bar if start else None, start_name=start or "")
     clicks = [Click(*rng.uniform(0, (699, 249)), bool(n % 4 != 1)) for n in range(7)]
     wanders = Segmenter(programs, largest=128)
     for count in (1, 3, 2, 4, 5, 4, 3, 7, 6, 7):
-        answer = wanders.answer(question, clicks[:count])
-        fresh = Segmenter(programs, largest=128, budget=0).answer(question, clicks[:count])
+        answer = wanders.segment(task, clicks[:count])
+        fresh = Segmenter(programs, largest=128, budget=0).segment(task, clicks[:count])
         assert answer.window == fresh.window
         np.testing.assert_array_equal(answer.probabilities, fresh.probabilities)
         assert answer.mask.same(fresh.mask)
-    # The same clicks elsewhere are another question.
-    assert not answer.mask.same(wanders.answer(Question(picture()), clicks[:5]).mask)
+    # The same clicks elsewhere are another task.
+    assert not answer.mask.same(wanders.segment(SegmentationTask(picture()), clicks[:5]).mask)
 
 
 def test_few_clicks_are_given_again_only_where_nothing_is_left_behind():
     """Two far apart: the first one's answer stays, and the network hears of the second alone."""
     recorded = fakes.RecordingPrograms(fakes.Disks(radius=3.3), {}, fakes.PAPER)
     segmenter = Segmenter(recorded, largest=128)
-    question = Question(ArrayPicture(np.zeros((250, 700, 3), np.uint8)))
+    task = SegmentationTask(ArrayPicture(np.zeros((250, 700, 3), np.uint8)))
     clicks = [Click(30, 40, True), Click(600, 200, True)]
-    segmenter.answer(question, clicks[:1])
+    segmenter.segment(task, clicks[:1])
     recorded.calls.clear()
-    answer = segmenter.answer(question, clicks)
+    answer = segmenter.segment(task, clicks)
     assert len(recorded.calls) == 1
     assert (recorded.calls[0].clicks.label[0] >= 0).sum() == 1
     found = answer.mask.within(0, 0, 700, 250)
@@ -225,15 +242,17 @@ def test_few_clicks_are_given_again_only_where_nothing_is_left_behind():
 
 
 def test_what_is_kept_of_large_objects_counts(programs):
-    """A budget for little more than one moment is kept to."""
-    question = Question(picture(), start=Mask(0, 0, np.ones((250, 700), bool)), start_name="all")
+    """A budget for little more than one state is kept to."""
+    task = SegmentationTask(
+        picture(), start=Mask(0, 0, np.ones((250, 700), bool)), start_name="all"
+    )
     clicks = [Click(60 + 8 * n, 100, False) for n in range(5)]
     segmenter = Segmenter(programs, largest=64, budget=0)
-    segmenter.answer(question, clicks[:1])
+    segmenter.segment(task, clicks[:1])
     one = segmenter._size()
     assert one > 250 * 700
     segmenter = Segmenter(programs, largest=64, budget=one + 1000)
-    segmenter.answer(question, clicks)
+    segmenter.segment(task, clicks)
     assert segmenter._size() <= one + 100_000 < 2 * one
 
 

@@ -77,8 +77,8 @@ def test_the_mask_is_cut_off_only_where_the_raster_goes_on():
     picture = clicked.RasterPicture.__new__(clicked.RasterPicture)
     picture.height, picture.width = 100, 300
     mask = clicked.Mask(0, 0, np.ones((100, 64), bool))
-    ends_inside = clicked.Answer(mask, clicked.Window(0, 0, 100, 100), np.zeros(0), 0.0)
-    ends_outside = clicked.Answer(mask, clicked.Window(0, 0, 100, 64), np.zeros(0), 0.0)
+    ends_inside = clicked.Segmentation(mask, clicked.Window(0, 0, 100, 100), np.zeros(0), 0.0)
+    ends_outside = clicked.Segmentation(mask, clicked.Window(0, 0, 100, 64), np.zeros(0), 0.0)
     assert not clicked.cut_off(ends_inside, picture)
     assert clicked.cut_off(ends_outside, picture)
 

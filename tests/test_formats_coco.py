@@ -163,7 +163,7 @@ def test_a_missing_picture_is_named_with_the_nearest(tmp_path):
     with pytest.raises(UserError, match=r"not there; the nearest name there is tile_12\.png"):
         CocoSource(str(tmp_path), str(tmp_path / "a.json"))
     reading = read(tmp_path / "tile_12.png", tmp_path / "a.json")
-    assert "is about an image called tile-12.png" in reading.notes[0]
+    assert "is about an image called tile-12.png" in reading.doubts[0]
 
 
 def test_a_virtual_raster_is_a_picture(tmp_path):

@@ -205,8 +205,8 @@ def test_a_mask_that_lies_elsewhere_is_said(tmp_path):
     picture = write_tif(tmp_path / "scene.tif", np.zeros((3, H, W), np.uint8), **here)
     for about, notes in ((here, 0), (there, 1), ({}, 0)):
         reading = read(picture, write_tif(tmp_path / "mask.tif", some_ids(), **about))
-        assert (len(reading.items), len(reading.notes)) == (2, notes)
+        assert (len(reading.items), len(reading.doubts)) == (2, notes)
     assert (
         "places it 100 pixels away"
-        in read(picture, write_tif(tmp_path / "mask.tif", some_ids(), **there)).notes[0]
+        in read(picture, write_tif(tmp_path / "mask.tif", some_ids(), **there)).doubts[0]
     )

@@ -137,36 +137,81 @@ def test_exports_open_in_training_and_in_the_annotator(project, tmp_path, name):
     exports.close()
 
 
-def test_a_project_is_one_data_set(tmp_path, capsys):
-    """Images in several folders, one of them without an object."""
-    from rsisrefiner_jax.annotate.export.__main__ import main
-    from rsisrefiner_jax.errors import UserError
-
+@pytest.fixture
+def several(tmp_path):
+    """A project of images in several folders, one of them without an object; and what it holds."""
     here = annotating.context(tmp_path)
     for number, folder in enumerate(("a", "b/c", "d"), start=1):
         here.project.add_image(annotating.raster(tmp_path / "images" / folder))
         if number < 3:
-            here.project.import_objects(number, annotating.items(annotating.shapes()[:number]))
+            items = annotating.items(annotating.shapes()[: number + 1])
+            items[0]["class"] = "roof"
+            here.project.import_objects(number, items)
+    here.project.delete_object(2)
+    here.project.edits.move("undo", 1)
+    here.project.edits.move("undo", 1)
+    here.project.edits.move("redo", 1)
+    here.project.delete_object(5)
+    names = {None: "", **{item.id: item.name for item in here.project.classes()}}
     expected = {
         image.path.relative_to(tmp_path / "images").as_posix(): {
-            o.id: o.mask.within(0, 0, WIDTH, HEIGHT) for o in here.project.objects(image.id)
+            o.id: (names[o.class_id], o.mask.within(0, 0, WIDTH, HEIGHT))
+            for o in here.project.objects(image.id)
         }
         for image in here.project.images()[:2]
     }
+    assert [len(found) for found in expected.values()] == [2, 2]
+    yield here.project, expected
     here.project.close()
+
+
+def require_opens(spec, expected):
+    source = open_source(spec)
+    assert [source[i].name for i in range(len(source))] == list(expected)
+    for scene in (source[i] for i in range(len(source))):
+        found = {item.id: (item.category, scene.mask(item)) for item in scene.objects}
+        assert found.keys() == expected[scene.name].keys()
+        for id, (category, mask) in expected[scene.name].items():
+            assert found[id][0] == category
+            np.testing.assert_array_equal(found[id][1], mask)
+
+
+def test_a_project_is_one_data_set(several, tmp_path, capsys):
+    """The folder of the project itself, and that of its export, which may move with the images."""
+    from rsisrefiner_jax.annotate.export.__main__ import main
+
+    project, expected = several
+    project.close()
+    require_opens(f"project:{tmp_path / 'project'}", expected)
     main([str(tmp_path / "project"), "--to", str(tmp_path / "out")])
-    source = open_source(capsys.readouterr().out.strip())
-    found = {
-        scene.name: {item.id: scene.mask(item) for item in scene.objects}
-        for scene in (source[i] for i in range(len(source)))
-    }
-    assert found.keys() == expected.keys()
-    for name, masks in expected.items():
-        assert found[name].keys() == masks.keys()
-        for id, mask in masks.items():
-            np.testing.assert_array_equal(found[name][id], mask)
-    with pytest.raises(UserError, match="no project of the annotator"):
-        main([str(tmp_path / "out")])
+    assert capsys.readouterr().out.strip() == f"project:{tmp_path / 'out'}"
+    require_opens(f"project:{tmp_path / 'out'}", expected)
+    require_opens(f"coco:{tmp_path / 'images'},{tmp_path / 'out' / 'instances.json'}", expected)
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("images", "out", "project"):
+        (tmp_path / name).rename(moved / name)
+    require_opens(f"project:{moved / 'out'}", expected)
+    require_opens(f"project:{moved / 'project'}", expected)
+
+
+def test_a_project_that_cannot_be_opened(several, tmp_path):
+    from rsisrefiner_jax.annotate.export.__main__ import main
+    from rsisrefiner_jax.errors import UserError
+
+    project, _ = several
+    with pytest.raises(UserError, match=r"the annotator has this project open; stop it first"):
+        open_source(f"project:{tmp_path / 'project'}")
+    project.close()
+    for open_it in (lambda d: main([d]), lambda d: open_source(f"project:{d}")):
+        with pytest.raises(UserError, match="no project of the annotator"):
+            open_it(str(tmp_path / "images"))
+    (tmp_path / "images" / "a" / "scene.tif").unlink()
+    annotating.raster(tmp_path / "images" / "b" / "c", bands=np.ones((3, 20, 30), np.uint8))
+    with pytest.raises(UserError, match=r"2 pictures .*a/scene\.tif is not there"):
+        open_source(f"project:{tmp_path / 'project'}")
+    with pytest.raises(UserError, match="project:DIR"):
+        open_source(str(tmp_path / "project"))
 
 
 @pytest.mark.parametrize("name", ["geojson", "gpkg", "shp"])

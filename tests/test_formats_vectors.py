@@ -1,6 +1,7 @@
 """Vector files of other programs: the same objects in training and in the annotator."""
 
 import json
+import re
 import struct
 import zipfile
 
@@ -14,6 +15,9 @@ from rasterio.transform import Affine
 
 from rsisrefiner_jax.data.geo import GeoSource
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats import georeference
+from rsisrefiner_jax.formats.raster_info import open_raster
+from rsisrefiner_jax.formats.vector_writing import cut_at_antimeridian
 from tests.both_readers import alike, areas, imported, read, trained
 from tests.rasters import write_raster
 
@@ -223,6 +227,30 @@ def _degrees(x, y):
     return transform("EPSG:32632", "EPSG:4326", [500_000 + x], [5e6 - y])
 
 
+@pytest.mark.parametrize("off", [0.0, 0.3])
+def test_ground_control_points_place_a_raster(scene, tmp_path, off, capsys):
+    """Both readers take the transform that fits them, and say how well it does."""
+    from rasterio.control import GroundControlPoint
+
+    places = [(x, y) for x in (0, W / 3, W) for y in (0, H / 3, H)]
+    shifts = [off * (-1) ** i for i in range(len(places))]
+    points = [
+        GroundControlPoint(y, x, *(GRID["transform"] @ (x + shift, y)))
+        for (x, y), shift in zip(places, shifts, strict=True)
+    ]
+    raster = scene(crs=GRID["crs"], gcps=points, transform=None)
+    info = open_raster(str(raster))
+    assert str(info.crs) == GRID["crs"]
+    assert info.transform == pytest.approx(tuple(GRID["transform"])[:6], abs=2e-3, rel=1e-6)
+    worst = re.fullmatch(
+        r"it is placed by its 9 ground control points, which fit to within (.*) pixels", info.hint
+    )
+    assert 0 <= float(worst[1]) - off < 0.2
+    path = write(tmp_path / "v.gpkg", [placed(square(5, 5, 20))])
+    assert areas(both(raster, path)) == {1: 400}
+    assert f"note: {raster}: {info.hint}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("turn", [0, 360])
 def test_a_raster_across_180_degrees(scene, tmp_path, turn):
     raster = scene(crs="EPSG:4326", transform=Affine(1e-3, 0, 179.955, 0, -1e-3, 10))
@@ -232,16 +260,36 @@ def test_a_raster_across_180_degrees(scene, tmp_path, turn):
     assert found == {1: 100, 2: 100, 3: 100}
 
 
+def test_objects_in_parts_across_180_degrees_on_utm(scene, tmp_path):
+    """Longitudes are cut at 180, corners are added for no jump, and the pixels come back."""
+    grid = Affine(100, 0, 829_400, 0, -100, 60_000)  # 180 degrees runs through column 45
+    raster = scene(crs="EPSG:32660", transform=grid)
+    info = open_raster(str(raster))
+    parts = [square(10, 10, 10), square(60, 10, 10), shapely.box(30, 30, 60, 40)]
+    shapes = [shapely.MultiPolygon(parts[:2]), parts[2], shapely.MultiPolygon(parts)]
+    cut = [
+        cut_at_antimeridian(shape, info.crs)
+        for shape in georeference.shapes_on_ground(info, shapes, georeference.WGS84)
+    ]
+    for shape, number in zip(cut, (2, 2, 4), strict=True):
+        found = shapely.get_parts(shape)
+        assert len(found) == number
+        assert all(part.bounds[2] - part.bounds[0] < 0.03 for part in found)
+        assert len(shapely.get_coordinates(shape)) <= 8 * number
+    path = write(tmp_path / "v.geojson", cut, crs="EPSG:4326")
+    assert areas(both(raster, path)) == {1: 200, 2: 300, 3: 500}
+
+
 def test_what_a_raster_says_of_its_place_without_a_transform(scene, tmp_path):
-    """Ground control points, RPCs, or a system alone: not used, and the way out is named."""
+    """Points that do not fit, RPCs, or a system alone: not used, and the way out is named."""
     import rasterio
     from rasterio.control import GroundControlPoint
     from rasterio.rpc import RPC
 
-    from rsisrefiner_jax.formats.raster_info import open_raster
-
     path = write(tmp_path / "v.gpkg", [placed(square(5, 5, 20))])
-    points = [GroundControlPoint(y, x, 9 + x / 1e3, 45 - y / 1e3) for x in (0, W) for y in (0, H)]
+    bent = [GroundControlPoint(*p, p[1] / 1e3, -p[0] / 1e3) for p in ((0, 0), (0, W), (H, 0))]
+    bent.append(GroundControlPoint(H, W, (W + 40) / 1e3, -H / 1e3))
+    row = [GroundControlPoint(7, x, x / 1e3, x / 1e3) for x in range(0, W, 10)]
     numbers = dict.fromkeys(("line_num_coeff", "line_den_coeff", "samp_num_coeff"), [1.0] * 20)
     rpcs = RPC(
         **numbers,
@@ -258,7 +306,8 @@ def test_what_a_raster_says_of_its_place_without_a_transform(scene, tmp_path):
         samp_scale=1,
     )
     for about, words in (
-        ({"gcps": points, "crs": "EPSG:4326"}, "4 ground control points"),
+        ({"gcps": bent, "crs": "EPSG:4326"}, "4 ground control points do not fit .* 8 pixels"),
+        ({"gcps": row, "crs": "EPSG:4326"}, "9 ground control points no three form a triangle"),
         ({"rpcs": rpcs}, "RPCs"),
         ({"crs": "EPSG:32632"}, "but no transform"),
     ):
@@ -267,7 +316,7 @@ def test_what_a_raster_says_of_its_place_without_a_transform(scene, tmp_path):
             file.write(np.ones((1, H, W), np.uint8))
         info = open_raster(str(tmp_path / "scene.tif"))
         assert (info.crs, info.transform) == (None, None)
-        assert words in info.hint
+        assert re.search(words, info.hint)
         with pytest.raises(UserError, match=words):
             GeoSource(info.path, str(path))
         with pytest.raises(UserError, match=words):

@@ -8,8 +8,10 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.formats.yolo import class_names
+from rsisrefiner_jax.formats.yolo_data_set import class_names, pictures_of
+from rsisrefiner_jax.specs import split_specs
 from tests.both_readers import alike, areas, imported, read, trained
 
 H, W = 60, 90
@@ -27,12 +29,22 @@ SPELLINGS = [
     "path: x\nnames:\n    0: &a roof\n    1: 'tank: small'\n",
     "names: !!seq [roof, 'tank: small']",
     "names:\n  0: |-\n    roof\n  1: >-\n    tank:\n    small\n",
+    '"names":\n  "0": "roof"\n  "1": "tank: small"\n"nc": "2"\n',
+    "{names: {'0': roof, '1': 'tank: small'}, nc: 2}",
+    "nc: 2\nnames:\n  ? 0\n  : roof\n  ? 1\n  : 'tank: small'\n",
+    "---\nnames: [roof, 'tank: small']\n...\n",
+    "names: class names.txt\nnc: 2\n",
+    "nc: 2\nnames: 'lists/class names.txt'\n",
+    "names: lists\\class names.txt\n",
 ]
 
 
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_names_in_any_spelling(tmp_path, text):
     (tmp_path / "data.yaml").write_text(text, encoding="utf-8", newline="")
+    (tmp_path / "lists").mkdir()
+    for folder in (tmp_path, tmp_path / "lists"):
+        (folder / "class names.txt").write_text("roof\ntank: small\n")
     assert class_names(tmp_path / "data.yaml") == {0: "roof", 1: "tank: small"}
 
 
@@ -41,7 +53,13 @@ def test_names_stay_text(tmp_path):
     assert class_names(tmp_path / "data.yaml") == {0: "no", 1: "12", 2: "~", 3: "屋顶"}
 
 
-@pytest.mark.parametrize("text", ["nc: 2", "names: roof, tank", "names: {a: roof}", "a: [", ""])
+def test_without_names_classes_are_numbers(tmp_path):
+    for text in ("nc: 2", "nc: '2'\nnames:\n"):
+        (tmp_path / "data.yaml").write_text(text)
+        assert class_names(tmp_path / "data.yaml") == {}
+
+
+@pytest.mark.parametrize("text", ["names: roof, tank", "nc: x", "names: {a: roof}", "a: [", ""])
 def test_names_that_cannot_be_read(tmp_path, text):
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(UserError, match=r"data\.yaml: no"):
@@ -91,3 +109,97 @@ def test_labels_of_another_picture(scene, tmp_path):
             archive.writestr(f"labels/{name}.txt", "")
     with pytest.raises(UserError, match=r"no labels called two\.txt"):
         read(other, zipped)
+
+
+PLACES = [
+    "train: images/train",
+    "'train': \"images/train/\"",
+    "train: ./images/train",
+    "train: ../images/train",
+    "train: images\\train",
+    "train: ROOT/images/train",
+    "train: [images/train]",
+    "train:\n- ./images/train",
+    "path: .\ntrain: images/train",
+    "path: ROOT\ntrain: images/train",
+    "path: ../set/images\ntrain: train",
+    "path: ../elsewhere/images  # moved since\ntrain: train",
+    "path: /nowhere/else\ntrain: images/train\nval:\n",
+    "path: ''\ntrain: images/train\nval: images/val",
+    "train: plain.txt",
+    "train: ./dotted.txt",
+    "path: images\ntrain: ROOT/whole.txt",
+    "train: [windows.txt]",
+]
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    """A folder of pictures, labels and lists, with a file of labels for each of three pictures."""
+    root = tmp_path / "set"
+    for split, stem in (("train", "a b"), ("val", "c"), ("val", "d")):
+        for kind in ("images", "labels"):
+            (root / kind / split).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / "images" / split / f"{stem}.png"), np.zeros((H, W, 3), np.uint8))
+        square = line([(10, 10), (30, 10), (30, 30), (10, 30)])
+        (root / "labels" / split / f"{stem}.txt").write_text(square)
+    lists = {
+        "plain": "images/train/a b.png",
+        "dotted": "./images/train/a b.png",
+        "whole": f"{root}/images/train/a b.png",
+        "windows": "\r\nimages\\train\\a b.png\r\n",
+    }
+    for name, text in lists.items():
+        (root / f"{name}.txt").write_text(f"{text}\n", newline="")
+    return root
+
+
+def write_yaml(root, text):
+    file = root / "data.yaml"
+    file.write_text(f"{text.replace('ROOT', str(root))}\nnames: [roof]\n")
+    return file
+
+
+@pytest.mark.parametrize("text", PLACES)
+def test_a_split_is_found_in_any_spelling(data_set, text):
+    file = write_yaml(data_set, text)
+    names = [picture.name for picture, labels in pictures_of(file, "train") if labels.is_file()]
+    assert names == ["a b.png"]
+
+
+def test_a_data_set_opens_by_its_yaml(data_set):
+    file = write_yaml(data_set, "train: images/train\nvalidation: [images/train, images/val]")
+    for spec, names in (
+        (f"yolo:{file}", ["a b.png"]),
+        (f"yolo:{file},split=val", ["train/a b.png", "val/c.png", "val/d.png"]),
+    ):
+        source = open_source(spec)
+        assert [source[i].name for i in range(len(source))] == names
+        (item,) = source[0].objects
+        assert (item.category, source[0].mask(item).sum()) == ("roof", 400)
+    (data_set / "labels" / "val" / "c.txt").write_text("")
+    (data_set / "images" / "val" / "d.png").unlink()
+    (data_set / "val.txt").write_text("./images/val/c.png\nimages/val/d.png\nimages/train/a b.png")
+    source = open_source(f"yolo:{write_yaml(data_set, 'val: val.txt')},split=val")
+    assert (len(source), source.pictures_without_objects) == (1, 1)
+    assert source.left_out.number("picture") == 1
+    assert split_specs("yolo:a.yaml,split=val,yolo:b.yml,yolo:i,l,synthetic") == [
+        "yolo:a.yaml,split=val",
+        "yolo:b.yml",
+        "yolo:i,l",
+        "synthetic",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("val: images/val", "no pictures of split=train; there are val"),
+        ("nc: 1", "no pictures of split=train; there are none at all"),
+        ("train: images/gone", "train: images/gone: no such folder or list of pictures"),
+        ("train: labels", "no labels for its 0 pictures"),
+    ],
+)
+def test_a_split_that_cannot_be_found(data_set, text, words):
+    with pytest.raises(UserError, match=words):
+        open_source(f"yolo:{write_yaml(data_set, text)}")

@@ -47,6 +47,8 @@ export interface Picture {
   pixel_area_m2: number | null;
   changed: string | null; // how the file differs from the one that was annotated
   broken: string | null; // what of the file cannot be read
+  unplaced: string | null; // why it has no georeference although it says where it lies
+  placed_by: string | null; // how that was found where the file has none
 }
 
 export interface PointInfo {
@@ -93,13 +95,13 @@ export interface Session {
 }
 
 /** Something done to the objects of an image. */
-export interface Deed {
-  deed: number;
+export interface Edit {
+  edit: number;
   label: string;
 }
 
 /** What was undone or done again, and what it is about, as it is now. */
-export interface Outcome extends Deed {
+export interface Outcome extends Edit {
   changed: Annotation[];
   removed: Id[];
   session: Session | null; // brought back
@@ -130,6 +132,21 @@ export interface ExportJob {
 
 export interface ImportReport {
   objects: number;
+  replaced: number; // of them
   skipped: number;
   notes: string[];
 }
+
+/** What an import would bring. */
+export interface ImportPreview {
+  objects: number;
+  skipped: number;
+  box: Box | null; // around all of them
+  repeated: number; // of them lie on an object that is there
+  identical: number; // of these have exactly its pixels
+  doubts: string[]; // why the file may belong to another image
+  notes: string[];
+}
+
+/** What becomes of objects that lie on one that is there. */
+export type Repeated = "skip" | "replace" | "add";

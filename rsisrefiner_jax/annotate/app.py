@@ -10,8 +10,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from rsisrefiner_jax.annotate.context import Context, require_same_project
-from rsisrefiner_jax.annotate.faults import Busy, Conflict, Missing, NoSpace, NotReady
 from rsisrefiner_jax.annotate.guard import App, Guard
+from rsisrefiner_jax.annotate.refusals import Busy, Conflict, Missing, NoSpace, NotReady
 from rsisrefiner_jax.annotate.routes import (
     exports,
     files,

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from rsisrefiner_jax.annotate import safety
-from rsisrefiner_jax.annotate.desk import Desk
 from rsisrefiner_jax.annotate.exports import Exports
-from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.receiving import Receiver
+from rsisrefiner_jax.annotate.refusals import Conflict
+from rsisrefiner_jax.annotate.session_results import SessionResults
 from rsisrefiner_jax.annotate.tiles import TileCache
 from rsisrefiner_jax.annotate.worker import Worker
 
@@ -32,7 +32,7 @@ class Context:
     )
 
     def __post_init__(self) -> None:
-        self.desk = Desk(self.project, self.worker)
+        self.results = SessionResults(self.project, self.worker)
         quota = int(self.upload_quota * 1024 * safety.MEBIBYTE)
         self.receiver = Receiver(self.project.cache, self.project.uploads, quota)
         self.exports = Exports(self.project)

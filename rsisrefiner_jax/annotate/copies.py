@@ -16,7 +16,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from rsisrefiner_jax.annotate.disk import written_aside
-from rsisrefiner_jax.annotate.faults import NoSpace
+from rsisrefiner_jax.annotate.refusals import NoSpace
 
 Place = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
 

@@ -15,7 +15,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from rsisrefiner_jax.annotate.disk import written_aside
-from rsisrefiner_jax.annotate.stamps import require_same
+from rsisrefiner_jax.annotate.file_identity import require_same
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.errors import UserError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rsisrefiner_jax import atomic
-from rsisrefiner_jax.annotate.faults import NoSpace
+from rsisrefiner_jax.annotate.refusals import NoSpace
 from rsisrefiner_jax.atomic import PART
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

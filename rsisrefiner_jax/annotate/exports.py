@@ -13,8 +13,8 @@ from typing import Literal
 from rsisrefiner_jax.annotate import disk
 from rsisrefiner_jax.annotate.export import export, require_format
 from rsisrefiner_jax.annotate.export.job import Job
-from rsisrefiner_jax.annotate.faults import Conflict, Missing
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.refusals import Conflict, Missing
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.progress import Cancelled, Progress
 
@@ -54,7 +54,7 @@ class Exports:
             image=project.image(image_id),
             objects=project.objects(image_id, measured=False),
             classes=project.classes(),
-            drawings=project.drawings.all(image_id, only_open=False),
+            sessions=project.sessions.all(image_id, only_open=False),
             journal=project.journal,
             simplify=simplify,
             rectangles=rectangles,

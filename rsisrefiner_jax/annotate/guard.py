@@ -133,7 +133,7 @@ class Guard:
 def body_limit(path: str, headers: dict[str, str]) -> int:
     """How many bytes a request may have."""
     if headers.get("content-type", "").startswith("multipart/form-data"):
-        if path.endswith("/import"):
+        if path.endswith(("/import", "/import/preview")):
             return IMPORT_LIMIT + MEBIBYTE
         if path == "/api/images":
             return UPLOAD_LIMIT + MEBIBYTE

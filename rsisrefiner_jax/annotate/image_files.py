@@ -5,12 +5,12 @@ import math
 from pathlib import Path
 
 from rsisrefiner_jax.annotate import rasters
-from rsisrefiner_jax.annotate.faults import Conflict
-from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.records import Image
+from rsisrefiner_jax.annotate.file_identity import digest_of, size_and_time_of
+from rsisrefiner_jax.annotate.recorded_state import RecordedState, lookup
+from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.safety import Roots
-from rsisrefiner_jax.annotate.stamps import Stamp, digest_of, stamp_of
-from rsisrefiner_jax.annotate.state import raster_to
+from rsisrefiner_jax.data.project.records import Image, SizeAndTime
+from rsisrefiner_jax.data.project.state import raster_to
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.raster_info import Raster
 
@@ -18,8 +18,8 @@ from rsisrefiner_jax.formats.raster_info import Raster
 class ImageFiles:
     """What clients may do to the files behind images. Any thread may call it."""
 
-    def __init__(self, ledger: Ledger, roots: Roots, uploads: Path) -> None:
-        self._ledger = ledger
+    def __init__(self, recorded: RecordedState, roots: Roots, uploads: Path) -> None:
+        self._recorded = recorded
         self._roots = roots
         self._uploads = uploads
 
@@ -43,13 +43,17 @@ class ImageFiles:
         A file that was only touched or copied anew is the same, which is written down.
         """
         image = self._now(image.id)
-        stamp = stamp_of(image.path)
-        if stamp is not None and stamp == image.stamp:
+        size_and_time = size_and_time_of(image.path)
+        if size_and_time is not None and size_and_time == image.size_and_time:
             return None
         try:
             difference = _difference(image.info, self.info(image))
-            if difference is None and stamp is not None and _same_content(image, stamp):
-                self._record(image, stamp, image.digest)
+            if (
+                difference is None
+                and size_and_time is not None
+                and _same_content(image, size_and_time)
+            ):
+                self._record(image, size_and_time, image.digest)
                 return None
         except UserError as error:
             return str(error)
@@ -84,17 +88,17 @@ class ImageFiles:
         sentence = self.changed(image)
         if sentence is None:
             return self._now(id)
-        stamp, info = stamp_of(image.path), self.info(image)
-        if stamp is None or stamp_of(image.path) != stamp:
+        size_and_time, info = size_and_time_of(image.path), self.info(image)
+        if size_and_time is None or size_and_time_of(image.path) != size_and_time:
             raise Conflict(f"{image.name}: the file is being written to; try again once it is")
-        with self._ledger.lock:
+        with self._recorded.lock:
             image = self._now(id)
             if self._annotated(id) and (info.height, info.width) != (
                 image.info.height,
                 image.info.width,
             ):
                 raise Conflict(sentence)
-            self._record(image, stamp, None, info)
+            self._record(image, size_and_time, None, info)
             return self._now(id)
 
     def remember(self, id: int) -> None:
@@ -103,33 +107,37 @@ class ImageFiles:
             image = self._now(id)
             if image.digest is not None or self.changed(image):
                 return
-            stamp = self._now(id).stamp
-            assert stamp is not None
-            digest = digest_of(image.path, stamp)
-            with self._ledger.lock:
+            size_and_time = self._now(id).size_and_time
+            assert size_and_time is not None
+            digest = digest_of(image.path, size_and_time)
+            with self._recorded.lock:
                 image = self._now(id)
-                if image.stamp == stamp and image.digest is None:
-                    self._record(image, stamp, digest)
+                if image.size_and_time == size_and_time and image.digest is None:
+                    self._record(image, size_and_time, digest)
 
     def _now(self, id: int) -> Image:
-        with self._ledger.lock:
-            image: Image = lookup(self._ledger.state.images, id, "image")
+        with self._recorded.lock:
+            image: Image = lookup(self._recorded.state.images, id, "image")
             return image
 
     def _annotated(self, id: int) -> bool:
         """Whether objects, also deleted ones, or open sessions lie on an image."""
-        with self._ledger.lock:
-            state = self._ledger.state
+        with self._recorded.lock:
+            state = self._recorded.state
             return any(o.image.id == id for o in state.objects.values()) or any(
-                d.image_id == id and d.open for d in state.drawings.values()
+                d.image_id == id and d.open for d in state.sessions.values()
             )
 
     def _record(
-        self, image: Image, stamp: Stamp, digest: str | None, info: Raster | None = None
+        self,
+        image: Image,
+        size_and_time: SizeAndTime,
+        digest: str | None,
+        info: Raster | None = None,
     ) -> None:
         fields = {} if info is None else {"info": raster_to(info)}
-        self._ledger.record(
-            "image_file", {"id": image.id, "stamp": stamp, "digest": digest, **fields}
+        self._recorded.record(
+            "image_file", {"id": image.id, "stamp": size_and_time, "digest": digest, **fields}
         )
 
 
@@ -151,10 +159,10 @@ def _equal(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def _same_content(image: Image, stamp: Stamp) -> bool:
-    """Whether a file of another stamp has the content that is known of it."""
-    if image.stamp is None:  # added by a version that knew no stamps: no more can be told
+def _same_content(image: Image, size_and_time: SizeAndTime) -> bool:
+    """Whether a file of another size or time has the content that is known of it."""
+    if image.size_and_time is None:  # added by a version that knew neither: no more can be told
         return True
-    if image.digest is None or stamp.size != image.stamp.size:
+    if image.digest is None or size_and_time.size != image.size_and_time.size:
         return False
-    return digest_of(image.path, stamp) == image.digest
+    return digest_of(image.path, size_and_time) == image.digest

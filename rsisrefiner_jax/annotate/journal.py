@@ -16,29 +16,20 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rsisrefiner_jax.annotate.disk import room_for
-from rsisrefiner_jax.annotate.faults import Conflict, NoSpace
 from rsisrefiner_jax.annotate.lease import Lease
-from rsisrefiner_jax.annotate.repeating import Repeating
+from rsisrefiner_jax.annotate.refusals import Conflict, NoSpace
+from rsisrefiner_jax.annotate.repeating_timer import RepeatingTimer
+from rsisrefiner_jax.data.project.events import ALL, FORMAT, Event, require_known
 from rsisrefiner_jax.errors import UserError
 
-FORMAT = 3
 FOLDING = 120.0  # seconds
 # What a file system says that knows no file locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 _left_open: list[sqlite3.Connection] = []  # see `Journal.close`
-
-
-class Event(NamedTuple):
-    """What happened. id rises with time; `time` is in seconds since 1970."""
-
-    id: int
-    time: float
-    kind: str
-    payload: dict[str, Any]
 
 
 class Journal:
@@ -75,7 +66,7 @@ class Journal:
         except BaseException:
             self._db.close()
             raise
-        self._folding = Repeating(FOLDING, self.fold, "journal")
+        self._folding = RepeatingTimer(FOLDING, self.fold, "journal")
 
     def _set_up(self, file: Path) -> None:
         self._db.execute("PRAGMA busy_timeout = 2000")
@@ -85,8 +76,7 @@ class Journal:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         (found,) = self._db.execute("PRAGMA user_version").fetchone()
-        if found > FORMAT:
-            raise UserError(f"{file}: written by a newer version of this program; update it")
+        require_known(file, found)
         if found < FORMAT:  # earlier ones have fewer kinds of events
             self._db.executescript(f"""
                 BEGIN IMMEDIATE;
@@ -136,8 +126,7 @@ class Journal:
     def events(self) -> Iterator[Event]:
         """All of them, in the order in which they happened."""
         with self._lock:
-            rows = self._db.execute("SELECT id, time, kind, payload FROM events ORDER BY id")
-            for id, when, kind, payload in rows:
+            for id, when, kind, payload in self._db.execute(ALL):
                 yield Event(id, when, kind, json.loads(payload))
 
     def keep_result(self, event: int, result: dict[str, Any]) -> None:

@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rsisrefiner_jax.annotate.disk import room_for
-from rsisrefiner_jax.annotate.faults import Conflict
 from rsisrefiner_jax.annotate.machine import start_of, this_machine
-from rsisrefiner_jax.annotate.repeating import Repeating
+from rsisrefiner_jax.annotate.refusals import Conflict
+from rsisrefiner_jax.annotate.repeating_timer import RepeatingTimer
 from rsisrefiner_jax.errors import UserError
 
 RENEWAL = 2.0  # seconds
@@ -88,7 +88,7 @@ class Lease:
                     rest.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"{file}: cannot be written ({error}); choose --project") from error
-        self._renewing = Repeating(RENEWAL, self._renew, "lease")
+        self._renewing = RepeatingTimer(RENEWAL, self._renew, "lease")
 
     @property
     def held(self) -> bool:

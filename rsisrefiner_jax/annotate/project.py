@@ -4,27 +4,28 @@ import contextlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rsisrefiner_jax.annotate import rasters, relative, safety
-from rsisrefiner_jax.annotate.deeds import Deeds
+from rsisrefiner_jax.annotate import rasters, safety
 from rsisrefiner_jax.annotate.disk import remove_leftovers, room_for, written_aside
-from rsisrefiner_jax.annotate.drawings import Drawings, check_class, undeleted
-from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.edits import Edits
+from rsisrefiner_jax.annotate.file_identity import size_and_time_of
 from rsisrefiner_jax.annotate.image_files import ImageFiles
-from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.records import Class, Image, Object, measure
+from rsisrefiner_jax.annotate.importing.numbering import numbered
+from rsisrefiner_jax.annotate.recorded_state import RecordedState, lookup
+from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
+from rsisrefiner_jax.annotate.sessions import Sessions, check_class, undeleted
 from rsisrefiner_jax.annotate.source import Source
-from rsisrefiner_jax.annotate.stamps import stamp_of
-from rsisrefiner_jax.annotate.state import raster_to, recipe_from, recipe_to
+from rsisrefiner_jax.data.project import raster_paths
+from rsisrefiner_jax.data.project.records import Class, Image, Object, measure
+from rsisrefiner_jax.data.project.state import raster_to, recipe_from, recipe_to
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.outlines import Outline
-
-COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45")
 
 AT_FIRST = Recipe(stretch_8bit=None)  # how a new image is shown
 
@@ -32,8 +33,8 @@ AT_FIRST = Recipe(stretch_8bit=None)  # how a new image is shown
 class Project:
     """Checks what is asked for, writes it down, then lets it take effect.
 
-    Any thread may call it. Records that it hands out do not change. `drawings` are the objects
-    that are not finished, `files` those behind images, `deeds` what can be undone.
+    Any thread may call it. Records that it hands out do not change. `sessions` are the objects
+    that are not finished, `files` those behind images, `edits` what can be undone.
     """
 
     def __init__(self, folder: Path, roots: Roots) -> None:
@@ -45,20 +46,20 @@ class Project:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with contextlib.ExitStack() as opened:
-                self._ledger = Ledger(folder)
-                opened.callback(self._ledger.close)
+                self._recorded = RecordedState(folder)
+                opened.callback(self._recorded.close)
                 for part in (self.uploads, self.cache):
                     part.mkdir(exist_ok=True)
                 remove_leftovers(folder)  # only now: another server might have been at work here
                 opened.pop_all()
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error}); choose --project") from error
-        self._lock, self._state = self._ledger.lock, self._ledger.state
-        self._record = self._ledger.record
-        self.journal = self._ledger.journal
-        self.drawings = Drawings(self._ledger)
-        self.files = ImageFiles(self._ledger, roots, self.uploads)
-        self.deeds = Deeds(self._ledger)
+        self._lock, self._state = self._recorded.lock, self._recorded.state
+        self._record = self._recorded.record
+        self.journal = self._recorded.journal
+        self.sessions = Sessions(self._recorded)
+        self.files = ImageFiles(self._recorded, roots, self.uploads)
+        self.edits = Edits(self._recorded)
 
     @property
     def id(self) -> str:
@@ -82,7 +83,7 @@ class Project:
         Raises:
             UserError: it cannot be opened.
         """
-        stamp, info = stamp_of(file), rasters.open_checked(file)
+        size_and_time, info = size_and_time_of(file), rasters.open_checked(file)
         with self._lock:
             for image in self._state.images.values():
                 if os.path.realpath(image.path) == os.path.realpath(file):
@@ -93,10 +94,10 @@ class Project:
                 {
                     "id": id,
                     "name": file.name,
-                    **relative.told(file, self.folder),
+                    **raster_paths.told(file, self.folder),
                     "info": raster_to(info),
                     "recipe": recipe_to(AT_FIRST),
-                    "stamp": stamp,
+                    "stamp": size_and_time,
                 },
             )
             return self._state.images[id]
@@ -261,41 +262,43 @@ class Project:
                 self._record("restored", {"id": id})
             return self._state.objects[id]
 
-    def import_objects(self, image_id: int, found: list[dict[str, Any]]) -> int:
+    def import_objects(
+        self,
+        image_id: int,
+        found: list[dict[str, Any]],
+        replaced: Mapping[int, Object] | None = None,
+    ) -> int:
         """Adds objects, all or none; classes that are new come with them.
 
         Args:
-            found: as `importing.found.Reading.items`; each keeps its "id" where nothing has it.
+            found: as `importing.reading.Reading.items`; each keeps its "id" where nothing has it.
+            replaced: of places in `found` the object that is there, whose outline it becomes; its
+                class and attributes, too, where it has any.
 
         Returns:
             How many could not keep it.
+
+        Raises:
+            Conflict: one of those that are to be replaced has been changed since.
         """
+        replaced = replaced or {}
         with self._lock:
             self.image(image_id)
             if not found:
                 return 0
-            taken, renamed, items = set(self._state.objects), 0, []
-            new = max([self._state.new_id("object"), *((f["id"] or 0) + 1 for f in found)])
-            ids = {item.name: item.id for item in self._state.classes.values()}
-            classes: list[dict[str, Any]] = []
-            for item in found:
-                item, name = dict(item), item["class"]
-                if item["id"] is None or item["id"] in taken:
-                    renamed += item["id"] is not None
-                    item["id"], new = new, new + 1
-                taken.add(item["id"])
-                del item["class"]
-                if name and name not in ids:
-                    ids[name] = id = self._state.new_id("class") + len(classes)
-                    colour = COLOURS[(id - 1) % len(COLOURS)]
-                    classes.append({"id": id, "name": name, "colour": colour})
-                items.append(item | {"class_id": ids[name] if name else None})
-            self._record("imported", {"image_id": image_id, "objects": items, "classes": classes})
-            return renamed
+            for object in replaced.values():
+                if self._state.objects[object.id] is not object:
+                    raise Conflict(f"object {object.id} was changed meanwhile; import again")
+            new = numbered(found, replaced, self._state)
+            self._record(
+                "imported",
+                {"image_id": image_id, "objects": new.objects, "classes": new.classes},
+            )
+            return new.renamed
 
     def close(self) -> None:
         """Folds the journal into its file, and lets other servers have the project."""
-        self._ledger.close()
+        self._recorded.close()
 
 
 def _fields(outline: Outline) -> dict[str, Any]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.damage import Damage
+from rsisrefiner_jax.annotate.file_identity import fingerprint_of, size_and_time_of
 from rsisrefiner_jax.annotate.source import Source, preview_if_room, say_slow
-from rsisrefiner_jax.annotate.stamps import Stamp, fingerprint_of, stamp_of
-from rsisrefiner_jax.annotate.unpacked import SEQUENTIAL, unpacked
+from rsisrefiner_jax.annotate.tiled_copies import SEQUENTIAL, tiled_copy
 from rsisrefiner_jax.data import raster as files
+from rsisrefiner_jax.data.project.records import SizeAndTime
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.kinds import BROKEN
@@ -22,7 +23,7 @@ _opening = threading.Lock()
 
 
 @functools.lru_cache(maxsize=256)
-def _checked(path: str, _stamp: Stamp | None) -> Raster:
+def _checked(path: str, _stamp: SizeAndTime | None) -> Raster:
     from rasterio.enums import Interleaving
     from rasterio.errors import RasterioError
 
@@ -94,7 +95,7 @@ def open_checked(path: Path) -> Raster:
         UserError: the file is missing, broken, too large, or not of the kind that its name says.
     """
     require(path.is_file(), f"{safety.printable(path.name)}: no such raster file")
-    return _checked(str(path), stamp_of(path))
+    return _checked(str(path), size_and_time_of(path))
 
 
 def open_source(path: Path, cache: Path) -> Source:
@@ -117,7 +118,7 @@ def _source(
 ) -> Source:
     stored = path
     if path.suffix.lower() in SEQUENTIAL:
-        if copy := unpacked(path, cache, fingerprint, damage):
+        if copy := tiled_copy(path, cache, fingerprint, damage):
             stored = copy
         else:
             say_slow(path)

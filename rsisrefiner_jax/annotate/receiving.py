@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.disk import room_for
-from rsisrefiner_jax.annotate.faults import Busy, NoSpace
+from rsisrefiner_jax.annotate.refusals import Busy, NoSpace
 from rsisrefiner_jax.annotate.safety import MEBIBYTE
 from rsisrefiner_jax.errors import UserError, require
 

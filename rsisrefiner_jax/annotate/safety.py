@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.kinds import DRIVERS, kind_of
-from rsisrefiner_jax.formats.names import printable, safe_name
+from rsisrefiner_jax.formats.safe_names import printable, safe_name
 
 __all__ = ["DRIVERS", "Roots", "kind_of", "printable", "safe_name"]
 

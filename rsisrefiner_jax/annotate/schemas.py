@@ -121,10 +121,10 @@ class FinishIn(Placed):
     overwrite: bool = False
 
 
-class DeedIn(StepIn):
-    """deed: the one that is meant; refused when it is not next."""
+class EditIn(StepIn):
+    """edit: the one that is meant; refused when it is not next."""
 
-    deed: Id | None = None
+    edit: Id | None = None
 
 
 class Point(Given):
@@ -183,7 +183,8 @@ class Listing(BaseModel):
 class ImageOut(BaseModel):
     """changed: how the file differs from the one that was annotated; until that is accepted, no
     click is taken. broken: what of the file cannot be read. unplaced: why it has no georeference
-    although it says something of where it lies, and the way out."""
+    although it says something of where it lies, and the way out. placed_by: how its georeference
+    was found where it states none: from ground control points, and how well they fit."""
 
     id: int
     name: str
@@ -203,6 +204,7 @@ class ImageOut(BaseModel):
     changed: str | None
     broken: str | None
     unplaced: str | None
+    placed_by: str | None
 
 
 class PointOut(BaseModel):
@@ -286,8 +288,27 @@ class PredictOut(BaseModel):
 
 
 class ImportOut(BaseModel):
+    """objects: those that came, among them `replaced` ones that took the place of one that was
+    there. skipped: what of the file did not come."""
+
+    objects: int
+    replaced: int
+    skipped: int
+    notes: list[str]
+
+
+class ImportPreviewOut(BaseModel):
+    """What an import would bring. box: around all objects, (left, top, right, bottom) in pixels.
+    repeated: how many of them lie on an object that is there (intersection over union of half or
+    more); identical: how many of these have exactly its pixels. doubts: why the file may belong
+    to another image."""
+
     objects: int
     skipped: int
+    box: tuple[int, int, int, int] | None
+    repeated: int
+    identical: int
+    doubts: list[str]
     notes: list[str]
 
 
@@ -316,26 +337,26 @@ class Done(BaseModel):
 
 
 class Discarded(Done):
-    """deed: for undo, which brings the session back; none where nothing was drawn."""
+    """edit: for undo, which brings the session back; none where nothing was drawn."""
 
-    deed: int | None
+    edit: int | None
 
 
-class Deed(BaseModel):
-    """Something done to the objects of an image. deed: its number; label: what it was."""
+class Edit(BaseModel):
+    """Something done to the objects of an image. edit: its number; label: what it was."""
 
-    deed: int
+    edit: int
     label: str
 
 
 class HistoryOut(BaseModel):
     """What undo and redo do next."""
 
-    undo: Deed | None
-    redo: Deed | None
+    undo: Edit | None
+    redo: Edit | None
 
 
-class DeedOut(Deed):
+class EditOut(Edit):
     """What was undone or done again, and what it is about, as it is now. session: the one that was
     brought back."""
 

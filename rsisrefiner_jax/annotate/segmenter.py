@@ -1,8 +1,8 @@
 """The model on windows of rasters: what a row of clicks comes to, however large the raster.
 
 The answer is a function of the picture, what it starts from, and the clicks, and of nothing else:
-a session, its undo and redo, its replay after a crash and the stateless call all ask the same
-question, and what was answered lately is only kept for speed.
+a session, its undo and redo, its replay after a crash and the stateless call all give the
+same task, and what was answered lately is only kept for speed.
 
 The first window is as large as the network's input, so that it is looked at pixel by pixel.
 It doubles when a click lies outside, and when the clicked object reaches its border. Then a few
@@ -20,12 +20,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-import cv2
 import jax
 import numpy as np
 
 from rsisrefiner_jax.annotate.windows import LARGEST, Click, Windows, holds
 from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.formats.label_image import components
 from rsisrefiner_jax.formats.masks import EMPTY, Mask, copy_shared
 from rsisrefiner_jax.interaction import clicks as pixel_clicks
 from rsisrefiner_jax.interaction.session import ClickSession, Programs
@@ -48,9 +48,9 @@ class Picture(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
-    """box: where to look first, (left, top, right, bottom). start: the mask that clicks refine,
-    with a name for it that no other mask has."""
+class SegmentationTask:
+    """What is clicked on. box: where to look first, (left, top, right, bottom). start: the mask
+    that clicks refine, with a name for it that no other mask has."""
 
     picture: Picture
     box: tuple[float, float, float, float] | None = None
@@ -63,7 +63,7 @@ class Question:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Answer:
+class Segmentation:
     """mask: the whole object. window and probabilities (float32 [h, w]): where it was looked at."""
 
     mask: Mask
@@ -72,7 +72,7 @@ class Answer:
     seconds: float
 
 
-class _Moment(NamedTuple):
+class _State(NamedTuple):
     """outside: the object beyond the window. No array in it is ever written to."""
 
     window: Window
@@ -85,13 +85,13 @@ class _Moment(NamedTuple):
         return self.outside.pasted(self.window.x, self.window.y, self.session.mask)
 
     def arrays(self) -> dict[int, int]:
-        """The bytes of every array it holds; moments share most of them."""
+        """The bytes of every array it holds; states share most of them."""
         leaves = [*jax.tree.leaves(vars(self.session)), self.outside.pixels]
         return {id(leaf): leaf.nbytes for leaf in leaves if isinstance(leaf, Array)}
 
 
 class Segmenter:
-    """Answers questions; one thread only, beside which another may call `warm_up`.
+    """Finds what clicks mean; one thread only, beside which another may call `warm_up`.
 
     Args:
         largest: side of the largest window, pixels.
@@ -103,7 +103,7 @@ class Segmenter:
         self._largest = largest
         self._first = min(programs.model.image_size, largest)
         self._budget = budget
-        self._kept: OrderedDict[tuple, _Moment] = OrderedDict()
+        self._kept: OrderedDict[tuple, _State] = OrderedDict()
 
     @property
     def image_size(self) -> int:
@@ -119,77 +119,81 @@ class Segmenter:
             yield len(window)
             side *= 2
 
-    def answer(self, question: Question, clicks: Sequence[Click]) -> Answer:
+    def segment(self, task: SegmentationTask, clicks: Sequence[Click]) -> Segmentation:
         """What the clicks, at least one, come to."""
         started = time.perf_counter()
-        moment = self._moment(question, tuple(clicks))
-        mask, probabilities = moment.mask, moment.session.probs
-        return Answer(mask, moment.window, probabilities, time.perf_counter() - started)
+        state = self._state_after(task, tuple(clicks))
+        mask, probabilities = state.mask, state.session.probs
+        return Segmentation(mask, state.window, probabilities, time.perf_counter() - started)
 
-    def _moment(self, question: Question, clicks: tuple[Click, ...]) -> _Moment:
+    def _state_after(self, task: SegmentationTask, clicks: tuple[Click, ...]) -> _State:
         known = len(clicks)
-        while known and (question.key, clicks[:known]) not in self._kept:
+        while known and (task.key, clicks[:known]) not in self._kept:
             known -= 1
-        moment = self._kept[question.key, clicks[:known]] if known else None
+        state = self._kept[task.key, clicks[:known]] if known else None
         for count in range(known + 1, len(clicks) + 1):
-            moment = self._next(question, clicks[:count], moment)
-            self._keep((question.key, clicks[:count]), moment)
-        assert moment is not None
-        if (key := (question.key, clicks)) in self._kept:
+            state = self._next(task, clicks[:count], state)
+            self._keep((task.key, clicks[:count]), state)
+        assert state is not None
+        if (key := (task.key, clicks)) in self._kept:
             self._kept.move_to_end(key)
-        return moment
+        return state
 
-    def _keep(self, key: tuple, moment: _Moment) -> None:
-        self._kept[key] = moment
+    def _keep(self, key: tuple, state: _State) -> None:
+        self._kept[key] = state
         while len(self._kept) > 1 and self._size() > self._budget:
             self._kept.popitem(last=False)
 
     def _size(self) -> int:
         """Bytes of all that is kept."""
         arrays: dict[int, int] = {}
-        for moment in self._kept.values():
-            arrays |= moment.arrays()
+        for state in self._kept.values():
+            arrays |= state.arrays()
         return sum(arrays.values())
 
     def _next(
-        self, question: Question, clicks: tuple[Click, ...], before: _Moment | None
-    ) -> _Moment:
-        """The moment after the last click, given the one before it."""
-        windows = self._windows(question.picture)
+        self, task: SegmentationTask, clicks: tuple[Click, ...], before: _State | None
+    ) -> _State:
+        """The state after the last click, given the one before it."""
+        windows = self._windows(task.picture)
         if before is None:
-            start = question.start
-            box = question.box or (start.box if start and start.area else None)
+            start = task.start
+            box = task.box or (start.box if start and start.area else None)
             window = windows.at_first(box, clicks[0])
         else:
             window = before.window
         larger = windows.with_last(window, clicks)
         if before is None or larger != window:
-            moment = self._moved(question, clicks, before, larger)
+            state = self._moved(task, clicks, before, larger)
         else:
             session = copy.copy(before.session)  # shares what is never written to
             session.click(*_in(window, clicks[-1]))
-            moment = before._replace(session=session)
-        if self._cut_off(question.picture, moment, clicks):
-            window = moment.window
-            box = Mask(window.x, window.y, moment.session.mask).trimmed().box
+            state = before._replace(session=session)
+        if self._cut_off(task.picture, state, clicks):
+            window = state.window
+            box = Mask(window.x, window.y, state.session.mask).trimmed().box
             grown = windows.grown(window, clicks, box)
-            moment = self._moved(question, clicks, moment, grown)
-        return moment
+            state = self._moved(task, clicks, state, grown)
+        return state
 
     def _moved(
-        self, question: Question, clicks: tuple[Click, ...], before: _Moment | None, window: Window
-    ) -> _Moment:
-        """The moment after the last click in another window than that of `before`."""
-        start = question.start or EMPTY
+        self,
+        task: SegmentationTask,
+        clicks: tuple[Click, ...],
+        before: _State | None,
+        window: Window,
+    ) -> _State:
+        """The state after the last click in another window than that of `before`."""
+        start = task.start or EMPTY
         whole = before.mask if before else start
         outside = _without(whole, window)
         inside = [_in(window, click) for click in clicks if holds(window, click)]
         # Given again only where nothing that they have led to is left behind.
         all_here = len(inside) == len(clicks) and outside.same(_without(start, window))
         carried = None if all_here and len(clicks) <= REPLAYED else before
-        session = self._session(question.picture.read(window))
+        session = self._session(task.picture.read(window))
         answered = len(inside) - 1 if carried else 0
-        if carried or question.start:
+        if carried or task.start:
             mask = whole if carried else start
             probs = mask.within(window.x, window.y, window.width, window.height)
             if carried:
@@ -198,7 +202,7 @@ class Segmenter:
             session.set_mask(probs, inside[:answered])
         for click in inside[answered:]:
             session.click(*click)
-        return _Moment(window, session, outside)
+        return _State(window, session, outside)
 
     def _session(self, window: np.ndarray) -> ClickSession:
         return ClickSession(self._programs, window, keep_history=False, square=True)
@@ -206,19 +210,19 @@ class Segmenter:
     def _windows(self, picture: Picture) -> Windows:
         return Windows(picture.width, picture.height, self._first, self._largest)
 
-    def _cut_off(self, picture: Picture, moment: _Moment, clicks: tuple[Click, ...]) -> bool:
+    def _cut_off(self, picture: Picture, state: _State, clicks: tuple[Click, ...]) -> bool:
         """Whether the clicked object reaches a border of the window beyond which there is more."""
-        y, x, height, width = window = moment.window
+        y, x, height, width = window = state.window
         if self._windows(picture).is_largest(window):
             return False
         open_sides = (y > 0, y + height < picture.height, x > 0, x + width < picture.width)
         if not any(open_sides):
             return False
-        mask = moment.session.mask
+        mask = state.session.mask
         sides = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
         if not any(beyond and side.any() for beyond, side in zip(open_sides, sides, strict=True)):
             return False
-        _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+        parts = components(mask)
         added = [_in(window, c) for c in clicks if c.positive and holds(window, c)]
         mine = {int(parts[int(click.y), int(click.x)]) for click in added} - {0}
         borders = (parts[0], parts[-1], parts[:, 0], parts[:, -1])

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rsisrefiner_jax.annotate.damage import Damage, Pixels, unreadable
-from rsisrefiner_jax.annotate.faults import NoSpace
 from rsisrefiner_jax.annotate.preview import Preview, preview_of, sampled, steps
+from rsisrefiner_jax.annotate.refusals import NoSpace
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape

@@ -8,9 +8,8 @@ from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import rasters, tiles
 from rsisrefiner_jax.annotate.damage import Damage
-from rsisrefiner_jax.annotate.desk import Result
+from rsisrefiner_jax.annotate.file_identity import fingerprint_of
 from rsisrefiner_jax.annotate.project import Project
-from rsisrefiner_jax.annotate.records import Drawing, Image, Object
 from rsisrefiner_jax.annotate.schemas import (
     ClickOut,
     DrawnOut,
@@ -19,8 +18,9 @@ from rsisrefiner_jax.annotate.schemas import (
     RecipeIn,
     SessionOut,
 )
-from rsisrefiner_jax.annotate.stamps import fingerprint_of
-from rsisrefiner_jax.annotate.state import recipe_to
+from rsisrefiner_jax.annotate.session_results import Result
+from rsisrefiner_jax.data.project.records import Image, Object, Session
+from rsisrefiner_jax.data.project.state import recipe_to
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.outlines import Outline
@@ -70,7 +70,8 @@ def image_out(project: Project, image: Image) -> ImageOut:
         pixel_area_m2=georeference.pixel_area_m2(info),
         changed=changed,
         broken=damage.sentence() if damage else None,
-        unplaced=info.hint or None,
+        unplaced=info.hint or None if info.transform is None else None,
+        placed_by=info.hint or None if info.transform is not None else None,
     )
 
 
@@ -107,7 +108,7 @@ def drawn_out(object: Object, outline: Outline | None, crs: str | None) -> Drawn
 
 
 def session_out(
-    drawing: Drawing,
+    session: Session,
     image: Image,
     result: Result,
     crs: str | None = None,
@@ -117,14 +118,14 @@ def session_out(
     area = result.mask.area
     shape = geometry.polygons(result.mask) if area else None
     return SessionOut(
-        id=drawing.id,
-        image_id=drawing.image_id,
-        object_id=drawing.object_id,
+        id=session.id,
+        image_id=session.image_id,
+        object_id=session.object_id,
         clicks=[
-            ClickOut(x=s.x, y=s.y, positive=s.positive) for s in drawing.steps if s.mask is None
+            ClickOut(x=s.x, y=s.y, positive=s.positive) for s in session.steps if s.mask is None
         ],
-        can_undo=bool(drawing.steps),
-        can_redo=bool(drawing.undone),
+        can_undo=bool(session.steps),
+        can_redo=bool(session.undone),
         geometry=outline(image.info, shape, crs) if shape is not None else None,
         area_px=area,
         area_m2=georeference.areas_m2(image.info, [shape])[0] if shape is not None else None,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from rsisrefiner_jax.annotate.faults import NotReady
+from rsisrefiner_jax.annotate.refusals import NotReady
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.errors import UserError
 

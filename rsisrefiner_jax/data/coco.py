@@ -4,35 +4,21 @@ The JSON is read once; every mask is kept as compressed run lengths and pictures
 scene is asked for, so memory stays near the size of the annotations.
 """
 
-import dataclasses
 import os
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from rsisrefiner_jax.data.annotated_picture import AnnotatedPicture, picture_problem, with_files
 from rsisrefiner_jax.data.raster import read_picture
-from rsisrefiner_jax.data.scene import Scene, SceneObject
+from rsisrefiner_jax.data.scene import Scene
 from rsisrefiner_jax.data.stretch import Recipe
-from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.coco import CocoFile
-from rsisrefiner_jax.formats.coco_entries import size_problem, stated_size
-from rsisrefiner_jax.formats.file_names import files_meant, nearest_file
-from rsisrefiner_jax.formats.layers import lay_out
+from rsisrefiner_jax.formats.coco_entries import stated_size
+from rsisrefiner_jax.formats.file_by_name import files_meant
 from rsisrefiner_jax.formats.left_out import Problem
-from rsisrefiner_jax.formats.masks import Mask
-from rsisrefiner_jax.formats.picture_file import file_problem
 from rsisrefiner_jax.formats.raster_info import stored_size
-
-
-@dataclasses.dataclass(frozen=True)
-class _Picture:
-    """One entry of the JSON's `images` with its annotations. Masks as `Mask.encode` has them."""
-
-    file_name: str
-    size: tuple[int, int]  # height, width
-    objects: tuple[tuple[int, str, dict[str, Any]], ...]  # id, category, mask
-    crowds: tuple[dict[str, Any], ...]
 
 
 class CocoSource:
@@ -48,11 +34,12 @@ class CocoSource:
     in it. Pixels of crowd regions that belong to no object, and pixels without data, are
     `Scene.ignore`. Objects that overlap go to the first layer where they fit.
 
-    `formats.coco` says what an object is and which id it has, `formats.file_names` which file the
+    `formats.coco` says what an object is and which id it has, `formats.file_by_name` which file the
     name of a picture means.
 
     Args:
-        images_dir: folder that the `file_name`s of the JSON are relative to.
+        images_dir: folder that the `file_name`s of the JSON are relative to; None: the one that
+            the JSON names itself, as that of a whole project does.
         annotations: the JSON file.
         recipe: how pictures become RGB.
 
@@ -60,17 +47,23 @@ class CocoSource:
         UserError: no such folder, a file that is not COCO, or nothing in it that can be used.
     """
 
-    def __init__(self, images_dir: str, annotations: str, recipe: Recipe = Recipe()) -> None:
-        require(os.path.isdir(images_dir), f"{images_dir}: no such folder of pictures")
-        self.images_dir = images_dir
+    def __init__(self, images_dir: str | None, annotations: str, recipe: Recipe = Recipe()) -> None:
+        def require_folder(folder: str) -> None:
+            moved = f"; give coco:IMAGES_DIR,{annotations}" if images_dir is None else ""
+            require(os.path.isdir(folder), f"{folder}: no such folder of pictures{moved}")
+
+        if images_dir is not None:
+            require_folder(images_dir)
+        file = CocoFile(annotations)
+        self.images_dir = file.images_dir if images_dir is None else images_dir
+        require_folder(self.images_dir)
         self.annotations = annotations
         self.pictures_without_objects = 0
         self._recipe = recipe
-        file = CocoFile(annotations)
         self.left_out = file.left_out
         self.licence = "; ".join(file.licences) or "not stated"
         self._pictures = self._index(file)
-        self._require_files()
+        self._pictures = with_files(self._pictures, self.left_out)
         require(
             bool(self._pictures),
             f"{annotations}: no object with a mask in {len(file.images)} images"
@@ -82,34 +75,12 @@ class CocoSource:
 
     def __getitem__(self, index: int) -> Scene:
         """Reads one scene. Raises UserError when its picture is broken or of another size."""
-        picture = self._pictures[index]
-        path = os.path.join(self.images_dir, picture.file_name)
-        image, valid = read_picture(path, self._recipe)
-        height, width = valid.shape
-        problem = size_problem(picture.size, (height, width))
-        if problem:
-            raise UserError(f"{path} {problem.message}")
-        ids = [item[0] for item in picture.objects]
-        masks = [Mask.decode(item[2]) for item in picture.objects]
-        labels, layers = lay_out(ids, masks, picture.size)
-        ignore = ~valid
-        for crowd in picture.crowds:
-            ignore |= Mask.decode(crowd).within(0, 0, width, height) & ~labels.any(axis=-1)
-        return Scene(
-            name=picture.file_name,
-            image=image,
-            labels=labels,
-            objects=tuple(
-                SceneObject(id, layer, category)
-                for (id, category, _), layer in zip(picture.objects, layers, strict=True)
-            ),
-            ignore=ignore,
-        )
+        return self._pictures[index].scene(self._recipe)
 
-    def _index(self, file: CocoFile) -> list[_Picture]:
+    def _index(self, file: CocoFile) -> list[AnnotatedPicture]:
         """The pictures with objects; counts the others, and what cannot be used."""
         files = files_meant([image["file_name"] for image in file.images], self.images_dir)
-        pictures: list[_Picture] = []
+        pictures: list[AnnotatedPicture] = []
         seen: set[tuple[Any, str]] = set()
         for image in file.images:
             name = files[image["file_name"]]
@@ -123,38 +94,22 @@ class CocoSource:
                 message = f"shares image id {image['id']!r} with another picture"
                 self.left_out.add("picture", name, Problem("image-id-twice", message))
                 continue
-            size = stated_size(image) or stored_size(os.path.join(self.images_dir, name))
+            size = stated_size(image) or stored_size(self._path(name))
             if size is None:
-                problem = self._file_problem(name) or Problem("missing-size", "states no size")
+                stateless = Problem("missing-size", "states no size")
+                problem = picture_problem(self._path(name)) or stateless
                 self._leave_out(name, problem, file.count(image))
             elif objects := file.objects(image, size):
                 kept = tuple((o.id, o.category, o.mask) for o in objects if o.id and o.mask)
-                pictures.append(_Picture(name, size, kept, tuple(file.crowds(image, size))))
+                crowds = tuple(file.crowds(image, size))
+                pictures.append(AnnotatedPicture(name, self._path(name), size, kept, crowds))
             else:
                 self.pictures_without_objects += 1
         file.leave_out_rest()
         return pictures
 
-    def _require_files(self) -> None:
-        """Leaves out the pictures whose files cannot be used."""
-        bar = tqdm(self._pictures, "looking at pictures", unit="file", delay=2, leave=False)
-        kept = []
-        for picture in bar:
-            problem = self._file_problem(picture.file_name, picture.size)
-            if problem:
-                self._leave_out(picture.file_name, problem, len(picture.objects))
-            else:
-                kept.append(picture)
-        self._pictures = kept
-
-    def _file_problem(self, name: str, size: tuple[int, int] | None = None) -> Problem | None:
-        path = os.path.join(self.images_dir, name)
-        problem = file_problem(path)
-        if problem and problem.trap == "missing-file":
-            message = problem.message + nearest_file(name, os.path.dirname(path))
-            return problem._replace(message=message)
-        actual = stored_size(path) if size and not problem else None
-        return size_problem(size, actual) if size and actual else problem
+    def _path(self, name: str) -> str:
+        return os.path.join(self.images_dir, name)
 
     def _leave_out(self, name: str, problem: Problem, objects: int) -> None:
         """Counts a picture and its objects."""

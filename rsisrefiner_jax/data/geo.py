@@ -54,6 +54,7 @@ class GeoSource:
         class_field: str | None = None,
     ) -> None:
         info = open_raster(raster)
+        self.notes = [f"{raster}: {info.hint}"] if info.transform and info.hint else []
         self._raster = raster
         self._recipe = recipe
         self._regions = self._read(vectors, info, class_field)

@@ -7,7 +7,9 @@
     instances:IMAGES_DIR,MASKS_DIR        ... with masks of one id per object
     classes:IMAGES_DIR,MASKS_DIR,class=2  ... with class masks: regions of a class (class=#RRGGBB)
     yolo:IMAGES_DIR,LABELS_DIR            ... with YOLO segmentation labels, one file a picture
+    yolo:DATA.yaml[,split=val]            ... or a split (train) of a YOLO data set
     geo:RASTER.tif,VECTORS.gpkg           a georeferenced raster with polygons in any CRS
+    project:DIR                           a project of the annotator, or an export of a whole one
 
 Options follow at the end: `classes:...,class=2,ignore=255` (pixels that count as nothing),
 `classes:...,class=NAME` (masks that name their classes), `geo:...,class=FIELD` (the attribute
@@ -25,13 +27,14 @@ from collections.abc import Callable, Iterable, Iterator
 from rsisrefiner_jax.data.scene import Source
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.specs import YAML
 
 # Data sets that the project can prepare; others may have been prepared under any name.
 PREPARED = ("isaid", "loveda_urban", "nwpu", "potsdam", "sandbar", "whu_building")
 
 
 def open_source(spec: str, recipe: Recipe = Recipe()) -> Source:
-    """The data set that `spec` names; what it goes without is told in a line on stderr.
+    """The data set that `spec` names; what it goes without is told in lines on stderr.
 
     Args:
         recipe: how files become RGB. Prepared data sets keep that of their preparation.
@@ -42,6 +45,8 @@ def open_source(spec: str, recipe: Recipe = Recipe()) -> Source:
     name, _, argument = spec.strip().partition(":")
     if name in _OPENERS:
         source = _OPENERS[name](argument, recipe)
+        for note in getattr(source, "notes", ()):
+            print(f"note: {note}", file=sys.stderr)
         left_out = getattr(source, "left_out", None)
         if left_out:
             print(f"note: {spec}: {left_out.sentence()}", file=sys.stderr)
@@ -60,7 +65,7 @@ def open_source(spec: str, recipe: Recipe = Recipe()) -> Source:
     require(
         not os.path.exists(spec),
         f"{spec}: say what it holds, as in coco:IMAGES_DIR,ANNOTATIONS.json or "
-        "instances:IMAGES_DIR,MASKS_DIR",
+        "instances:IMAGES_DIR,MASKS_DIR, or project:DIR of a project of the annotator",
     )
     known = sorted([*_OPENERS, *PREPARED])
     raise UserError(f"unknown data set {spec!r}{nearest(name, known)}; known: {', '.join(known)}")
@@ -76,7 +81,7 @@ _FORMS = {
     "coco": "coco:IMAGES_DIR,ANNOTATIONS.json",
     "instances": "instances:IMAGES_DIR,MASKS_DIR",
     "classes": "classes:IMAGES_DIR,MASKS_DIR,class=2 (or class=#RRGGBB; also ,ignore=0)",
-    "yolo": "yolo:IMAGES_DIR,LABELS_DIR",
+    "yolo": "yolo:IMAGES_DIR,LABELS_DIR or yolo:DATA.yaml (also ,split=val)",
     "geo": "geo:RASTER.tif,VECTORS.gpkg (also ,class=FIELD)",
 }
 _OPTIONS = {"class", "ignore"}
@@ -142,12 +147,22 @@ def _open_geo(argument: str, recipe: Recipe) -> Source:
     return GeoSource(raster, vectors, recipe, options.get("class"))
 
 
+def _open_project(argument: str, recipe: Recipe) -> Source:
+    with _needing("project", argument, "rasterio and shapely"):
+        from rsisrefiner_jax.data.project.source import open_project
+
+    return open_project(argument, recipe)
+
+
 def _open_yolo(argument: str, recipe: Recipe) -> Source:
     with _needing("yolo", argument, "rasterio, shapely and PyYAML"):
-        from rsisrefiner_jax.data.yolo import YoloSource
+        from rsisrefiner_jax.data.yolo import open_data_set, open_folders
 
+    file, _, split = argument.partition(",split=")
+    if file.strip().lower().endswith(YAML):
+        return open_data_set(file.strip(), split.strip() or "train", recipe)
     images_dir, labels_dir, _ = split_spec("yolo", argument)
-    return YoloSource(images_dir, labels_dir, recipe)
+    return open_folders(images_dir, labels_dir, recipe)
 
 
 def _open_synthetic(argument: str, recipe: Recipe) -> Source:
@@ -170,6 +185,7 @@ _OPENERS: dict[str, Callable[[str, Recipe], Source]] = {
     "coco": _open_coco,
     "geo": _open_geo,
     "instances": _open_instances,
+    "project": _open_project,
     "synthetic": _open_synthetic,
     "yolo": _open_yolo,
 }

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats.names import safe_name
+from rsisrefiner_jax.formats.safe_names import safe_name
 
 KINDS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".qix", ".txt", ".yaml", ".yml", ".png")
 MOST = 1000  # entries

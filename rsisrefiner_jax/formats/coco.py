@@ -1,5 +1,6 @@
 """Reading COCO instances: one set of rules for a data set and for a single picture of it."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,8 @@ class CocoFile:
     Ids of annotations are kept if all of the file's can be (`region.usable_ids`); otherwise they
     are running numbers within each image. Annotations with `iscrowd` are no objects.
 
+    `images_dir` is the folder of pictures that the file names, or its own.
+
     Args:
         path: the JSON.
         shown: what to call it in messages, if that is not its path.
@@ -40,6 +43,7 @@ class CocoFile:
             raise UserError(f"{shown} {content.message}; fetch or export it again")
         self._shown = shown
         self.left_out = LeftOut()
+        self.images_dir = os.path.join(os.path.dirname(path), _images_dir(content))
         self.licences = [item["name"] for item in sound_entries(content, "licenses")[0]]
         images, annotations = self._sound(content, "images"), self._sound(content, "annotations")
         self.images = sorted(images, key=lambda item: _sort_key(item["id"]))
@@ -113,6 +117,13 @@ class CocoFile:
         if annotations:
             where = f"annotation {annotations[0]['id']!r}"
             self.left_out.add("object", where, problem, len(annotations))
+
+
+def _images_dir(content: Entry) -> str:
+    """The folder of pictures that a file names itself, from its own folder; "" if it names none."""
+    info = content.get("info")
+    named = info.get("images_dir") if isinstance(info, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 def _outline(annotation: Entry, size: Size) -> Any:

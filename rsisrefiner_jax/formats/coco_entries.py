@@ -72,14 +72,16 @@ def stated_size(image: Entry) -> tuple[int, int] | None:
     return (height, width) if min(height, width) > 0 and height * width < 2**31 else None
 
 
-def size_problem(stated: tuple[int, int], actual: tuple[int, int]) -> Problem | None:
-    """That a picture is of another size, (height, width), than its entry states."""
+def size_problem(
+    stated: tuple[int, int], actual: tuple[int, int], by: str = "the JSON"
+) -> Problem | None:
+    """That a picture is of another size, (height, width), than is stated, and by what."""
     if stated == actual:
         return None
     exchanged = ", height and width exchanged" if stated == actual[::-1] else ""
     return Problem(
         "size-differs",
-        f"is {actual[0]} x {actual[1]} pixels (height x width), the JSON says "
+        f"is {actual[0]} x {actual[1]} pixels (height x width), {by} says "
         f"{stated[0]} x {stated[1]}{exchanged}",
     )
 

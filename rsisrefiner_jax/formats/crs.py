@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.safe_names import printable
 
 _NAMES = re.compile(
     r"(EPSG|EPSGA|ESRI|OGC|CRS|IGNF|IAU|IAU_2015|NKG):[A-Za-z0-9_.]+(\+[0-9]+)?"

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.safe_names import printable
 
 
 def _letter(letter: str) -> bytes:

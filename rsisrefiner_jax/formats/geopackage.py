@@ -10,7 +10,7 @@ import urllib.parse
 from pathlib import Path
 
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.safe_names import printable
 
 _INDEX = re.compile(
     r"CREATE\s+VIRTUAL\s+TABLE\s+(\"[^\"]*\"|'[^']*'|\w+)\s+USING\s+rtree\s*"

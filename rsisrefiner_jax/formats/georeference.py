@@ -196,6 +196,7 @@ def shapes_on_ground(
 
 def _bent(info: Raster, shapes: np.ndarray, own: str, crs: str) -> np.ndarray:
     """Geometries with corners added until `crs` bends no edge visibly."""
+    degrees = system(crs).is_geographic
     for _ in range(12):
         parts, shape_of = shapely.get_parts(shapes, return_index=True)
         rings, part_of = shapely.get_rings(parts, return_index=True)
@@ -203,6 +204,8 @@ def _bent(info: Raster, shapes: np.ndarray, own: str, crs: str) -> np.ndarray:
         starts, ends = xy[:-1], xy[1:]
         middle = (starts + ends) / 2
         moved = convert(own, crs, to_ground(info, xy))
+        if degrees:  # the shorter way around, also across 180
+            moved[1:, 0] -= 360 * np.cumsum(np.round(np.nan_to_num(np.diff(moved[:, 0])) / 360))
         straight = convert(crs, own, (moved[:-1] + moved[1:]) / 2)
         off = np.hypot(*(to_pixels(info, straight) - middle).T)
         length = np.hypot(*(ends - starts).T)

@@ -3,7 +3,7 @@
 import os
 
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.safe_names import printable
 
 # Extension -> the GDAL driver that may open it, for the rasters that anybody may hand in. A VRT is
 # no picture but a list of other files, so neither it nor anything else that points elsewhere is

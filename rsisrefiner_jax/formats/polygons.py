@@ -151,7 +151,7 @@ def _system(file: Path, shown: str, stated: str | None, raster: Raster) -> str |
     if raster.crs is None and crs == PLAIN_GEOJSON and file.suffix.lower().endswith("json"):
         return None
     way_out = "states no coordinate reference system; assign one, for example in QGIS"
-    own = raster.hint or way_out
+    own = (raster.transform is None and raster.hint) or way_out
     require(crs is None or raster.crs is not None, f"{os.path.basename(raster.path)}: {own}")
     require(raster.crs is None or crs is not None, f"{shown}: {way_out}")
     return crs

@@ -11,6 +11,7 @@ from PIL import Image  # comes with matplotlib
 
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats import rasters
+from rsisrefiner_jax.formats.control_points import fitted
 
 INSTALL = "install rasterio with pip install -e .[geo]"
 
@@ -26,7 +27,8 @@ class Raster:
         transform.
     transform: (a, b, c, d, e, f): pixel corner (x, y) lies at (a x + b y + c, d x + e y + f) in
         the units of `crs`; None without georeference.
-    hint: why there is none although the file says something of where it lies, and the way out.
+    hint: why there is none although the file says something of where it lies, and the way out; or
+        that it was found from ground control points, and how well they fit.
     """
 
     path: str
@@ -61,6 +63,9 @@ def open_raster(path: str) -> Raster:
     with opened(path) as file:
         # A system without a transform says nothing of where the pixels lie.
         placed = not file.transform.is_identity
+        crs, transform, hint = file.crs, tuple(file.transform)[:6] if placed else None, ""
+        if not placed:
+            crs, transform, hint = _without_transform(file)
         return Raster(
             path=path,
             height=file.height,
@@ -68,20 +73,20 @@ def open_raster(path: str) -> Raster:
             bands=tuple(name or "" for name in file.descriptions),
             dtype=file.dtypes[0],
             nodata=file.nodata,
-            crs=file.crs.to_string() if file.crs and placed else None,
-            transform=tuple(file.transform)[:6] if placed else None,
-            hint="" if placed else _hint(file),
+            crs=crs.to_string() if crs and transform else None,
+            transform=transform,
+            hint=hint,
         )
+
+
+def _without_transform(file: Any) -> tuple[Any, Any, str]:
+    """Of a file without a transform: system, transform and hint as its control points give them."""
+    points, crs = file.gcps
+    return (crs, *fitted(points)) if points else (None, None, _hint(file))
 
 
 def _hint(file: Any) -> str:
-    """What a file without a transform says of where it lies."""
-    points, _ = file.gcps
-    if points:
-        return (
-            f"it has {len(points)} ground control points, which are not used here: make a "
-            "georeferenced copy with gdalwarp -tps FILE placed.tif"
-        )
+    """What a file without a transform and control points says of where it lies."""
     if file.rpcs:
         return (
             "it has RPCs, which are not used here: make a georeferenced copy with "

@@ -13,8 +13,8 @@ from typing import Any
 
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats.kinds import drivers_for, kind_of
-from rsisrefiner_jax.formats.names import printable
 from rsisrefiner_jax.formats.offline import rasters_offline
+from rsisrefiner_jax.formats.safe_names import printable
 
 PIXELS = (".ovr", ".OVR", ".msk", ".MSK")  # added to the whole name: overviews and masks
 NOTES = (".aux.xml", ".aux", ".AUX")  # added to the name with and without its own ending

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import geojson, geopackage
-from rsisrefiner_jax.formats.names import printable
 from rsisrefiner_jax.formats.offline import vectors_offline
+from rsisrefiner_jax.formats.safe_names import printable
 
 HEADS = {
     ".gpkg": b"SQLite format 3\0",

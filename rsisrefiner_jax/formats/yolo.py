@@ -1,16 +1,14 @@
 """YOLO segmentation: a line an object, its class and one ring in fractions of the picture."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.region import Region, class_name
+from rsisrefiner_jax.formats.safe_names import printable
 
-NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt")  # what holds the names of classes
 _SAME = 1e-3  # pixels: fractions are rounded, and corners of pixels are meant where they are near
 
 
@@ -46,47 +44,6 @@ def read_labels(file: Path, size: tuple[int, int], names: dict[int, str]) -> lis
             f"corners of a ring in fractions of the image a line: {printable(line)!r}"
         ) from error
     return found
-
-
-def class_names(file: Path) -> dict[int, str]:
-    """The names of classes by number, of a data.yaml however it spells them, or of a classes.txt.
-
-    Raises:
-        UserError: it cannot be read, or its `names` are neither a list nor numbered.
-    """
-    import yaml
-
-    shown = printable(file.name)
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
-    if file.suffix.lower() == ".txt":
-        return dict(enumerate(line.strip() for line in text.splitlines()))
-    try:
-        content = yaml.load(text, yaml.BaseLoader)  # everything is text: "no" stays "no"
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{shown}: not YAML that can be read") from error
-    names: Any = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, list):
-        names = {str(number): name for number, name in enumerate(names)}
-    require(
-        isinstance(names, dict)
-        and all(key.strip().isdigit() and isinstance(name, str) for key, name in names.items()),
-        f"{shown}: no class names can be read in it; write names: [roof, tank] or a line "
-        "'0: roof' for each below names:",
-    )
-    return {int(key): name for key, name in names.items()}
-
-
-def names_beside(folders: Iterable[Path]) -> dict[int, str]:
-    """The names of classes in the first of some folders that holds them; none where none does.
-
-    Raises:
-        UserError: as `class_names`.
-    """
-    for folder in folders:
-        for name in NAMES:
-            if (folder / name).is_file():
-                return class_names(folder / name)
-    return {}
 
 
 def line_of(index: int, ring: np.ndarray, size: tuple[int, int]) -> str:

@@ -207,6 +207,10 @@ def test_files_and_bands(open_page, server, raster, tank, tmp_path):
     desk.part("import").click()
     desk.part("import-file").set_input_files(table)
     desk.part("confirm").click()
+    choice = desk.part("import-choice")
+    choice.get_by_text("1 object in it where one is already").wait_for()
+    desk.part("import-repeated").select_option("add")
+    choice.locator("[data-testid=confirm]").click()
     desk.part("object-count").get_by_text("2 objects").wait_for()
     image = server.get("project")["images"][0]["id"]
     first, second = server.get(f"images/{image}/objects")

@@ -10,21 +10,21 @@ import { complain, toast } from "../ui/toast";
 import type { Id, Outcome } from "../types";
 import { apply, inOrder } from "./objects";
 
-export const undoDeed = () => void move("undo", null, state.now.image?.id);
-export const redoDeed = () => void move("redo", null, state.now.image?.id);
+export const undoEdit = () => void move("undo", null, state.now.image?.id);
+export const redoEdit = () => void move("redo", null, state.now.image?.id);
 
-/** A way back from one deed, for its notice; refused when others came after it. */
-export function wayBack(label: string, deed: number): { label: string; run: () => void } {
+/** A way back from one edit, for its notice; refused when others came after it. */
+export function wayBack(label: string, edit: number): { label: string; run: () => void } {
   const image = state.now.image?.id;
-  return { label, run: () => void move("undo", deed, image) };
+  return { label, run: () => void move("undo", edit, image) };
 }
 
-function move(kind: "undo" | "redo", deed: number | null, image: Id | undefined): Promise<void> {
+function move(kind: "undo" | "redo", edit: number | null, image: Id | undefined): Promise<void> {
   const key = newKey();
   return inOrder(async () => {
     if (image === undefined) return;
-    await allDone(); // what was finished or discarded just now is the last deed
-    const outcome = await untilReachable(() => api.moveInHistory(image, kind, { key, deed }));
+    await allDone(); // what was finished or discarded just now is the last edit
+    const outcome = await untilReachable(() => api.moveInHistory(image, kind, { key, edit }));
     if (state.now.image?.id !== image) return; // another one was opened meanwhile
     take(outcome);
     toast(`${kind === "undo" ? "Undone" : "Redone"}: ${outcome.label}`);

@@ -122,12 +122,15 @@ export async function acceptFile(): Promise<void> {
 
 const told = new Set<string>();
 
-/** What is broken in an image is said once. */
+/** What is broken in an image, and where its place on the ground comes from, is said once. */
 state.on(["image"], () => {
   const { image } = state.now;
-  if (!image?.broken || told.has(String(image.id))) return;
+  if (!image || told.has(String(image.id))) return;
+  const place = image.unplaced ?? image.placed_by;
+  if (!image.broken && !place) return;
   told.add(String(image.id));
-  toast(image.broken, { bad: true });
+  if (image.broken) toast(image.broken, { bad: true });
+  if (place) toast(`${image.name}: ${place}`, { bad: image.unplaced !== null });
 });
 
 export async function addImage(opened: Promise<{ id: Id }>): Promise<void> {

@@ -4,7 +4,7 @@ import { allDone, drawing, enqueue, setSession } from "../net/operations";
 import { state } from "../state";
 import { toast } from "../ui/toast";
 import type { Box, Click, Id, Session } from "../types";
-import { redoDeed, undoDeed, wayBack } from "./history";
+import { redoEdit, undoEdit, wayBack } from "./history";
 
 const clickOperation = ({ x, y, positive }: Click) =>
   ({ kind: "click", x, y, positive, key: newKey() }) as const;
@@ -64,12 +64,12 @@ export function refine(id: Id | null): void {
 
 export function undo(): void {
   if (drawing()) enqueue({ kind: "undo", key: newKey() });
-  else undoDeed();
+  else undoEdit();
 }
 
 export function redo(): void {
   if (drawing()) enqueue({ kind: "redo", key: newKey() });
-  else redoDeed();
+  else redoEdit();
 }
 
 export function finish(): void {
@@ -88,10 +88,10 @@ export function cancel(): void {
 }
 
 /** Says so, and how to get it back. */
-export function discarded(session: Session, deed: number | null): void {
-  if (deed === null) return;
+export function discarded(session: Session, edit: number | null): void {
+  if (edit === null) return;
   const what = session.object_id === null ? "Object" : "Correction";
-  toast(`${what} discarded`, { action: wayBack("Bring back", deed) });
+  toast(`${what} discarded`, { action: wayBack("Bring back", edit) });
 }
 
 /** Goes on with an object that was left unfinished; the present one waits in its stead. */

@@ -3,9 +3,10 @@ import { blob, json, send, url } from "./request";
 import type {
   Annotation,
   Box,
-  Deed,
+  Edit,
   ExportJob,
   ExportOptions,
+  ImportPreview,
   ImportReport,
   Id,
   Listing,
@@ -15,6 +16,7 @@ import type {
   PointInfo,
   Project,
   Recipe,
+  Repeated,
   Session,
   Shape,
 } from "../types";
@@ -45,8 +47,8 @@ export const api = {
   restoreObject: (id: Id) => json<Annotation>("POST", `objects/${id}/restore`),
 
   history: (image: Id) =>
-    json<{ undo: Deed | null; redo: Deed | null }>("GET", `images/${image}/history`),
-  moveInHistory: (image: Id, kind: "undo" | "redo", which: { key: string; deed: number | null }) =>
+    json<{ undo: Edit | null; redo: Edit | null }>("GET", `images/${image}/history`),
+  moveInHistory: (image: Id, kind: "undo" | "redo", which: { key: string; edit: number | null }) =>
     json<Outcome>("POST", `images/${image}/${kind}`, which),
 
   session: (id: Id) => json<Session>("GET", `sessions/${id}`),
@@ -60,11 +62,13 @@ export const api = {
   redo: (id: Id, key: string) => json<Session>("POST", `sessions/${id}/redo`, { key }),
   finish: (id: Id, result: { class_id?: Id; overwrite: boolean }) =>
     json<Annotation>("POST", `sessions/${id}/finish`, result),
-  cancel: (id: Id) => json<{ deed: number | null }>("DELETE", `sessions/${id}`),
+  cancel: (id: Id) => json<{ edit: number | null }>("DELETE", `sessions/${id}`),
   probability: (id: Id) => blob(url(`sessions/${id}/probability.png`)),
 
-  importFile: (image: Id, file: File) =>
-    json<ImportReport>("POST", `images/${image}/import`, form(file)),
+  previewImport: (image: Id, file: File) =>
+    json<ImportPreview>("POST", `images/${image}/import/preview`, form(file)),
+  importFile: (image: Id, file: File, repeated: Repeated) =>
+    json<ImportReport>("POST", `images/${image}/import`, form(file, { repeated })),
   startExport: (image: Id, options: ExportOptions) =>
     json<ExportJob>("POST", `images/${image}/exports`, options),
   exportState: (id: string) => json<ExportJob>("GET", `exports/${id}`),
@@ -72,8 +76,9 @@ export const api = {
   exportedFile: (id: string) => send("GET", url(`exports/${id}/file`)),
 };
 
-function form(file: File): FormData {
+function form(file: File, fields: Record<string, string> = {}): FormData {
   const data = new FormData();
+  for (const [name, value] of Object.entries(fields)) data.append(name, value);
   data.append("file", file);
   return data;
 }

@@ -28,8 +28,8 @@ let idle: Promise<void> = Promise.resolve();
 
 interface Endings {
   finished: (object: Annotation) => void;
-  /** `deed` is what undo needs; null when nothing was drawn. */
-  discarded: (session: Session, deed: number | null) => void;
+  /** `edit` is what undo needs; null when nothing was drawn. */
+  discarded: (session: Session, edit: number | null) => void;
 }
 let endings: Endings;
 
@@ -218,9 +218,9 @@ async function end(operation: Operation & { kind: "finish" | "cancel" }, id: Id)
     if (state.now.session?.id === id) setSession(null);
   };
   if (operation.kind === "cancel") {
-    const { deed } = await api.cancel(id);
+    const { edit } = await api.cancel(id);
     done();
-    if (session) endings.discarded(session, deed);
+    if (session) endings.discarded(session, edit);
   } else {
     const { classId, overwrite = false } = operation;
     const kind = classId === null ? {} : { class_id: classId };

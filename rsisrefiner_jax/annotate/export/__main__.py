@@ -2,7 +2,8 @@
 
     python -m rsisrefiner_jax.annotate.export scene.annotations --to DIR
 
-writes DIR/instances.json and prints the data SPEC that opens it.
+writes DIR/instances.json (COCO) and prints the data SPEC that opens it, project:DIR. While no
+annotator is at work on it, project:PROJECT opens the project itself.
 """
 
 import argparse

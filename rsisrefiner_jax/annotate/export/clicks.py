@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rsisrefiner_jax.annotate.export.job import Job
-from rsisrefiner_jax.annotate.records import Drawing, Step
+from rsisrefiner_jax.data.project.records import Session, Step
 from rsisrefiner_jax.formats import json_stream
 
 
@@ -16,22 +16,22 @@ def write(job: Job, folder: Path) -> list[Path]:
     info = job.image.info
     image = {"name": job.image.name, "width": info.width, "height": info.height}
     file = folder / f"{job.stem}_clicks.json"
-    job.progress.begin(len(job.drawings))
+    job.progress.begin(len(job.sessions))
     sessions = (
-        json_stream.compact(_session(job, drawing)) for drawing in job.progress.each(job.drawings)
+        json_stream.compact(_session(job, session)) for session in job.progress.each(job.sessions)
     )
     json_stream.write(file, {"image": image}, "sessions", sessions)
     return [file]
 
 
-def _session(job: Job, drawing: Drawing) -> dict[str, Any]:
-    kept = {step.event for step in drawing.steps}
+def _session(job: Job, session: Session) -> dict[str, Any]:
+    kept = {step.event for step in session.steps}
     return {
-        "id": drawing.id,
-        "object_id": drawing.object_id,
-        "state": "open" if drawing.open else "finished" if drawing.made else "discarded",
-        "start": drawing.start,
-        "steps": [_step(job, step, step.event in kept) for step in drawing.everything],
+        "id": session.id,
+        "object_id": session.object_id,
+        "state": "open" if session.open else "finished" if session.made else "discarded",
+        "start": session.start,
+        "steps": [_step(job, step, step.event in kept) for step in session.everything],
     }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rsisrefiner_jax.annotate.export.job import Job
-from rsisrefiner_jax.annotate.records import Object
+from rsisrefiner_jax.data.project.records import Object
 from rsisrefiner_jax.formats import json_stream
 from rsisrefiner_jax.formats.geometry import flat
 from rsisrefiner_jax.formats.masks import coco_rle
@@ -26,11 +26,16 @@ def write_polygons(job: Job, folder: Path) -> list[Path]:
 
 
 def write_images(
-    file: Path, jobs: Mapping[str, Job], shapes: Callable[[Job], Iterator[Any]] | None = None
+    file: Path,
+    jobs: Mapping[str, Job],
+    shapes: Callable[[Job], Iterator[Any]] | None = None,
+    images_dir: str | None = None,
 ) -> Path:
     """The objects of images of one project, by the names that the images go by.
 
-    shapes: of each object its `segmentation`; by default run lengths.
+    Args:
+        shapes: of each object its `segmentation`; by default run lengths.
+        images_dir: where the images lie, from the file's folder; None where it does not say.
     """
     classes = next(iter(jobs.values())).classes
     categories = [{"id": item.id, "name": item.name, "supercategory": ""} for item in classes]
@@ -53,7 +58,8 @@ def write_images(
             job.progress.each(job.objects), (shapes or _run_lengths)(job), strict=True
         )
     )
-    head = {"images": images, "categories": categories}
+    head: dict[str, Any] = {} if images_dir is None else {"info": {"images_dir": images_dir}}
+    head |= {"images": images, "categories": categories}
     json_stream.write(file, head, "annotations", annotations)
     return file
 

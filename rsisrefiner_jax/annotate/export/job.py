@@ -6,9 +6,9 @@ import functools
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate.journal import Journal
-from rsisrefiner_jax.annotate.records import Class, Drawing, Image, Object
-from rsisrefiner_jax.annotate.regular import right_angled, simplified
 from rsisrefiner_jax.annotate.safety import safe_name
+from rsisrefiner_jax.annotate.simplify_outlines import right_angled, simplified
+from rsisrefiner_jax.data.project.records import Class, Image, Object, Session
 from rsisrefiner_jax.formats.progress import Progress
 
 
@@ -24,7 +24,7 @@ class Job:
     image: Image
     objects: list[Object]
     classes: list[Class]
-    drawings: list[Drawing]
+    sessions: list[Session]
     journal: Journal
     simplify: float = 0
     rectangles: bool = False

@@ -8,7 +8,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate.export.job import Job
-from rsisrefiner_jax.annotate.records import measure
+from rsisrefiner_jax.data.project.records import measure
 from rsisrefiner_jax.formats import geometry, georeference, json_stream
 from rsisrefiner_jax.formats.georeference import WGS84
 from rsisrefiner_jax.formats.polygons import OURS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.importing import coco, masks, vectors, yolo
-from rsisrefiner_jax.annotate.importing.found import Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import Reading, Target
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import archive
 from rsisrefiner_jax.formats.label_file import further_layers

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import OBJECT_LIMIT, Reading, Target
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.coco import CocoFile
 from rsisrefiner_jax.formats.coco_entries import size_problem, stated_size
-from rsisrefiner_jax.formats.file_names import names_meant
+from rsisrefiner_jax.formats.file_by_name import names_meant
 from rsisrefiner_jax.formats.left_out import counted
-from rsisrefiner_jax.formats.names import printable
+from rsisrefiner_jax.formats.safe_names import printable
 
 
 def read(file: Path, target: Target) -> Reading:
@@ -31,7 +31,7 @@ def read(file: Path, target: Target) -> Reading:
     require(coco.count(image) <= OBJECT_LIMIT, f"{shown}: more than {OBJECT_LIMIT} objects")
     reading = Reading()
     if not named:
-        reading.notes.append(
+        reading.doubts.append(
             f"{shown} is about an image called {printable(image['file_name'])}; its objects were "
             "taken because it has the same size"
         )

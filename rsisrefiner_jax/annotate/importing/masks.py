@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rsisrefiner_jax.annotate import rasters
-from rsisrefiner_jax.annotate.importing.found import Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import Reading, Target
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.georeference import pixels_away
 from rsisrefiner_jax.formats.label_file import open_labels
@@ -30,7 +30,7 @@ def read(file: Path, target: Target, kind: str | None) -> Reading:
     reading = Reading()
     away = pixels_away(info, shape)
     if away >= 1:
-        reading.notes.append(
+        reading.doubts.append(
             f"{file.name}: its georeference places it {away:,.0f} pixels away from "
             f"{target.image.name}; its objects were taken pixel by pixel"
         )

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import OBJECT_LIMIT, Reading, Target
 from rsisrefiner_jax.formats.left_out import counted
-from rsisrefiner_jax.formats.names import printable
 from rsisrefiner_jax.formats.polygons import read_polygons
+from rsisrefiner_jax.formats.safe_names import printable
 
 
 def read(file: Path, target: Target, class_field: str | None = None) -> Reading:

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.importing.found import OBJECT_LIMIT, Reading, Target
+from rsisrefiner_jax.annotate.importing.reading import OBJECT_LIMIT, Reading, Target
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.formats.file_names import names_meant
-from rsisrefiner_jax.formats.names import printable
-from rsisrefiner_jax.formats.yolo import NAMES, class_names, read_labels
+from rsisrefiner_jax.formats.file_by_name import names_meant
+from rsisrefiner_jax.formats.safe_names import printable
+from rsisrefiner_jax.formats.yolo import read_labels
+from rsisrefiner_jax.formats.yolo_data_set import NAMES, class_names
 
 
 def read(file: Path, target: Target, names: dict[int, str]) -> Reading:
@@ -19,6 +20,9 @@ def read(file: Path, target: Target, names: dict[int, str]) -> Reading:
     found = read_labels(file, (info.height, info.width), names or dict(enumerate(target.classes)))
     require(len(found) <= OBJECT_LIMIT, f"{file.name}: more than {OBJECT_LIMIT} objects")
     reading = Reading()
+    stem = Path(target.image.name).stem
+    if not names_meant([file.stem], stem):
+        reading.doubts.append(f"{printable(file.name)} is not called {stem}.txt as the image is")
     for region in found:
         reading.add(region, target)
     if reading.skipped:
@@ -30,7 +34,7 @@ def read_data_set(archive: Path, inside: list[Path], target: Target) -> Reading:
     """The labels of the raster among the files out of a zip.
 
     Raises:
-        UserError: there are none, or as `read` and `formats.yolo.class_names`.
+        UserError: there are none, or as `read` and `formats.yolo_data_set.class_names`.
     """
     shown, stem = printable(archive.name), Path(target.image.name).stem
     labels = [f for f in inside if f.suffix.lower() == ".txt" and f.name not in NAMES]

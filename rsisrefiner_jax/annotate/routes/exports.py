@@ -9,7 +9,7 @@ from starlette.background import BackgroundTask
 
 from rsisrefiner_jax.annotate.context import Here
 from rsisrefiner_jax.annotate.exports import Export
-from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.schemas import Done, ExportIn, ExportOut
 
 router = APIRouter(tags=["exports"])

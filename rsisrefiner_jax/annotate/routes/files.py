@@ -1,6 +1,5 @@
 """Objects in from files."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,43 +11,77 @@ from fastapi.concurrency import run_in_threadpool
 from rsisrefiner_jax.annotate import importing, safety
 from rsisrefiner_jax.annotate.context import Here
 from rsisrefiner_jax.annotate.disk import room_for
-from rsisrefiner_jax.annotate.importing.found import Target
+from rsisrefiner_jax.annotate.importing.reading import Reading, Target
+from rsisrefiner_jax.annotate.importing.repeats import repeats
 from rsisrefiner_jax.annotate.project import Project, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent, body_with_file
-from rsisrefiner_jax.annotate.records import Image
-from rsisrefiner_jax.annotate.schemas import ImportOut
+from rsisrefiner_jax.annotate.schemas import ImportOut, ImportPreviewOut
+from rsisrefiner_jax.data.project.records import Image, Object
 from rsisrefiner_jax.errors import require
+from rsisrefiner_jax.formats.left_out import counted
 
 router = APIRouter(prefix="/images/{id}", tags=["files"])
 ImageId = Annotated[int, InPath(ge=1, lt=2**53)]
 
 
 KINDS = ("ids", "classes", "binary")
-
-
-FIELDS: dict[str, Any] = {
+REPEATED = ("skip", "replace", "add")
+TOLD = {
+    "skip": "left out",
+    "replace": "put in their place, which undo takes back",
+    "add": "added beside them",
+}
+READING: dict[str, Any] = {
     "kind": {"type": "string", "enum": [*KINDS]},
     "class_field": {"type": "string"},
-    "repeated": {"type": "string", "enum": ["add", "skip"]},
 }
+REPEATING: dict[str, Any] = {"repeated": {"type": "string", "enum": [*REPEATED]}}
 
 
-@router.post("/import", openapi_extra=body_with_file(**FIELDS))
+@router.post("/import/preview", openapi_extra=body_with_file(**READING))
+async def preview(id: ImageId, request: Request, here: Here) -> ImportPreviewOut:
+    """What an import of a file would bring, and whether the file belongs to this image; nothing
+    is changed. kind and class_field: as for the import."""
+    image = here.project.image(id)
+
+    def look(sent: Sent) -> ImportPreviewOut:
+        found = _read(here.project, image, sent)
+        on = _repeats(here.project, image, found)
+        return ImportPreviewOut(
+            objects=len(found.items),
+            skipped=found.skipped,
+            box=found.box,
+            repeated=len(on),
+            identical=sum(iou == 1 for _, iou in on.values()),
+            doubts=found.doubts,
+            notes=found.notes,
+        )
+
+    async with here.receiver.receive(request) as sent:
+        return await run_in_threadpool(look, sent)
+
+
+@router.post("/import", openapi_extra=body_with_file(**READING, **REPEATING))
 async def read(id: ImageId, request: Request, here: Here) -> ImportOut:
     """Adds the objects of a file, all or none; ids and attributes are kept where they can be.
 
     kind: of a mask; class_field: of polygons, the attribute that names the class. Both are told
-    from the file where they are left out. repeated: whether objects with exactly the pixels of
-    one that is there are added (as they are by default) or skipped.
+    from the file where they are left out. repeated: what becomes of objects that lie on one that
+    is there (intersection over union of half or more): they are left out ("skip", as they are by
+    default), give it their outline, class and attributes ("replace"), or come all the same
+    ("add").
     """
     image = here.project.image(id)
     async with here.receiver.receive(request) as sent:
-        kind = sent.fields.get("kind")
-        require(kind in (None, *KINDS), f"kind: one of {', '.join(KINDS)}")
-        return await run_in_threadpool(_add, here.project, image, sent)
+        repeated = sent.fields.get("repeated", "skip")
+        require(repeated in REPEATED, f"repeated: one of {', '.join(REPEATED)}")
+        return await run_in_threadpool(_add, here.project, image, sent, repeated)
 
 
-def _add(project: Project, image: Image, sent: Sent) -> ImportOut:
+def _read(project: Project, image: Image, sent: Sent) -> Reading:
+    """The objects in a client's file."""
+    kind = sent.fields.get("kind")
+    require(kind in (None, *KINDS), f"kind: one of {', '.join(KINDS)}")
     with (
         room_for(safety.printable(sent.name)),
         tempfile.TemporaryDirectory(prefix="import-", dir=project.cache) as folder,
@@ -59,31 +92,39 @@ def _add(project: Project, image: Image, sent: Sent) -> ImportOut:
         unpacked = Path(folder) / "unpacked"
         unpacked.mkdir()
         target = Target(image, [item.name for item in project.classes()])
-        found = importing.read(
-            kept, target, unpacked, sent.fields.get("kind"), sent.fields.get("class_field")
-        )
-    repeated = _repeated(project, image, found.items)
-    if sent.fields.get("repeated") == "skip":
-        found.items = [item for item, same in zip(found.items, repeated, strict=True) if not same]
-        found.skipped += sum(repeated)
-    renamed = project.import_objects(image.id, found.items)
-    if any(repeated):
-        what = "left out" if sent.fields.get("repeated") == "skip" else "added once more"
-        found.notes.append(
-            f"{sum(repeated)} objects have the very pixels of objects that were there, and were "
-            f"{what}"
-        )
+        found = importing.read(kept, target, unpacked, kind, sent.fields.get("class_field"))
     if found.cut:
         found.notes.append(f"{found.cut} outlines went beyond the image and were cut to it")
+    return found
+
+
+def _repeats(project: Project, image: Image, found: Reading) -> dict[int, tuple[Object, float]]:
+    """Of places in `found.items` the object that is there already, and their IoU."""
+    there = project.objects(image.id, measured=False)
+    on = repeats([item["mask"] for item in found.items], [object.encoded for object in there])
+    return {place: (there[other], iou) for place, (other, iou) in on.items()}
+
+
+def _add(project: Project, image: Image, sent: Sent, repeated: str) -> ImportOut:
+    found = _read(project, image, sent)
+    on = _repeats(project, image, found)
+    replaced = {}
+    if repeated == "skip":
+        found.items = [item for place, item in enumerate(found.items) if place not in on]
+        found.skipped += len(on)
+    elif repeated == "replace":
+        replaced = {place: object for place, (object, _) in on.items()}
+    renamed = project.import_objects(image.id, found.items, replaced)
+    if on:
+        found.notes.append(
+            f"{counted(len(on), 'object')} of the file lie on objects that were there and were "
+            f"{TOLD[repeated]}"
+        )
     if renamed:
         found.notes.append(f"{renamed} ids were taken already; these objects have new ones")
-    return ImportOut(objects=len(found.items), skipped=found.skipped, notes=found.notes)
-
-
-def _repeated(project: Project, image: Image, items: list[dict[str, Any]]) -> list[bool]:
-    """Of each object whether one with exactly its pixels is there already."""
-    there = {
-        json.dumps(object.encoded, sort_keys=True)
-        for object in project.objects(image.id, measured=False)
-    }
-    return [json.dumps(item["mask"], sort_keys=True) in there for item in items]
+    return ImportOut(
+        objects=len(found.items),
+        replaced=len(replaced),
+        skipped=found.skipped,
+        notes=found.doubts + found.notes,
+    )

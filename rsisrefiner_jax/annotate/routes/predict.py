@@ -7,11 +7,11 @@ from rsisrefiner_jax.annotate import pictures, rasters
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
-from rsisrefiner_jax.annotate.records import Image
 from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
-from rsisrefiner_jax.annotate.segmenter import Answer, Picture, Question
+from rsisrefiner_jax.annotate.segmenter import Picture, Segmentation, SegmentationTask
 from rsisrefiner_jax.annotate.views import outline
 from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.masks import Mask, compress
@@ -28,14 +28,14 @@ async def predict(given: PredictIn, here: Here) -> PredictOut:
     """
     here.worker.check()
     picture, info = await run_in_threadpool(_picture, here, given)
-    question, clicks = await run_in_threadpool(_question, picture, info, given)
-    answer = await here.desk.ask(question, clicks)
+    task, clicks = await run_in_threadpool(_task, picture, info, given)
+    answer = await here.results.segment(task, clicks)
     return await run_in_threadpool(_reply, answer, info, given.crs)
 
 
-def _question(
+def _task(
     picture: Picture, info: Raster | None, given: PredictIn
-) -> tuple[Question, tuple[Click, ...]]:
+) -> tuple[SegmentationTask, tuple[Click, ...]]:
     clicks = []
     for point in given.clicks:
         x, y = point.x, point.y
@@ -60,7 +60,7 @@ def _question(
         )
         start = whole.trimmed()
         name = repr(start.encode())
-    return Question(picture, start=start, start_name=name), tuple(clicks)
+    return SegmentationTask(picture, start=start, start_name=name), tuple(clicks)
 
 
 def _picture(here: Context, given: PredictIn) -> tuple[Picture, Raster | None]:
@@ -81,7 +81,7 @@ def _picture(here: Context, given: PredictIn) -> tuple[Picture, Raster | None]:
     return RasterPicture(source, recipe), info
 
 
-def _reply(answer: Answer, info: Raster | None, crs: str | None) -> PredictOut:
+def _reply(answer: Segmentation, info: Raster | None, crs: str | None) -> PredictOut:
     mask: Mask = answer.mask
     found = None
     if mask.area:

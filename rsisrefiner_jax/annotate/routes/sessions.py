@@ -8,9 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from rsisrefiner_jax.annotate import pictures
 from rsisrefiner_jax.annotate.context import Context, Here
-from rsisrefiner_jax.annotate.desk import Result, changed, clicks_of
-from rsisrefiner_jax.annotate.faults import Missing
-from rsisrefiner_jax.annotate.records import Drawing, Image
+from rsisrefiner_jax.annotate.refusals import Missing
 from rsisrefiner_jax.annotate.schemas import (
     Changed,
     ClickIn,
@@ -24,8 +22,10 @@ from rsisrefiner_jax.annotate.schemas import (
     StepIn,
     SteppedOut,
 )
+from rsisrefiner_jax.annotate.session_results import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.views import object_out, session_out
 from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.data.project.records import Image, Session
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import georeference
 from rsisrefiner_jax.formats.masks import EMPTY, Mask, encoded_box
@@ -39,16 +39,16 @@ SessionId = Annotated[int, Path(ge=1, lt=2**53)]
 async def start(given: SessionIn, here: Here) -> SessionOut:
     """Starts an object, or the refinement of one. A box is no limit: it says where to look first,
     and gets a positive click in its middle."""
-    drawing = await run_in_threadpool(_open, here, given)
-    return await reply_of(here, drawing, given.crs)
+    session = await run_in_threadpool(_open, here, given)
+    return await reply_of(here, session, given.crs)
 
 
-def _open(here: Context, given: SessionIn) -> Drawing:
+def _open(here: Context, given: SessionIn) -> Session:
     image = here.project.image(given.image_id)
     georeference.require_system(image.info, given.crs)
     here.project.files.require_unchanged(image)
     if given.box is None:
-        return here.project.drawings.start(given.image_id, given.object_id, key=given.key)
+        return here.project.sessions.start(given.image_id, given.object_id, key=given.key)
     x0, y0, x1, y1 = given.box
     require(
         x0 < x1 and y0 < y1,
@@ -68,7 +68,7 @@ def _open(here: Context, given: SessionIn) -> Drawing:
     )
     require(given.object_id is None, "give either box or object_id")
     here.worker.check()
-    return here.project.drawings.start(
+    return here.project.sessions.start(
         given.image_id,
         box=(left, top, right, bottom),
         click=((left + right) / 2, (top + bottom) / 2),
@@ -83,31 +83,31 @@ async def open_ones(
     crs: Crs | None = None,
 ) -> list[SessionOut]:
     """Those that are neither finished nor discarded."""
-    return [await reply_of(here, drawing, crs) for drawing in here.project.drawings.all(image_id)]
+    return [await reply_of(here, session, crs) for session in here.project.sessions.all(image_id)]
 
 
 @router.get("/{id}")
 async def one(id: SessionId, here: Here, crs: Crs | None = None) -> SessionOut:
     """As it is after its last step."""
-    return await reply_of(here, here.project.drawings.get(id, must_be_open=False), crs)
+    return await reply_of(here, here.project.sessions.get(id, must_be_open=False), crs)
 
 
 @router.post("/{id}/clicks")
 async def click(id: SessionId, given: ClickIn, here: Here) -> SteppedOut:
     """Adds a click. It is written down before it is computed."""
     return await _step(
-        here, id, "click", given, lambda image, drawing: _clicked(image, drawing, given)
+        here, id, "click", given, lambda image, session: _clicked(image, session, given)
     )
 
 
-def _clicked(image: Image, drawing: Drawing, given: ClickIn) -> dict[str, Any]:
+def _clicked(image: Image, session: Session, given: ClickIn) -> dict[str, Any]:
     x, y = _in_pixels(image, given.x, given.y, given.crs)
     width, height = image.info.width, image.info.height
     require(
         0 <= x < width and 0 <= y < height,
         f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
     )
-    start, steps = drawing.since_mask()
+    start, steps = session.since_mask()
     clicks = [*clicks_of(steps), Click(x, y, given.positive)]
     require_reach(clicks, (width, height), encoded_box(start) if start else None)
     return {"x": x, "y": y, "positive": given.positive}
@@ -131,8 +131,8 @@ async def mask(id: SessionId, given: MaskIn, here: Here) -> SteppedOut:
     from it; a step that undo takes back. Outlines are cut to the image."""
     if given.mode == "replace":
         return await _step(here, id, "mask", given, lambda image, _: _masked(image, given, EMPTY))
-    seen = here.project.drawings.get(id)
-    before = (await here.desk.result(seen)).mask
+    seen = here.project.sessions.get(id)
+    before = (await here.results.result(seen)).mask
     return await _step(
         here, id, "mask", given, lambda image, _: _masked(image, given, before), seen
     )
@@ -168,8 +168,8 @@ def _mask_sent(image: Image, given: MaskIn) -> Mask:
 )
 async def probability(id: SessionId, here: Here) -> Response:
     """The model's probabilities in the session's window, 8-bit grey."""
-    drawing = here.project.drawings.get(id, must_be_open=False)
-    answer = await here.desk.answer(drawing)
+    session = here.project.sessions.get(id, must_be_open=False)
+    answer = await here.results.segmentation(session)
     if answer is None:
         raise Missing(f"session {id} has no click yet")
     grey = np.rint(answer.probabilities * 255).astype(np.uint8)
@@ -180,35 +180,35 @@ async def probability(id: SessionId, here: Here) -> Response:
 async def finish(id: SessionId, here: Here, given: FinishIn = FinishIn()) -> ObjectOut:
     """Makes an object of it. Asked for twice, it is made once; refused when the second time asks
     for another class or other attributes."""
-    drawing = here.project.drawings.get(id, must_be_open=False)
-    georeference.require_system(here.project.image(drawing.image_id).info, given.crs)
-    if drawing.made:
-        return await run_in_threadpool(_made, here, drawing, given)
-    here.project.drawings.get(id)
+    session = here.project.sessions.get(id, must_be_open=False)
+    georeference.require_system(here.project.image(session.image_id).info, given.crs)
+    if session.made:
+        return await run_in_threadpool(_made, here, session, given)
+    here.project.sessions.get(id)
     await run_in_threadpool(
-        here.project.files.require_unchanged, here.project.image(drawing.image_id)
+        here.project.files.require_unchanged, here.project.image(session.image_id)
     )
-    result = await here.desk.result(drawing)
-    return await run_in_threadpool(_finish, here, drawing, result, given)
+    result = await here.results.result(session)
+    return await run_in_threadpool(_finish, here, session, result, given)
 
 
-def _made(here: Context, drawing: Drawing, given: FinishIn) -> ObjectOut:
-    assert drawing.object_id is not None
+def _made(here: Context, session: Session, given: FinishIn) -> ObjectOut:
+    assert session.object_id is not None
     asked = given.model_dump(include={"class_id", "attributes"} & given.model_fields_set)
     if given.attributes is None:
         asked.pop("attributes", None)
-    here.project.drawings.require_same(drawing, asked)
-    return object_out(here.project.object(drawing.object_id), given.crs)
+    here.project.sessions.require_same(session, asked)
+    return object_out(here.project.object(session.object_id), given.crs)
 
 
-def _finish(here: Context, drawing: Drawing, result: Result, given: FinishIn) -> ObjectOut:
+def _finish(here: Context, session: Session, result: Result, given: FinishIn) -> ObjectOut:
     class_id, attributes = given.class_id, given.attributes
-    if drawing.refined is not None:  # what is not given stays
-        old = here.project.object(drawing.refined.id, may_be_deleted=True)
+    if session.refined is not None:  # what is not given stays
+        old = here.project.object(session.refined.id, may_be_deleted=True)
         class_id = class_id if "class_id" in given.model_fields_set else old.class_id
         attributes = old.attributes if attributes is None else attributes
-    made = here.project.drawings.finish(
-        drawing, result.mask, class_id, attributes or {}, given.overwrite
+    made = here.project.sessions.finish(
+        session, result.mask, class_id, attributes or {}, given.overwrite
     )
     return object_out(made, given.crs)
 
@@ -216,23 +216,23 @@ def _finish(here: Context, drawing: Drawing, result: Result, given: FinishIn) ->
 @router.delete("/{id}")
 def discard(id: SessionId, here: Here) -> Discarded:
     """Drops it; undo of the image brings it back, with its clicks."""
-    return Discarded(deed=here.project.drawings.discard(id))
+    return Discarded(edit=here.project.sessions.discard(id))
 
 
 def _in_pixels(image: Image, x: float, y: float, crs: str | None) -> tuple[float, float]:
     return (x, y) if crs is None else georeference.pixels_of(image.info, crs, x, y)
 
 
-async def reply_of(here: Context, drawing: Drawing, crs: str | None) -> SessionOut:
+async def reply_of(here: Context, session: Session, crs: str | None) -> SessionOut:
     """A session as it is after its last step."""
-    result = await here.desk.known_or_before(drawing)
-    return await run_in_threadpool(_view, here, drawing, result, crs)
+    result = await here.results.known_or_before(session)
+    return await run_in_threadpool(_view, here, session, result, crs)
 
 
-def _view(here: Context, drawing: Drawing, result: Result, crs: str | None) -> SessionOut:
-    drawings, image = here.project.drawings, here.project.image(drawing.image_id)
-    outdated, others = drawings.outdated(drawing), drawings.also_refining(drawing)
-    return session_out(drawing, image, result, crs, outdated, others)
+def _view(here: Context, session: Session, result: Result, crs: str | None) -> SessionOut:
+    sessions, image = here.project.sessions, here.project.image(session.image_id)
+    outdated, others = sessions.outdated(session), sessions.also_refining(session)
+    return session_out(session, image, result, crs, outdated, others)
 
 
 async def _step(
@@ -241,10 +241,10 @@ async def _step(
     kind: str,
     given: StepIn,
     fields: Any = None,
-    seen: Drawing | None = None,
+    seen: Session | None = None,
 ) -> SteppedOut:
-    def write_down() -> tuple[Drawing, Drawing]:
-        before = here.project.drawings.get(id)
+    def write_down() -> tuple[Session, Session]:
+        before = here.project.sessions.get(id)
         image = here.project.image(before.image_id)
         georeference.require_system(image.info, given.crs)
         if kind in ("click", "mask"):
@@ -252,11 +252,11 @@ async def _step(
         if kind == "click":
             here.worker.check()
         given_fields = fields(image, before) if fields else {}
-        return before, here.project.drawings.step(id, kind, given_fields, given.key, seen)
+        return before, here.project.sessions.step(id, kind, given_fields, given.key, seen)
 
     before, after = await run_in_threadpool(write_down)
-    result = await here.desk.result(after)
-    earlier = await here.desk.known_or_before(before)
+    result = await here.results.result(after)
+    earlier = await here.results.known_or_before(before)
 
     def reply() -> SteppedOut:
         view = _view(here, after, result, given.crs)

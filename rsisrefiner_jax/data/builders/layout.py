@@ -17,7 +17,7 @@ from rsisrefiner_jax.formats.label_image import read_labels
 
 OFFICIAL = PREPARED
 VERSION = "1.0.0"  # of all data sets; goes up when the same files become other records
-GENERIC = ("classes", "coco", "geo", "instances", "synthetic", "yolo")
+GENERIC = ("classes", "coco", "geo", "instances", "project", "synthetic", "yolo")
 
 Key = tuple[str, str]  # split, name
 PICTURE = r"\.(?:png|jpe?g|tiff?|bmp)$"  # case is ignored

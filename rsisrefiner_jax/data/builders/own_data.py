@@ -36,6 +36,7 @@ LAYOUTS = {
         ("coco", "COCO instance annotations.", "IMAGES_DIR,ANNOTATIONS.json"),
         ("geo", "A georeferenced raster with polygons.", "RASTER.tif,VECTORS.gpkg"),
         ("instances", "Pictures with id masks.", "IMAGES_DIR,MASKS_DIR"),
+        ("project", "A project of the annotator.", "DIR"),
         (
             "synthetic",
             "Synthetic scenes.",

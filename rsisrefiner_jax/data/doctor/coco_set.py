@@ -14,7 +14,7 @@ from rsisrefiner_jax.formats.coco_entries import (
     stated_size,
 )
 from rsisrefiner_jax.formats.coco_masks import encode
-from rsisrefiner_jax.formats.file_names import files_meant
+from rsisrefiner_jax.formats.file_by_name import files_meant
 from rsisrefiner_jax.formats.left_out import Problem
 
 

@@ -6,13 +6,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate.faults import Missing
-from rsisrefiner_jax.annotate.journal import Event, Journal
+from rsisrefiner_jax.annotate.journal import Journal
 from rsisrefiner_jax.annotate.lease import Lease
-from rsisrefiner_jax.annotate.state import State
+from rsisrefiner_jax.annotate.refusals import Missing
+from rsisrefiner_jax.data.project.events import NAME, Event
+from rsisrefiner_jax.data.project.state import State
 
 
-class Ledger:
+class RecordedState:
     """lock: held from a check until what was checked is recorded. state: to be read under it."""
 
     def __init__(self, folder: Path) -> None:
@@ -21,7 +22,7 @@ class Ledger:
         with contextlib.ExitStack() as opened:
             lease = Lease(folder / "project.lock")
             opened.callback(lease.release)
-            self.journal = Journal(folder / "project.sqlite", lease)
+            self.journal = Journal(folder / NAME, lease)
             opened.callback(self.journal.close)
             self.state = State(folder)
             for event in self.journal.events():

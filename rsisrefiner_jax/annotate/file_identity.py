@@ -5,34 +5,30 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from typing import NamedTuple
 
-from rsisrefiner_jax.annotate.faults import Conflict
+from rsisrefiner_jax.annotate.refusals import Conflict
+from rsisrefiner_jax.data.project.records import SizeAndTime
 from rsisrefiner_jax.errors import UserError
 
 _CACHE = 2  # rises when files made of a raster by earlier versions must not be believed
 _hashing = threading.Lock()
 
 
-class Stamp(NamedTuple):
-    """size in bytes; modified in nanoseconds since 1970."""
-
-    size: int
-    modified: int
-
-
-def stamp_of(path: Path | str) -> Stamp | None:
+def size_and_time_of(path: Path | str) -> SizeAndTime | None:
     """What a file's content had when it was written last; None where there is no file."""
     try:
         stat = os.stat(path)
     except (OSError, ValueError):
         return None
-    return Stamp(stat.st_size, stat.st_mtime_ns)
+    return SizeAndTime(stat.st_size, stat.st_mtime_ns)
 
 
 def fingerprint_of(path: Path | str) -> str:
     """Changes when the file does; names what is made of it."""
-    text = f"{_CACHE}|{path}|{stamp_of(path)}"
+    found = size_and_time_of(path)
+    # In these words since there are caches, which would have to be made again otherwise.
+    written = found and f"Stamp(size={found.size}, modified={found.modified})"
+    text = f"{_CACHE}|{path}|{written}"
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
@@ -45,24 +41,24 @@ def require_same(path: Path | str, fingerprint: str) -> None:
         )
 
 
-def digest_of(path: Path, stamp: Stamp) -> str:
+def digest_of(path: Path, size_and_time: SizeAndTime) -> str:
     """SHA-256 of a file's content, as hex digits; of large files that takes a while.
 
     Raises:
-        UserError: it cannot be read, or has no longer this stamp.
+        UserError: it cannot be read, or has another size or time by now.
     """
     with _hashing:  # who asks meanwhile gets the same answer
-        return _digest(str(path), stamp)
+        return _digest(str(path), size_and_time)
 
 
 @functools.lru_cache(maxsize=4096)
-def _digest(path: str, stamp: Stamp) -> str:
+def _digest(path: str, size_and_time: SizeAndTime) -> str:
     name = Path(path).name
     try:
         with open(path, "rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{name}: cannot be read ({error.strerror})") from error
-    if stamp_of(path) != stamp:
+    if size_and_time_of(path) != size_and_time:
         raise Conflict(f"{name}: the file is being written to; try again once it is written")
     return digest

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 
-class Repeating:
+class RepeatingTimer:
     """Calls `job` every `seconds` in a thread of its own, from one pause after now until `stop`.
 
     `job` deals with its own errors.

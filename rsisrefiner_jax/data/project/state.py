@@ -1,4 +1,4 @@
-"""A project's state as a function of its journal: the same when it runs and when it is reopened."""
+"""A project's state as a function of its events: the same when it runs and when it is reopened."""
 
 import dataclasses
 from collections import defaultdict
@@ -6,11 +6,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate import relative
-from rsisrefiner_jax.annotate.history import Deed, History
-from rsisrefiner_jax.annotate.journal import Event
-from rsisrefiner_jax.annotate.records import FIELDS, Class, Drawing, Image, Object, Step, altered
-from rsisrefiner_jax.annotate.stamps import Stamp
+from rsisrefiner_jax.data.project import raster_paths
+from rsisrefiner_jax.data.project.events import Event
+from rsisrefiner_jax.data.project.records import (
+    FIELDS,
+    Class,
+    Image,
+    Object,
+    Session,
+    SizeAndTime,
+    Step,
+    altered,
+)
+from rsisrefiner_jax.data.project.undo_history import Edit, History
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.formats.raster_info import Raster
 
@@ -26,9 +34,9 @@ class State:
         self.images: dict[int, Image] = {}
         self.classes: dict[int, Class] = {}
         self.objects: dict[int, Object] = {}
-        self.drawings: dict[int, Drawing] = {}
+        self.sessions: dict[int, Session] = {}
         self.histories: defaultdict[int, History] = defaultdict(History)  # of images
-        self.deeds: dict[int, Deed] = {}  # by their events
+        self.edits: dict[int, Edit] = {}  # by their events
         self._next = {"image": 1, "class": 1, "object": 1, "session": 1}
 
     def new_id(self, kind: str) -> int:
@@ -48,16 +56,16 @@ class State:
 
     def _image_added(self, event: Event) -> None:
         p = event.payload
-        path = relative.found(p, self._folder)
+        path = raster_paths.found(p, self._folder)
         info, recipe = raster_from(p["info"], path), recipe_from(p["recipe"])
-        stamp = Stamp(*p["stamp"]) if p.get("stamp") else None
-        self.images[p["id"]] = Image(p["id"], p["name"], path, info, recipe, stamp)
+        size_and_time = SizeAndTime(*p["stamp"]) if p.get("stamp") else None
+        self.images[p["id"]] = Image(p["id"], p["name"], path, info, recipe, size_and_time)
         self._used("image", p["id"])
 
     def _image_file(self, event: Event) -> None:
         p = event.payload
         image = dataclasses.replace(
-            self.images[p["id"]], stamp=Stamp(*p["stamp"]), digest=p["digest"]
+            self.images[p["id"]], size_and_time=SizeAndTime(*p["stamp"]), digest=p["digest"]
         )
         self.images[image.id] = image
         if "info" in p:
@@ -70,8 +78,8 @@ class State:
         self.images[image.id] = image
         for object in [o for o in self.objects.values() if o.image.id == image.id]:
             self.objects[object.id] = dataclasses.replace(object, image=image)  # areas anew
-        for drawing in [d for d in self.drawings.values() if d.image_id == image.id]:
-            self._draw(drawing, recipe=_within(drawing.recipe, count))
+        for session in [d for d in self.sessions.values() if d.image_id == image.id]:
+            self._change_session(session, recipe=_within(session.recipe, count))
 
     def _recipe(self, event: Event) -> None:
         id = event.payload["id"]
@@ -85,7 +93,7 @@ class State:
 
     def _session_opened(self, event: Event) -> None:
         p = event.payload
-        self.drawings[p["id"]] = Drawing(
+        self.sessions[p["id"]] = Session(
             id=p["id"],
             image_id=p["image_id"],
             recipe=recipe_from(p["recipe"]),
@@ -98,7 +106,7 @@ class State:
         if p.get("click"):  # one event, so that a box never lacks its click
             x, y = p["click"]
             step = Step(event.id, event.time, x, y)
-            self._draw(self.drawings[p["id"]], steps=(step,), everything=(step,))
+            self._change_session(self.sessions[p["id"]], steps=(step,), everything=(step,))
 
     def _click(self, event: Event) -> None:
         p = event.payload
@@ -110,42 +118,42 @@ class State:
         self._step(event, Step(event.id, event.time, mask=p["mask"], mode=mode))
 
     def _step(self, event: Event, step: Step) -> None:
-        drawing = self.drawings[event.payload["session"]]
-        self._draw(
-            drawing,
-            steps=(*drawing.steps, step),
+        session = self.sessions[event.payload["session"]]
+        self._change_session(
+            session,
+            steps=(*session.steps, step),
             undone=(),
-            everything=(*drawing.everything, step),
+            everything=(*session.everything, step),
         )
 
     def _undo(self, event: Event) -> None:
-        drawing = self.drawings[event.payload["session"]]
-        *steps, last = drawing.steps
-        self._draw(drawing, steps=tuple(steps), undone=(*drawing.undone, last))
+        session = self.sessions[event.payload["session"]]
+        *steps, last = session.steps
+        self._change_session(session, steps=tuple(steps), undone=(*session.undone, last))
 
     def _redo(self, event: Event) -> None:
-        drawing = self.drawings[event.payload["session"]]
-        *undone, last = drawing.undone
-        self._draw(drawing, steps=(*drawing.steps, last), undone=tuple(undone))
+        session = self.sessions[event.payload["session"]]
+        *undone, last = session.undone
+        self._change_session(session, steps=(*session.steps, last), undone=tuple(undone))
 
-    def _draw(self, drawing: Drawing, **changes: Any) -> None:
-        self.drawings[drawing.id] = dataclasses.replace(drawing, **changes)
+    def _change_session(self, session: Session, **changes: Any) -> None:
+        self.sessions[session.id] = dataclasses.replace(session, **changes)
 
     def _discarded(self, event: Event) -> None:
-        drawing = self.drawings[event.payload["session"]]
-        self._draw(drawing, open=False)
-        if drawing.steps:
-            id, steps = drawing.object_id, _count(len(drawing.steps), "step")
+        session = self.sessions[event.payload["session"]]
+        self._change_session(session, open=False)
+        if session.steps:
+            id, steps = session.object_id, _count(len(session.steps), "step")
             what = "an object" if id is None else f"a refinement of object {id}"
-            deed = Deed(event.id, f"discarding of {what}, {steps}", session=drawing.id)
-            self._did(deed, drawing.image_id)
+            edit = Edit(event.id, f"discarding of {what}, {steps}", session=session.id)
+            self._did(edit, session.image_id)
 
     def _finished(self, event: Event) -> None:
         p = event.payload
-        drawing, id = self.drawings[p["session"]], p["object"]["id"]
-        label = f"object {id}" if drawing.object_id is None else f"refinement of object {id}"
-        made = self._object(event, p["object"], drawing.image_id)
-        self._draw(drawing, open=False, made=made, object_id=id)
+        session, id = self.sessions[p["session"]], p["object"]["id"]
+        label = f"object {id}" if session.object_id is None else f"refinement of object {id}"
+        made = self._object(event, p["object"], session.image_id)
+        self._change_session(session, open=False, made=made, object_id=id)
         self._put(event, label, [made])
 
     def _imported(self, event: Event) -> None:
@@ -192,14 +200,14 @@ class State:
         self._put(event, f"return of object {object.id}", [object])
 
     def _put(self, event: Event, label: str, objects: Sequence[Object]) -> None:
-        """Objects as they are from now on, by one deed."""
+        """Objects as they are from now on, by one edit."""
         if not objects:
             return
         before = tuple(self.objects.get(object.id) for object in objects)
         for object in objects:
             self._set(object)
-        deed = Deed(event.id, label, before, tuple(objects))
-        self._did(deed, objects[0].image.id)
+        edit = Edit(event.id, label, before, tuple(objects))
+        self._did(edit, objects[0].image.id)
 
     def _set(self, object: Object) -> None:
         """A record that may be an old one: its class may be gone, its image's file another."""
@@ -211,25 +219,25 @@ class State:
             changes["image"] = image
         self.objects[object.id] = altered(object, **changes) if changes else object
 
-    def _did(self, deed: Deed, image_id: int) -> None:
-        self.deeds[deed.event] = deed
-        self.histories[image_id].add(deed)
+    def _did(self, edit: Edit, image_id: int) -> None:
+        self.edits[edit.event] = edit
+        self.histories[image_id].add(edit)
 
     def _undone(self, event: Event) -> None:
-        deed = self.deeds[event.payload["deed"]]
+        edit = self.edits[event.payload["deed"]]
         self.histories[event.payload["image_id"]].move("undo")
-        for before, after in zip(deed.before, deed.after, strict=True):
+        for before, after in zip(edit.before, edit.after, strict=True):
             self._set(before or altered(after, deletion=event.id))
-        if deed.session is not None:
-            self._draw(self.drawings[deed.session], open=True)
+        if edit.session is not None:
+            self._change_session(self.sessions[edit.session], open=True)
 
     def _redone(self, event: Event) -> None:
-        deed = self.deeds[event.payload["deed"]]
+        edit = self.edits[event.payload["deed"]]
         self.histories[event.payload["image_id"]].move("redo")
-        for object in deed.after:
+        for object in edit.after:
             self._set(object)
-        if deed.session is not None:
-            self._draw(self.drawings[deed.session], open=False)
+        if edit.session is not None:
+            self._change_session(self.sessions[edit.session], open=False)
 
 
 def _count(number: int, what: str) -> str:

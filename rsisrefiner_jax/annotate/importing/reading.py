@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from rsisrefiner_jax.annotate.records import Image
+from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.formats import geometry
-from rsisrefiner_jax.formats.masks import Mask
+from rsisrefiner_jax.formats.masks import Mask, encoded_box, union_box
 from rsisrefiner_jax.formats.outlines import along_pixels, cut_to_image
 from rsisrefiner_jax.formats.region import Region
 
@@ -24,13 +24,20 @@ class Target:
 class Reading:
     """items: "id" (or None), "class" (name or ""), "attributes", "clicks", "mask", "drawn".
 
-    cut: how many of them went beyond the image.
+    cut: how many of them went beyond the image. doubts: why the file may belong to another image.
     """
 
     items: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     skipped: int = 0
     cut: int = 0
+    doubts: list[str] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """(left, top, right, bottom) around all of them, in pixels."""
+        boxes = [encoded_box(item["mask"]) for item in self.items]
+        return union_box(boxes) if boxes else None
 
     def add(self, region: Region, target: Target) -> None:
         """An object, its outline cut to the image; without a pixel there it is skipped.

@@ -1,4 +1,4 @@
-"""Where clicks meet the model: what a drawing looks like after its last step."""
+"""Where clicks meet the model: what a session looks like after its last step."""
 
 import asyncio
 import base64
@@ -10,51 +10,51 @@ import numpy as np
 
 from rsisrefiner_jax.annotate.pictures import RasterPicture, png
 from rsisrefiner_jax.annotate.project import Project
-from rsisrefiner_jax.annotate.records import Drawing
-from rsisrefiner_jax.annotate.segmenter import Answer, Question, Segmenter
+from rsisrefiner_jax.annotate.segmenter import Segmentation, SegmentationTask, Segmenter
 from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.data.project.records import Session
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.masks import EMPTY, Mask, union_box
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a drawing has come to. window: (x, y, w, h) that the model looked at."""
+    """What a session has come to. window: (x, y, w, h) that the model looked at."""
 
     mask: Mask
     window: tuple[int, int, int, int] | None = None
     seconds: float | None = None
 
 
-class Desk:
-    """Answers for the drawings of a project. Masks of clicks are kept in its journal."""
+class SessionResults:
+    """Answers for the sessions of a project. Masks of clicks are kept in its journal."""
 
     def __init__(self, project: Project, worker: Worker) -> None:
         self._project = project
         self._worker = worker
 
-    def question(self, drawing: Drawing) -> tuple[Question, tuple[Click, ...]]:
-        """What a drawing asks the model. Raises UserError: its raster cannot be read."""
-        image = self._project.image(drawing.image_id)
+    def task(self, session: Session) -> tuple[SegmentationTask, tuple[Click, ...]]:
+        """What a session asks the model. Raises UserError: its raster cannot be read."""
+        image = self._project.image(session.image_id)
         self._project.files.require_unchanged(image)
         source = self._project.source(image)
-        start, steps = drawing.since_mask()
+        start, steps = session.since_mask()
         return (
-            Question(
-                RasterPicture(source, drawing.recipe),
-                drawing.box,
+            SegmentationTask(
+                RasterPicture(source, session.recipe),
+                session.box,
                 Mask.decode(start) if start else None,
                 repr(start) if start else "",
             ),
             clicks_of(steps),
         )
 
-    def known(self, drawing: Drawing) -> Result | None:
+    def known(self, session: Session) -> Result | None:
         """What it has come to, unless that is still to be computed."""
-        if not drawing.steps:
-            return Result(Mask.decode(drawing.start) if drawing.start else EMPTY)
-        last = drawing.steps[-1]
+        if not session.steps:
+            return Result(Mask.decode(session.start) if session.start else EMPTY)
+        last = session.steps[-1]
         if last.mask is not None:
             return Result(Mask.decode(last.mask))
         found = self._project.journal.result(last.event)
@@ -62,54 +62,54 @@ class Desk:
             return None
         return Result(Mask.decode(found["mask"]), tuple(found["window"]), found["seconds"])
 
-    async def result(self, drawing: Drawing) -> Result:
+    async def result(self, session: Session) -> Result:
         """What it has come to; computed, if need be, when the model is free.
 
         Raises:
             UserError: the raster cannot be read, or there is no model.
         """
-        found = await asyncio.to_thread(self.known, drawing)
-        return found or await self._asked(lambda model: self._computed(drawing, model))
+        found = await asyncio.to_thread(self.known, session)
+        return found or await self._asked(lambda model: self._computed(session, model))
 
-    async def known_or_before(self, drawing: Drawing) -> Result:
+    async def known_or_before(self, session: Session) -> Result:
         """What it has come to, or where that cannot be found out, what it was before that."""
         try:
-            return await self.result(drawing)
+            return await self.result(session)
         except UserError:
-            for count in range(len(drawing.steps) - 1, -1, -1):
-                before = dataclasses.replace(drawing, steps=drawing.steps[:count])
+            for count in range(len(session.steps) - 1, -1, -1):
+                before = dataclasses.replace(session, steps=session.steps[:count])
                 if found := self.known(before):
                     return found
         return Result(EMPTY)
 
-    async def answer(self, drawing: Drawing) -> Answer | None:
+    async def segmentation(self, session: Session) -> Segmentation | None:
         """The model's answer, with probabilities; None when the last step is no click."""
-        if not drawing.since_mask()[1]:
+        if not session.since_mask()[1]:
             return None
-        return await self._asked(lambda model: model.answer(*self.question(drawing)))
+        return await self._asked(lambda model: model.segment(*self.task(session)))
 
-    async def ask(self, question: Question, clicks: tuple[Click, ...]) -> Answer:
-        """The model's answer to a question of one's own."""
-        return await self._asked(lambda model: model.answer(question, clicks))
+    async def segment(self, task: SegmentationTask, clicks: tuple[Click, ...]) -> Segmentation:
+        """The model's answer to a task of one's own."""
+        return await self._asked(lambda model: model.segment(task, clicks))
 
     async def _asked(self, job: Callable[[Segmenter], Any]) -> Any:
         return await asyncio.wrap_future(self._worker.submit(job))
 
-    def _computed(self, drawing: Drawing, model: Segmenter) -> Result:
-        if found := self.known(drawing):  # somebody else asked before
+    def _computed(self, session: Session, model: Segmenter) -> Result:
+        if found := self.known(session):  # somebody else asked before
             return found
-        answer = model.answer(*self.question(drawing))
+        answer = model.segment(*self.task(session))
         y, x, height, width = answer.window
         result = Result(answer.mask, (x, y, width, height), answer.seconds)
         self._project.journal.keep_result(
-            drawing.steps[-1].event,
+            session.steps[-1].event,
             {"mask": result.mask.encode(), "window": result.window, "seconds": result.seconds},
         )
         return result
 
 
 def clicks_of(steps: Any) -> tuple[Click, ...]:
-    """The clicks among a drawing's steps."""
+    """The clicks among a session's steps."""
     return tuple(Click(s.x, s.y, s.positive) for s in steps if s.mask is None)
 
 

@@ -1,10 +1,11 @@
-"""Where a raster lies, told from the project's folder, so that both may be moved together.
+"""Where rasters lie: told from the project's folder, so that both may be moved together.
 
 ".." leads out of the folder that a link points to, not out of the one that holds the link. Either
 may be what is moved together with the raster, so a raster is told of from both.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -26,6 +27,16 @@ def found(payload: dict[str, str], folder: Path) -> Path:
     real = _joined(os.path.realpath(folder), payload["path"])
     beside = _joined(os.path.abspath(folder), payload.get("beside", payload["path"]))
     return next((path for path in (real, beside) if path.exists()), real)
+
+
+def in_common_folder(files: Sequence[Path]) -> tuple[Path, list[str]]:
+    """The innermost folder that holds all of the files, and the path of each in it.
+
+    A file that is a link goes by its own name.
+    """
+    placed = [file.parent.resolve() / file.name for file in files]
+    folder = Path(os.path.commonpath([path.parent for path in placed]))
+    return folder, [path.relative_to(folder).as_posix() for path in placed]
 
 
 def _joined(folder: str, path: str) -> Path:

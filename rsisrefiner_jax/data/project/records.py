@@ -4,23 +4,29 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate.stamps import Stamp
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.raster_info import Raster
 
 
+class SizeAndTime(NamedTuple):
+    """Of a file: size in bytes; modified in nanoseconds since 1970."""
+
+    size: int
+    modified: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Image:
     """A raster of the project. recipe: how it is shown and what the model sees.
 
-    info, stamp, digest: of the file that was annotated, which need not be the one there now;
-    stamp and digest (SHA-256 of its content) are None where they are not known.
+    info, size_and_time, digest (SHA-256 of its content): of the file that was annotated, which need
+    not be the one there now; the last two are None where they are not known.
     """
 
     id: int
@@ -28,7 +34,7 @@ class Image:
     path: Path
     info: Raster
     recipe: Recipe
-    stamp: Stamp | None = None
+    size_and_time: SizeAndTime | None = None
     digest: str | None = None
 
 
@@ -128,7 +134,7 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Drawing:
+class Session:
     """An object being drawn (a session).
 
     object_id: the one being refined, later the one made. refined: that one as it was when this

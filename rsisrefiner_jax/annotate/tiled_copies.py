@@ -11,7 +11,7 @@ from rasterio.enums import MaskFlags
 
 from rsisrefiner_jax.annotate.copies import Copy, copying
 from rsisrefiner_jax.annotate.damage import Damage, unreadable
-from rsisrefiner_jax.annotate.faults import NoSpace
+from rsisrefiner_jax.annotate.refusals import NoSpace
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.errors import UserError, require
 
@@ -21,7 +21,7 @@ ROWS = 256  # read at a time
 _unpacking = threading.Lock()
 
 
-def unpacked(path: Path, cache: Path, fingerprint: str, damage: Damage) -> Path | None:
+def tiled_copy(path: Path, cache: Path, fingerprint: str, damage: Damage) -> Path | None:
     """A copy with random access, made when it is first asked for; None: there is no room for it.
 
     Where the picture breaks off, the rest of it is noted as broken.

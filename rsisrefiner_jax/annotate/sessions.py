@@ -3,35 +3,35 @@
 import json
 from typing import Any
 
-from rsisrefiner_jax.annotate.faults import Conflict, Missing
-from rsisrefiner_jax.annotate.ledger import Ledger, lookup
-from rsisrefiner_jax.annotate.records import Drawing, Image, Object
-from rsisrefiner_jax.annotate.state import State, recipe_to
+from rsisrefiner_jax.annotate.recorded_state import RecordedState, lookup
+from rsisrefiner_jax.annotate.refusals import Conflict, Missing
+from rsisrefiner_jax.data.project.records import Image, Object, Session
+from rsisrefiner_jax.data.project.state import State, recipe_to
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.masks import Mask
 
 
-class Drawings:
+class Sessions:
     """What clients may do to objects that are not finished. Any thread may call it."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._state = ledger.state
+    def __init__(self, recorded: RecordedState) -> None:
+        self._recorded = recorded
+        self._state = recorded.state
 
-    def get(self, id: int, must_be_open: bool = True) -> Drawing:
+    def get(self, id: int, must_be_open: bool = True) -> Session:
         """Raises Missing, and Conflict when it is finished or discarded."""
-        with self._ledger.lock:
-            drawing: Drawing = lookup(self._state.drawings, id, "session")
-            if must_be_open and not drawing.open:
+        with self._recorded.lock:
+            session: Session = lookup(self._state.sessions, id, "session")
+            if must_be_open and not session.open:
                 raise Conflict(f"session {id} is finished; open another one")
-            return drawing
+            return session
 
-    def all(self, image_id: int | None = None, only_open: bool = True) -> list[Drawing]:
-        with self._ledger.lock:
+    def all(self, image_id: int | None = None, only_open: bool = True) -> list[Session]:
+        with self._recorded.lock:
             return [
-                drawing
-                for drawing in self._state.drawings.values()
-                if (drawing.open or not only_open) and image_id in (None, drawing.image_id)
+                session
+                for session in self._state.sessions.values()
+                if (session.open or not only_open) and image_id in (None, session.image_id)
             ]
 
     def start(
@@ -41,16 +41,16 @@ class Drawings:
         box: tuple[float, float, float, float] | None = None,
         click: tuple[float, float] | None = None,
         key: str | None = None,
-    ) -> Drawing:
+    ) -> Session:
         """Starts an object, or goes on with one.
 
         Args:
             click: where the box gets its first.
             key: asked for twice with the same one, it happens once.
         """
-        with self._ledger.lock:
-            if key is not None and (earlier := self._ledger.journal.with_key(f"open/{key}")):
-                return self._state.drawings[earlier.payload["id"]]
+        with self._recorded.lock:
+            if key is not None and (earlier := self._recorded.journal.with_key(f"open/{key}")):
+                return self._state.sessions[earlier.payload["id"]]
             image: Image = lookup(self._state.images, image_id, "image")
             start = None
             if object_id is not None:
@@ -60,7 +60,7 @@ class Drawings:
                 )
                 start = object.encoded
             id = self._state.new_id("session")
-            self._ledger.record(
+            self._recorded.record(
                 "session_opened",
                 {
                     "id": id,
@@ -73,7 +73,7 @@ class Drawings:
                 },
                 None if key is None else f"open/{key}",
             )
-            return self._state.drawings[id]
+            return self._state.sessions[id]
 
     def step(
         self,
@@ -81,96 +81,96 @@ class Drawings:
         kind: str,
         fields: dict[str, Any] | None = None,
         key: str | None = None,
-        seen: Drawing | None = None,
-    ) -> Drawing:
+        seen: Session | None = None,
+    ) -> Session:
         """Adds a click or mask, or takes a step back or forth: "click", "mask", "undo", "redo".
 
         Args:
             key: asked for twice with the same one, it happens once.
-            seen: the drawing as it was when the step was made for it.
+            seen: the session as it was when the step was made for it.
 
         Raises:
-            Conflict: there is nothing to undo or redo, or the drawing has gone on since.
+            Conflict: there is nothing to undo or redo, or the session has gone on since.
         """
-        with self._ledger.lock:
-            drawing = self.get(id)
+        with self._recorded.lock:
+            session = self.get(id)
             key = None if key is None else f"{id}/{key}"
-            if key is not None and self._ledger.journal.with_key(key):
-                return drawing
+            if key is not None and self._recorded.journal.with_key(key):
+                return session
             if seen is not None:
-                _require_still(drawing, seen)
-            if kind == "undo" and not drawing.steps:
+                _require_still(session, seen)
+            if kind == "undo" and not session.steps:
                 raise Conflict("nothing to undo")
-            if kind == "redo" and not drawing.undone:
+            if kind == "redo" and not session.undone:
                 raise Conflict("nothing to redo")
-            self._ledger.record(kind, {"session": id, **(fields or {})}, key)
-            return self._state.drawings[id]
+            self._recorded.record(kind, {"session": id, **(fields or {})}, key)
+            return self._state.sessions[id]
 
-    def also_refining(self, drawing: Drawing) -> list[int]:
+    def also_refining(self, session: Session) -> list[int]:
         """The other open ones that refine the same object."""
-        if drawing.refined is None or not drawing.open:
+        if session.refined is None or not session.open:
             return []
-        with self._ledger.lock:
+        with self._recorded.lock:
             return [
                 other.id
-                for other in self._state.drawings.values()
-                if other.open and other.object_id == drawing.object_id and other.id != drawing.id
+                for other in self._state.sessions.values()
+                if other.open and other.object_id == session.object_id and other.id != session.id
             ]
 
-    def outdated(self, drawing: Drawing) -> bool:
+    def outdated(self, session: Session) -> bool:
         """Whether the object that it refines has other pixels by now, or is deleted."""
-        if drawing.refined is None or not drawing.open:
+        if session.refined is None or not session.open:
             return False
-        with self._ledger.lock:
-            now = self._state.objects[drawing.refined.id]
-        return now.deleted or now.version != drawing.refined.version
+        with self._recorded.lock:
+            now = self._state.objects[session.refined.id]
+        return now.deleted or now.version != session.refined.version
 
     def finish(
         self,
-        drawing: Drawing,
+        session: Session,
         mask: Mask,
         class_id: int | None,
         attributes: dict[str, Any],
         overwrite: bool = False,
     ) -> Object:
-        """Makes an object of a drawing, or gives the refined one its new pixels.
+        """Makes an object of a session, or gives the refined one its new pixels.
 
         Args:
-            overwrite: also when that one has other pixels than the drawing began with.
+            overwrite: also when that one has other pixels than the session began with.
 
         Raises:
-            Conflict: there is no pixel, the drawing has gone on since, or its object has changed.
+            Conflict: there is no pixel, the session has gone on since, or its object has changed.
         """
         if not mask.area:
             raise Conflict("nothing to finish: the object has no pixel yet")
-        with self._ledger.lock:
-            _require_still(self.get(drawing.id), drawing)
+        with self._recorded.lock:
+            _require_still(self.get(session.id), session)
             check_class(self._state, class_id)
             kept = None
-            if drawing.refined is None:
+            if session.refined is None:
                 id = self._state.new_id("object")
             else:
-                id = drawing.refined.id
-                if self.outdated(drawing) and not overwrite:
+                id = session.refined.id
+                if self.outdated(session) and not overwrite:
                     raise Conflict(
                         f"object {id} was changed or deleted after this refinement began; finish "
                         "it with overwrite, or discard it"
                     )
                 # An outline that nothing changed.
-                kept = None if drawing.steps else drawing.refined.drawn
+                kept = None if session.steps else session.refined.drawn
             item = {
                 "id": id,
                 "class_id": class_id,
                 "attributes": attributes,
                 "mask": mask.encode(),
                 "drawn": kept,
-                "clicks": drawing.clicks_behind,
+                "clicks": session.clicks_behind,
             }
-            self._ledger.record("finished", {"session": drawing.id, "object": item})
+            self._recorded.record("finished", {"session": session.id, "object": item})
             return self._state.objects[id]
 
-    def require_same(self, drawing: Drawing, asked: dict[str, Any]) -> None:
-        """Checks that a finished drawing is not asked to be finished in another way.
+    def require_same(self, session: Session, asked: dict[str, Any]) -> None:
+        """Checks that a finished session is not asked to be finished in another way.
 
         asked: "class_id" and "attributes", where they are given.
 
@@ -178,30 +178,30 @@ class Drawings:
             Conflict: it was finished with another of them.
             UserError: there is no such class.
         """
-        made = drawing.made
+        made = session.made
         assert made is not None
         others = [name for name in asked if not _alike(asked[name], getattr(made, name))]
         if not others:
             return
-        with self._ledger.lock:
+        with self._recorded.lock:
             check_class(self._state, asked.get("class_id"))
         raise Conflict(
-            f"session {drawing.id} was finished with another {' and '.join(others)}; use "
+            f"session {session.id} was finished with another {' and '.join(others)}; use "
             f"PATCH /api/objects/{made.id} to change them"
         )
 
     def discard(self, id: int) -> int | None:
-        """Drops it; the deed by which undo brings it back, unless nothing was drawn."""
-        with self._ledger.lock:
-            drawing = self.get(id, must_be_open=False)
-            if drawing.open:
-                self._ledger.record("discarded", {"session": id})
-            deeds = reversed(self._state.histories[drawing.image_id].done)
-            return next((deed.event for deed in deeds if deed.session == id), None)
+        """Drops it; the edit by which undo brings it back, unless nothing was drawn."""
+        with self._recorded.lock:
+            session = self.get(id, must_be_open=False)
+            if session.open:
+                self._recorded.record("discarded", {"session": id})
+            edits = reversed(self._state.histories[session.image_id].done)
+            return next((edit.event for edit in edits if edit.session == id), None)
 
 
-def _require_still(now: Drawing, seen: Drawing) -> None:
-    """Raises Conflict: a drawing has gone on since."""
+def _require_still(now: Session, seen: Session) -> None:
+    """Raises Conflict: a session has gone on since."""
     if now.steps != seen.steps:
         raise Conflict(f"session {seen.id} has been clicked on meanwhile; look again")
 
