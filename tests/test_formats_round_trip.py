@@ -1,5 +1,6 @@
 """What the annotator exports opens in training, and in another project, as the same objects."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -181,8 +182,12 @@ def test_a_project_is_one_data_set(several, tmp_path, capsys):
     from rsisrefiner_jax.annotate.export.__main__ import main
 
     project, expected = several
+    shutil.copytree(tmp_path / "project", tmp_path / "killed")
     project.close()
+    files = sorted((tmp_path / "project").iterdir())
     require_opens(f"project:{tmp_path / 'project'}", expected)
+    assert sorted((tmp_path / "project").iterdir()) == files
+    require_opens(f"project:{tmp_path / 'killed'}", expected)
     main([str(tmp_path / "project"), "--to", str(tmp_path / "out")])
     assert capsys.readouterr().out.strip() == f"project:{tmp_path / 'out'}"
     require_opens(f"project:{tmp_path / 'out'}", expected)

@@ -9,7 +9,7 @@ from typing import Any
 from rsisrefiner_jax.annotate.journal import Journal
 from rsisrefiner_jax.annotate.lease import Lease
 from rsisrefiner_jax.annotate.refusals import Missing
-from rsisrefiner_jax.data.project.events import NAME, Event
+from rsisrefiner_jax.data.project.events import LOCK, NAME, Event
 from rsisrefiner_jax.data.project.state import State
 
 
@@ -20,7 +20,7 @@ class RecordedState:
         """Raises UserError: another server holds the project, or it is none."""
         self.lock = threading.RLock()
         with contextlib.ExitStack() as opened:
-            lease = Lease(folder / "project.lock")
+            lease = Lease(folder / LOCK)
             opened.callback(lease.release)
             self.journal = Journal(folder / NAME, lease)
             opened.callback(self.journal.close)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from rsisrefiner_jax.errors import UserError
 
 NAME = "project.sqlite"  # in the project's folder
+LOCK = "project.lock"  # beside it while an annotator has it open
 FORMAT = 3  # the newest that is known here
 ALL = "SELECT id, time, kind, payload FROM events ORDER BY id"
 
@@ -30,7 +31,11 @@ def read_events(file: Path) -> Iterator[Event]:
         UserError: an annotator has the project open, or it is none, or of a newer version.
     """
     try:
-        address = f"{file.absolute().as_uri()}?mode=ro"
+        # What nobody has open and nobody left in pieces is read without a lock or a file beside it,
+        # so that it may lie on a disk that cannot be written to.
+        names = (LOCK, f"{NAME}-wal", f"{NAME}-journal")
+        plain = not any(file.with_name(name).exists() for name in names)
+        address = f"{file.absolute().as_uri()}?{'immutable=1' if plain else 'mode=ro'}"
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=2)) as database:
             (found,) = database.execute("PRAGMA user_version").fetchone()
             require_known(file, found)
