@@ -341,7 +341,7 @@ def test_windowed_attention_stays_inside_its_window():
 def test_which_blocks_are_windowed(monkeypatch, attention, windowed):
     windows = []
 
-    def block(heads, count, dtype):
+    def block(heads, count, kernel, dtype):
         windows.append(count)
         return lambda x: x
 

@@ -39,7 +39,7 @@ def gather(own: Evaluation, logged: Callable[[], Sequence[ObjectResult]]) -> Eva
     numbers = np.array([own.seconds, own.answers_made, own.answers_needed], np.float64)
     seconds, made, needed = multihost_utils.process_allgather(numbers).T
     results = own.in_order(logged())
-    multihost_utils.sync_global_devices("results are read")  # one process puts them together next
+    wait_for_all()  # until all have read: one process puts the files together next
     return dataclasses.replace(
         own,
         results=results,
