@@ -81,14 +81,14 @@ def test_without_what_it_adds_it_answers_as_sam(variables):
         np.testing.assert_allclose(ours, theirs / 2, atol=1e-5)
 
 
-def run(config, variables, batch, steps, backend="shard_map", optimized=False):
+def run(config, variables, batch, steps, backend="shard_map"):
     """Losses, the last state and what the last step showed."""
     devices = parallel.DataParallel(backend, 2, jax.devices()[:1])
     frozen, trainable = split(variables["params"], MODEL.frozen)
     state = devices.replicate(training.init_state(config, trainable, {}))
     frozen = devices.replicate(frozen)
     step, losses = training.ClickStep(config, devices), []
-    with tiny.compilation(optimized):
+    with tiny.quick_compilation():
         for k in range(steps):
             state, metrics, shown = step(state, frozen, devices.shard(batch), k)
             losses.append(float(metrics["loss"]))
@@ -97,17 +97,19 @@ def run(config, variables, batch, steps, backend="shard_map", optimized=False):
 
 def test_a_single_click_is_the_same_step_with_either_rule(variables, batch):
     one = dataclasses.replace(CONFIG.clicks, iterations=(1.0,))
-    last = dataclasses.replace(CONFIG, clicks=dataclasses.replace(one, gradient="last"))
-    every = dataclasses.replace(CONFIG, clicks=one)
-    # Optimised, as rounding is not the same in the two programs otherwise, and Adam enlarges it.
-    (a, left, _), (b, right, _) = (
-        run(c, variables, batch, 1, optimized=True) for c in (last, every)
-    )
+    # With a large eps Adam moves by the gradient, not by its sign, which rounding may change.
+    by_gradient = dataclasses.replace(CONFIG.optim, lr=1.0, eps=1.0)
+    every = dataclasses.replace(CONFIG, clicks=one, optim=by_gradient)
+    last = dataclasses.replace(every, clicks=dataclasses.replace(one, gradient="last"))
+    (a, left, _), (b, right, _) = (run(c, variables, batch, 1) for c in (last, every))
     np.testing.assert_allclose(a, b, rtol=1e-5)
     assert left.step == right.step == 1
     jax.tree.map(
-        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), left.params, right.params
+        lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), left.params, right.params
     )
+    before = split(variables["params"], MODEL.frozen)[1]
+    moved = jax.tree.map(lambda x, y: np.abs(x - y).max(), left.params, before)
+    assert max(jax.tree.leaves(moved)) > 0.01
 
 
 @pytest.mark.parametrize("backend", ["shard_map", "pmap"])

@@ -65,7 +65,9 @@ def write_config(path: Path, config: Config) -> None:
 
 def start(*arguments: object) -> subprocess.Popen:
     """train.py on four devices; all runs share one cache of compiled programs."""
-    return subprocess.Popen(
+    # What is ignored here, as in a job in the background, would be there, too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
         [sys.executable, ROOT / "train.py", *map(str, arguments)],
         cwd=ROOT,
         env=os.environ
@@ -74,6 +76,8 @@ def start(*arguments: object) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
+    return process
 
 
 def finish(process: subprocess.Popen, code: int) -> str:
