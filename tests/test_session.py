@@ -76,6 +76,23 @@ def test_one_call_an_answer_and_one_encoding_a_crop():
     assert len(recorded.pictures) == 1
 
 
+def test_looking_ahead_encodes_the_next_crop_and_changes_no_answer():
+    picture = noise(4 * SIZE, 4 * SIZE)
+    protocol = dataclasses.replace(PAPER, zoom_min_crop=SIZE)
+    plain, ahead = (RecordingPrograms(Disks(), {}, protocol) for _ in range(2))
+    sessions = [ClickSession(one, picture) for one in (plain, ahead)]
+    sessions[1].look_ahead()  # nothing to see yet
+    for click in ((40, 40, True), (44, 40, True), (40, 44, False)):
+        encoded = len(ahead.pictures)
+        answers = [session.click(*click) for session in sessions]
+        np.testing.assert_array_equal(*answers)
+        assert sessions[0].roi == sessions[1].roi
+        if encoded:
+            assert len(ahead.pictures) == encoded
+        sessions[1].look_ahead()
+    assert len(plain.pictures) == len(ahead.pictures) == 2  # the whole, and the object
+
+
 def test_single_call():
     picture = noise(SIZE, SIZE)
     recorded = RecordingPrograms(Disks(), {}, dataclasses.replace(PAPER, flip=False))

@@ -126,6 +126,11 @@ class Segmenter:
         mask, probabilities = state.mask, state.session.probs
         return Segmentation(mask, state.window, probabilities, time.perf_counter() - started)
 
+    def look_ahead(self) -> None:
+        """Gets ready for a click after the last one; no answer changes by it."""
+        if self._kept:
+            next(reversed(self._kept.values())).session.look_ahead()
+
     def _state_after(self, task: SegmentationTask, clicks: tuple[Click, ...]) -> _State:
         known = len(clicks)
         while known and (task.key, clicks[:known]) not in self._kept:

@@ -106,6 +106,11 @@ class Worker:
             try:
                 if segmenter is None or self.error is not None:
                     raise NotReady(f"the model could not be loaded: {self.error}")
-                future.set_result(job(segmenter))
+                result = job(segmenter)
             except BaseException as error:
                 future.set_exception(error)
+                continue
+            future.set_result(result)
+            if self._jobs.empty():
+                with contextlib.suppress(Exception):  # said where a click comes to it
+                    segmenter.look_ahead()
