@@ -150,6 +150,22 @@ def test_clicks_are_answered_while_larger_windows_are_prepared(programs):
     assert not gone_on.is_set()
 
 
+def test_the_worker_looks_ahead_once_nobody_waits():
+    looked = threading.Event()
+
+    class Fake:
+        warm_up = staticmethod(lambda: iter([1]))
+        look_ahead = staticmethod(looked.set)
+
+    worker = Worker(Fake)
+    try:
+        assert not looked.wait(0.05)
+        assert worker.submit(lambda segmenter: 3).result(20) == 3
+        assert looked.wait(20)
+    finally:
+        worker.stop()
+
+
 def test_every_size_of_window_is_compiled_beforehand():
     programs = fakes.RecordingPrograms(fakes.Disks(), {}, fakes.PAPER)
     segmenter = Segmenter(programs, largest=700)
