@@ -28,6 +28,10 @@ COMMANDS = {
     "train": Command("rsisrefiner_jax.commands.train", "train a network", "train.py"),
     "eval": Command("rsisrefiner_jax.commands.eval", "evaluate it by simulated clicks", "eval.py"),
     "annotate": Command("rsisrefiner_jax.annotate", "click objects on rasters, in the browser"),
+    "finetune": Command(
+        "rsisrefiner_jax.finetune", "train the annotator's network further on finished objects"
+    ),
+    "forecast": Command("rsisrefiner_jax.forecast", "clicks and hours for the rest of a layer"),
     "convert": Command("convert_weights", "read weights of other projects (.pth, .safetensors)"),
     "prepare": Command("rsisrefiner_jax.data.prepare", "make an official data set ready"),
     "doctor": Command("rsisrefiner_jax.data.doctor", "examine a data set and repair it"),

@@ -3,7 +3,8 @@
 # Kinds whose argument is two paths with a comma between them, and perhaps options; or one YAML.
 TWO_PATHS = ("coco", "instances", "classes", "geo", "yolo")
 YAML = (".yaml", ".yml")
-OPTIONS = ("class=", "ignore=", "split=")
+ONE_PATH = ("project",)  # and perhaps options
+OPTIONS = ("class=", "ignore=", "split=", "part=", "window=", "until=")
 
 
 def split_specs(text: str) -> list[str]:
@@ -18,7 +19,8 @@ def split_specs(text: str) -> list[str]:
         kind, colon, argument = parts[0].partition(":")
         several = colon and kind in TWO_PATHS
         take = 2 if several and not argument.lower().endswith(YAML) else 1
-        while several and parts[take : take + 1] and parts[take].startswith(OPTIONS):
+        optional = several or kind in ONE_PATH
+        while optional and parts[take : take + 1] and parts[take].startswith(OPTIONS):
             take += 1
         items.append(",".join(parts[:take]))
         del parts[:take]

@@ -23,7 +23,7 @@ LAYERS = [
     ["checkpoint"],
     ["predictor", "evaluated", "export"],
     ["experiment"],
-    ["tables"],
+    ["tables", "finetune", "forecast"],
     ["annotate"],
     ["convert_weights"],
     ["commands"],
@@ -77,6 +77,7 @@ def test_imports_point_downwards(path):
     [
         "data",
         "formats",
+        "forecast",
         "config.py",
         "protocol.py",
         "specs.py",

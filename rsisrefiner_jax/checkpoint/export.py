@@ -10,10 +10,15 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import run_main
+
+if TYPE_CHECKING:
+    from rsisrefiner_jax.checkpoint.runs import Weights
+    from rsisrefiner_jax.config import Config
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,19 +42,29 @@ def main(arguments: list[str] | None = None) -> None:
 
     from rsisrefiner_jax.checkpoint.about import ABOUT, describe
     from rsisrefiner_jax.checkpoint.loading import load_changed
-    from rsisrefiner_jax.checkpoint.runs import require_new_directory, save_weights
-    from rsisrefiner_jax.models.lora import merge_lora
+    from rsisrefiner_jax.checkpoint.runs import require_new_directory
 
     require_new_directory(options.destination)
     found, config = load_changed(options.source, options.set)
-    params = merge_lora(config.model, found.params)
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, lora_rank=0))
-    meta = found.meta | {"step": found.step}
-    about = describe(config, found.step, meta)
-    save_weights(options.destination, config, params, found.batch_stats, meta)
+    about = describe(config, found.step, found.meta | {"step": found.step})
+    export_weights(found, config, options.destination)
     with atomic_file(Path(options.destination) / ABOUT) as file:
         file.write(json.dumps(about, indent=1).encode())
     print(f"{options.destination}: the weights of step {found.step}")
+
+
+def export_weights(found: "Weights", config: "Config", destination: str | Path) -> None:
+    """Writes weights as a checkpoint of their own, with what LoRA has learned merged into them.
+
+    Raises UserError: the destination is in use.
+    """
+    from rsisrefiner_jax.checkpoint.runs import save_weights
+    from rsisrefiner_jax.models.lora import merge_lora
+
+    params = merge_lora(config.model, found.params)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, lora_rank=0))
+    meta = found.meta | {"step": found.step}
+    save_weights(destination, config, params, found.batch_stats, meta)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ class CocoSource:
             + (f"; {self.left_out.sentence()}" if self.left_out else ""),
         )
 
+    @property
+    def pictures(self) -> list[tuple[AnnotatedPicture, Recipe]]:
+        """Those of the scenes, and how each becomes RGB."""
+        return [(picture, self._recipe) for picture in self._pictures]
+
     def __len__(self) -> int:
         return len(self._pictures)
 

@@ -37,11 +37,17 @@ def step_operations(config: Config, parameters: int) -> float:
 
     Each parameter is multiplied and added once for each patch of the picture.
     """
+    patches = (config.model.image_size // config.model.patch_size) ** 2
+    return passes_of_step(config) * 2 * parameters * patches
+
+
+def passes_of_step(config: Config) -> float:
+    """How long an average training step takes, in forward passes of one target."""
     weights = np.asarray(config.clicks.iterations)
     iterations = float((np.arange(1, len(weights) + 1) * weights).sum() / weights.sum())
-    passes = iterations - 1 + BACKWARD  # clicks.gradient=every: more
-    patches = (config.model.image_size // config.model.patch_size) ** 2
-    return passes * 2 * parameters * patches * config.train.batch_size * config.data.targets
+    every = config.clicks.gradient == "every"
+    passes = iterations * BACKWARD if every else iterations - 1 + BACKWARD
+    return passes * config.train.batch_size * config.data.targets
 
 
 def matmul_rate(side: int = 512) -> float:

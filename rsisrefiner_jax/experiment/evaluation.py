@@ -189,9 +189,12 @@ def names(specs: Iterable[str]) -> list[str]:
 
 
 def short_name(spec: str) -> str:
-    """`nwpu` and `isaid:val` as they are; files by their stem, folder pairs by their parent."""
+    """`nwpu` and `isaid:val` as they are; files by their stem, folder pairs by their parent, a part
+    of a project by the project's folder."""
     kind, _, argument = spec.partition(":")
     paths = argument.split(",")
+    if kind == "project" and "part=" in argument:
+        return f"{Path(paths[0]).resolve().name}:{argument.rpartition('part=')[2].split(',')[0]}"
     if kind in ("coco", "geo") and len(paths) > 1:
         return Path(paths[1]).stem
     if kind in ("instances", "classes") and len(paths) > 1:

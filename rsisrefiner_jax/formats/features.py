@@ -1,9 +1,10 @@
 """The features of a vector file as they lie in it: shapes, attributes and ids."""
 
+import contextlib
 import dataclasses
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,14 +156,48 @@ def _type_of(wkb: bytes | None) -> int:
     return int.from_bytes(wkb[1:5], "little" if wkb[0] else "big") % 0x20000000 % 1000
 
 
-def _polygon_layer(shown: str, given: str) -> str:
+def has_polygons(file: Path) -> bool:
+    """Whether a vector file has a layer that may hold polygons. Raises UserError as above."""
+    with _opened(file) as given:
+        return bool(_polygon_layers(given))
+
+
+def count_features(file: Path) -> int:
+    """Those of all layers of a vector file. Raises UserError as above."""
+    with _opened(file) as given:
+        from pyogrio import list_layers, read_info
+
+        names = [str(name) for name, kind in list_layers(given) if kind]
+        about = [read_info(given, layer=name, force_feature_count=True) for name in names]
+        return sum(int(one["features"]) for one in about)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[str]:
+    """What to give to pyogrio for a file."""
+    _require_libraries(str(file))
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    require(file.is_file(), f"{file}: no such vector file")
+    try:
+        with source(file) as given:
+            yield given
+    except (DataLayerError, DataSourceError, ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as a vector file ({error})") from error
+
+
+def _polygon_layers(given: str) -> list[str]:
     from pyogrio import list_layers
 
-    layers = [
+    return [
         str(name)
         for name, kind in list_layers(given)
         if kind and any(word in kind for word in ("Polygon", "Surface", "Unknown", "Collection"))
     ]
+
+
+def _polygon_layer(shown: str, given: str) -> str:
+    layers = _polygon_layers(given)
     require(bool(layers), f"{shown}: no layer of polygons in this file")
     require(
         len(layers) == 1,

@@ -31,6 +31,8 @@ class State:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.project_id = ""
+        self.network: str | None = None  # in use, as `network_paths` tells it; None: never chosen
+        self.network_since = 0  # number of the event that chose it
         self.images: dict[int, Image] = {}
         self.classes: dict[int, Class] = {}
         self.objects: dict[int, Object] = {}
@@ -53,6 +55,9 @@ class State:
 
     def _project_created(self, event: Event) -> None:
         self.project_id = event.payload["id"]
+
+    def _network(self, event: Event) -> None:
+        self.network, self.network_since = event.payload["network"], event.id
 
     def _image_added(self, event: Event) -> None:
         p = event.payload

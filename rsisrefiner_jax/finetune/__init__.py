@@ -1,0 +1,4 @@
+"""A network trained further on the finished objects of a project, and what that has brought.
+
+plan says what is trained on and with what, settings how, run carries it out, outcome tells it.
+"""
