@@ -17,6 +17,7 @@ import { banner } from "./panels/banner";
 import { classPanel } from "./panels/classes";
 import { contextBar } from "./panels/contextBar";
 import { openImages } from "./panels/images";
+import { watchNetworks } from "./panels/networks";
 import { objectPanel } from "./panels/objects";
 import { scaleBar } from "./panels/scaleBar";
 import { statusBar } from "./panels/status";
@@ -87,6 +88,7 @@ for (const watch of [
   watchVertices,
   watchCursor,
   watchKeys,
+  watchNetworks,
 ]) {
   watch();
 }

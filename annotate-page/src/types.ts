@@ -14,12 +14,37 @@ export interface ObjectClass {
   shortcut: string | null; // one key; empty: none
 }
 
+/** A network that may answer clicks. */
+export interface Network {
+  name: string;
+  note: string; // what is known of it, in a line
+  own: boolean; // it lies in the project's folder
+  in_use: boolean;
+}
+
+export interface Interval {
+  mean: number;
+  low: number;
+  high: number;
+}
+
+/** What is left, from what the finished objects took. */
+export interface Forecast {
+  finished: number;
+  clicks_each: number;
+  seconds_each: number;
+  remaining: number;
+  clicks: Interval;
+  hours: Interval;
+}
+
 export interface Project {
   id: string; // of this project alone
   name: string;
   images: { id: Id; name: string }[];
   classes: ObjectClass[];
   model: { name: string; image_size: number | null; ready: boolean; error: string | null };
+  networks: Network[]; // the project's own first, the newest of them before
   version: string;
 }
 

@@ -29,9 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
         no_token=options.no_token,
     )
     require(options.upload_quota >= 0, f"--upload-quota {options.upload_quota}: must not be < 0")
-    checkpoint = checkpoint_folder(options.checkpoint)
+    checkpoint = options.checkpoint and checkpoint_folder(options.checkpoint)
     require(
-        checkpoint.is_dir(),
+        checkpoint is None or checkpoint.is_dir(),
         f"{checkpoint}: no checkpoint there; name one with --checkpoint DIR, or a packaged one: "
         f"{', '.join(PACKAGED)}",
     )
@@ -82,9 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--checkpoint",
-        default="small",
         metavar="DIR",
-        help="a trained network, or one of those included: small (default), box",
+        help="a trained network, or one of those included: small, box (default: the one used last "
+        "in the project, at first small)",
     )
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add("--port", type=int, default=8000, metavar="N", help="%(default)s; 0 chooses a free one")

@@ -19,7 +19,7 @@ from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
 from rsisrefiner_jax.annotate.sessions import Sessions, check_class, undeleted
 from rsisrefiner_jax.annotate.source import Source
-from rsisrefiner_jax.data.project import raster_paths
+from rsisrefiner_jax.data.project import network_paths, raster_paths
 from rsisrefiner_jax.data.project.records import Class, Image, Object, measure
 from rsisrefiner_jax.data.project.state import raster_to, recipe_from, recipe_to
 from rsisrefiner_jax.data.stretch import Recipe
@@ -65,6 +65,18 @@ class Project:
     def id(self) -> str:
         """Of this project alone, for good; also when its folder is moved."""
         return self._state.project_id
+
+    @property
+    def network(self) -> str | None:
+        """The one in use, as `network_paths` tells it; None: none was ever chosen."""
+        with self._lock:
+            return self._state.network
+
+    def use_network(self, name: str) -> None:
+        """Writes down that clicks are answered by another network from now on."""
+        with self._lock:
+            if name != (self._state.network or network_paths.FIRST):
+                self._record("network", {"network": name})
 
     # Images.
 

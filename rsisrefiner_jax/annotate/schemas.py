@@ -150,29 +150,6 @@ class ClassOut(BaseModel):
     shortcut: str
 
 
-class ImageName(BaseModel):
-    id: int
-    name: str
-
-
-class ModelOut(BaseModel):
-    """ready: clicks are computed at once. error: why they never will be."""
-
-    name: str
-    image_size: int | None
-    ready: bool
-    error: str | None
-
-
-class ProjectOut(BaseModel):
-    id: str
-    name: str
-    images: list[ImageName]
-    classes: list[ClassOut]
-    model: ModelOut
-    version: str
-
-
 class Listing(BaseModel):
     """Paths as POST /api/images and `under` take them."""
 

@@ -18,18 +18,22 @@ from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.safety import DRIVERS, Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.annotate.worker import Worker
+from rsisrefiner_jax.data.project import network_paths
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.networks import PACKAGED
 
 
 def serve(
     images: list[Path],
     roots: list[Path],
     project: Path,
-    checkpoint: Path,
+    checkpoint: Path | None,
     access: Access,
     upload_quota: float,
 ) -> int:
     """Serves until it is stopped; see `stopping`. The project is closed then.
+
+    checkpoint: None: the one that was used last in the project.
 
     Returns:
         The exit status.
@@ -51,10 +55,13 @@ def serve(
 def _serve(
     opened: Project,
     images: list[Path],
-    checkpoint: Path,
+    checkpoint: Path | None,
     access: Access,
     upload_quota: float,
 ) -> int:
+    checkpoint = checkpoint or used_last(opened)
+    network = network_paths.told(checkpoint, opened.folder)
+    opened.use_network(network)
     for path in images:
         for file in rasters_in(path):
             try:
@@ -65,7 +72,7 @@ def _serve(
     worker = Worker(lambda: load(checkpoint))
     threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
     token = access.token_for(opened.folder)
-    context = Context(opened, worker, checkpoint.resolve().name, upload_quota)
+    context = Context(opened, worker, network, upload_quota, load)
     listening = _listen(access.host, access.port)
     port = listening.getsockname()[1]
     app = make_app(context, access.hosts(port), token, access.origins(port), access.prefix(port))
@@ -113,6 +120,18 @@ def load(checkpoint: Path, overrides: Sequence[str] = ()) -> Segmenter:
     parallel.keep_compiled_programs(shortest=0)  # many small ones, for every size of window
     loaded = load_model(checkpoint, overrides)
     return Segmenter(Programs(loaded.model, loaded.variables, loaded.config.protocol))
+
+
+def used_last(project: Project) -> Path:
+    """The checkpoint that clicks in a project were answered with, or where that is gone and at
+    first the packaged one."""
+    name = project.network or network_paths.FIRST
+    checkpoint = network_paths.found(name, project.folder)
+    if checkpoint.is_dir():
+        return checkpoint
+    first = network_paths.FIRST
+    print(f"note: {checkpoint}: the network used last is gone; {first} is used", flush=True)
+    return PACKAGED[first]
 
 
 def _prepare(project: Project) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from rsisrefiner_jax.annotate.refusals import NotReady
+from rsisrefiner_jax.annotate.refusals import Conflict, NotReady
 from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.errors import UserError
 
@@ -29,6 +29,7 @@ class Worker:
         self.error: str | None = None
         self._stopped = threading.Event()
         self._loaded = threading.Event()  # or failed to be
+        self._changing = threading.Lock()
         self._warm_up: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -56,6 +57,36 @@ class Worker:
         if self.error is not None:
             raise NotReady(f"the model could not be loaded: {self.error}")
 
+    def change(self, load: Callable[[], Segmenter], chosen: Callable[[], None]) -> None:
+        """Goes on with another model; the present one answers until that one is ready.
+
+        What was answered stays as it is: answers are kept elsewhere.
+
+        Args:
+            chosen: called when it is ready, before it answers anything.
+
+        Raises:
+            Conflict: a model is being loaded already.
+            UserError: it cannot be loaded; the present one goes on.
+        """
+        if not self._loaded.is_set() or not self._changing.acquire(blocking=False):
+            raise Conflict("a network is being loaded; choose another one when it is ready")
+        try:
+            segmenter = load()
+            larger = segmenter.warm_up()
+            next(larger)
+            chosen()
+            self._begin(segmenter, larger)
+        finally:
+            self._changing.release()
+
+    def _begin(self, segmenter: Segmenter, larger: Iterator[int]) -> None:
+        """Answers with a model from now on."""
+        self.segmenter, self.error = segmenter, None
+        compiling = threading.Thread(target=self._compile, args=(segmenter, larger), daemon=True)
+        self._warm_up = compiling
+        compiling.start()
+
     def refuse(self) -> None:
         """Cancels the jobs that wait, and all that come; the one at hand goes on."""
         self._stopped.set()
@@ -77,32 +108,30 @@ class Worker:
             self._warm_up.join(PATIENCE)
 
     def _run(self) -> None:
-        segmenter = None
         try:
             segmenter = self._load()
             larger = segmenter.warm_up()
             next(larger)
-            self.segmenter = segmenter
-            self._warm_up = threading.Thread(target=self._compile, args=(larger,), daemon=True)
-            self._warm_up.start()
+            self._begin(segmenter, larger)
         except UserError as error:
             self.error = str(error)
         except Exception as error:  # said to every client, instead of a queue that never moves
             self.error = f"{type(error).__name__}: {error}"
         self._loaded.set()
-        self._work(segmenter)
+        self._work()
 
-    def _compile(self, warm_up: Iterator[int]) -> None:
+    def _compile(self, segmenter: Segmenter, larger: Iterator[int]) -> None:
         """What clicks in larger windows need, while others are answered."""
-        for _ in warm_up:
-            if self._stopped.is_set():
+        for _ in larger:
+            if self._stopped.is_set() or self.segmenter is not segmenter:
                 return
 
-    def _work(self, segmenter: Segmenter | None) -> None:
+    def _work(self) -> None:
         while item := self._jobs.get():
             future, job = item
             if not future.set_running_or_notify_cancel():
                 continue
+            segmenter = self.segmenter
             try:
                 if segmenter is None or self.error is not None:
                     raise NotReady(f"the model could not be loaded: {self.error}")

@@ -36,7 +36,9 @@ def efforts(events: Iterable[Event], folder: Path) -> list[Effort]:
     Once ENOUGH were finished with the network in use, only these count. Imported objects count if
     they were corrected by clicks. What was discarded costs nothing here.
     """
-    state, seconds, last, finished = State(folder), defaultdict[int, float](float), {}, None
+    state, seconds = State(folder), defaultdict[int, float](float)
+    last: dict[int, float] = {}  # when each session had its last step
+    finished: float | None = None
     for event in events:
         state.apply(event)
         session = event.payload.get("session")

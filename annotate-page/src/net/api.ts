@@ -6,6 +6,7 @@ import type {
   Edit,
   ExportJob,
   ExportOptions,
+  Forecast,
   ImportPreview,
   ImportReport,
   Id,
@@ -25,6 +26,10 @@ export const api = {
   project: () => json<Project>("GET", "project"),
   putClasses: (classes: (Omit<ObjectClass, "id"> & { id?: Id })[]) =>
     json<ObjectClass[]>("PUT", "project/classes", classes),
+
+  useNetwork: (name: string) => json<Project>("PUT", "project/network", { name }),
+  forecast: async (remaining: number): Promise<Forecast> =>
+    (await send("GET", url("project/forecast", { remaining: String(remaining) }))).json(),
 
   roots: async (under: string): Promise<Listing> =>
     (await send("GET", url("roots", under ? { under } : {}))).json(),

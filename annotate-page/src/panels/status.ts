@@ -3,6 +3,7 @@ import { api } from "../net/api";
 import { state } from "../state";
 import { h } from "../ui/dom";
 import { lonlat, value, zoom } from "../ui/format";
+import { openNetworks } from "./networks";
 
 const INTERVAL = 120; // ms between questions to the server
 
@@ -44,7 +45,13 @@ export function statusBar(): HTMLElement {
   const degrees = part("lonlat", "Latitude and longitude");
   const values = part("values", "Band values");
   const scale = part("zoom", "Zoom: screen to image");
-  const model = part("model", "Model");
+  const model = h("button", {
+    type: "button",
+    class: "link",
+    title: "Network: which one answers clicks, and what is left to do",
+    "data-testid": "model",
+    on: { click: openNetworks },
+  });
   const saved = part("saved", "State of the project");
 
   state.on(["pointer", "image"], () => {

@@ -11,6 +11,11 @@ export function area(item: { area_px: number; area_m2: number | null }): string 
   return `${number} m²`;
 }
 
+/** To three digits. */
+export function rounded(number: number): string {
+  return short.format(number);
+}
+
 export function seconds(value: number): string {
   return `${value.toFixed(2)} s`;
 }

@@ -24,8 +24,14 @@ def found(name: str, project: Path) -> Path:
 
 
 def own_networks(project: Path) -> list[Path]:
-    """The checkpoints in the project's folder, in the order of their names."""
+    """The checkpoints in the project's folder, the newest first."""
     folder = project / FOLDER
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    found = [path for path in found if (path / "frozen.npz").is_file() or _is_run(path)]
+    return sorted(found, key=lambda path: (-path.stat().st_mtime, path.name))
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "checkpoints" / "frozen.npz").is_file()
