@@ -182,6 +182,7 @@ def test_a_project_is_one_data_set(several, tmp_path, capsys):
     from rsisrefiner_jax.annotate.export.__main__ import main
 
     project, expected = several
+    require_opens(f"project:{tmp_path / 'project'}", expected)  # while it is in use
     shutil.copytree(tmp_path / "project", tmp_path / "killed")
     project.close()
     files = sorted((tmp_path / "project").iterdir())
@@ -205,8 +206,6 @@ def test_a_project_that_cannot_be_opened(several, tmp_path):
     from rsisrefiner_jax.errors import UserError
 
     project, _ = several
-    with pytest.raises(UserError, match=r"the annotator has this project open; stop it first"):
-        open_source(f"project:{tmp_path / 'project'}")
     project.close()
     for open_it in (lambda d: main([d]), lambda d: open_source(f"project:{d}")):
         with pytest.raises(UserError, match="no project of the annotator"):
