@@ -59,8 +59,8 @@ def _serve(
     access: Access,
     upload_quota: float,
 ) -> int:
-    checkpoint = checkpoint or used_last(opened)
-    network = network_paths.told(checkpoint, opened.folder)
+    chosen = checkpoint or used_last(opened)
+    network = network_paths.told(chosen, opened.folder)
     opened.use_network(network)
     for path in images:
         for file in rasters_in(path):
@@ -69,7 +69,7 @@ def _serve(
             except UserError as error:
                 require(path.is_dir(), str(error))
                 print(f"left out: {error}", flush=True)
-    worker = Worker(lambda: load(checkpoint))
+    worker = Worker(lambda: load(chosen))
     threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
     token = access.token_for(opened.folder)
     context = Context(opened, worker, network, upload_quota, load)
