@@ -1,6 +1,7 @@
 """The forecast of what is left: what finished objects took, and how far that is to be trusted."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ class Person:
 
     def __init__(self, here, monkeypatch):
         self.project, self.now = here.project, 1000.0
-        monkeypatch.setattr(journal.time, "time", lambda: self.now)
+        monkeypatch.setattr(journal, "time", SimpleNamespace(time=lambda: self.now))
 
     def after(self, seconds):
         self.now += seconds
@@ -180,7 +181,7 @@ def test_the_command(here, tmp_path, monkeypatch, capsys):
     assert "| roof | small (below 1024 px) | 6 | 3.0 | 16 | 1 |" in capsys.readouterr().out
     reply = annotating.client(here).get("/api/project/forecast?remaining=100").json()
     assert reply["finished"] == 6
-    assert reply["clicks"] == {"mean": 300, "low": 300, "high": 300}
+    assert reply["clicks"] == pytest.approx({"mean": 300, "low": 300, "high": 300})
     assert reply["hours"] == written["hours"]
     for words, message in (
         ([project, "--remaining", "0"], "--remaining 0: at least one object"),
