@@ -12,7 +12,7 @@ from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.forecast import efforts as efforts_module
 from rsisrefiner_jax.forecast.__main__ import main
 from rsisrefiner_jax.forecast.efforts import Effort, Group, efforts
-from rsisrefiner_jax.forecast.estimate import forecast, groups, speaking_for
+from rsisrefiner_jax.forecast.estimate import forecast, groups, mixed_as, speaking_for
 from rsisrefiner_jax.forecast.remaining import remaining_of
 from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
@@ -113,6 +113,13 @@ def test_classes_and_sizes_count_for_themselves():
     assert groups(done)[Group("tank", "small")] == {"objects": 2, "clicks": 5.0, "seconds": 20.0}
 
 
+def test_what_is_left_is_mixed_as_what_was_done():
+    a, b, c = Group("a", "small"), Group("b", "small"), Group("b", "large")
+    done = made([1] * 3, group=a) + made([1] * 2, group=b) + made([1] * 2, group=c)
+    assert mixed_as(done, 70) == {a: 30, b: 20, c: 20}
+    assert sum(mixed_as(done, 11).values()) == 11
+
+
 def test_the_interval_holds_what_then_comes():
     """About as often as it says, over many layers of which 30 objects are finished."""
     rng = np.random.default_rng(1)
@@ -170,15 +177,17 @@ def test_the_command(here, tmp_path, monkeypatch, capsys):
     project = str(tmp_path / "project")
     main([project, "--remaining", "100", "--json", str(tmp_path / "f.json")])
     said = capsys.readouterr().out
-    assert "| roof | small (below 1024 px) | 6 | 3.0 | 16 | - |" in said
-    assert "| any | any | - | - | - | 100 |" in said
-    assert "100 objects left: 300 clicks (300 to 300)" in said
+    row = "| roof | small (below 1024 px) | 6 | 3.0 | 16 | 100 | 300 (300 to 300) | 0.4 ("
+    assert row in said
+    assert "100 objects left: 300 (300 to 300) clicks and 0.4 (" in said
     written = json.loads((tmp_path / "f.json").read_text())
     assert written["hours"]["mean"] == pytest.approx(100 * (7 + 5 * 18) / 6 / 3600)
-    assert written["left"] == [{"category": None, "size": None, "objects": 100}]
+    (group,) = written["groups"]
+    assert (group["category"], group["finished"]["objects"]) == ("roof", 6)
+    assert group["left"]["clicks"] == written["clicks"]
     layer = write_layer(tmp_path / "layer.geojson", [("roof", (30, 30, 38, 38))])
     main([project, "--layer", str(layer)])
-    assert "| roof | small (below 1024 px) | 6 | 3.0 | 16 | 1 |" in capsys.readouterr().out
+    assert "| roof | small (below 1024 px) | 6 | 3.0 | 16 | 1 | 3 (" in capsys.readouterr().out
     reply = annotating.client(here).get("/api/project/forecast?remaining=100").json()
     assert reply["finished"] == 6
     assert reply["clicks"] == pytest.approx({"mean": 300, "low": 300, "high": 300})

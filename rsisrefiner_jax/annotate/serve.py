@@ -61,7 +61,6 @@ def _serve(
 ) -> int:
     chosen = checkpoint or used_last(opened)
     network = network_paths.told(chosen, opened.folder)
-    opened.use_network(network)
     for path in images:
         for file in rasters_in(path):
             try:
@@ -69,6 +68,7 @@ def _serve(
             except UserError as error:
                 require(path.is_dir(), str(error))
                 print(f"left out: {error}", flush=True)
+    opened.use_network(network)
     worker = Worker(lambda: load(chosen))
     threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
     token = access.token_for(opened.folder)

@@ -34,71 +34,80 @@ def main(words: list[str] | None = None) -> None:
     from rsisrefiner_jax.data.project.events import NAME, read_events
     from rsisrefiner_jax.data.project.source import read_state
     from rsisrefiner_jax.forecast.efforts import Group, efforts
-    from rsisrefiner_jax.forecast.estimate import forecast
+    from rsisrefiner_jax.forecast.estimate import forecast, mixed_as
 
     require((options.project / NAME).is_file(), f"{options.project}: no project of the annotator")
     done = efforts(read_events(options.project / NAME), options.project)
     if options.layer is None:
-        remaining: Mapping[Group, int] = {Group(): options.remaining}
+        found = forecast(done, {Group(): options.remaining})
+        remaining = mixed_as(done, options.remaining)
     else:
         from rsisrefiner_jax.forecast.remaining import remaining_of
 
         state, _ = read_state(options.project)
         finished = [one for one in state.objects.values() if not one.deleted]
         remaining = remaining_of(options.layer, list(state.images.values()), finished)
-    found = forecast(done, remaining)
-    print(table(done, remaining))
+        found = forecast(done, remaining)
+    rows = rows_of(done, remaining)
+    print(table(rows))
     print(sentence(found))
     if options.json is not None:
         with atomic_file(options.json) as file:
-            file.write((json.dumps(as_json(done, remaining, found), indent=2) + "\n").encode())
+            file.write((json.dumps({"groups": rows} | as_json(found), indent=2) + "\n").encode())
 
 
-def table(done: "Sequence[Effort]", remaining: "Mapping[Group, int]") -> str:
-    """What each group took, and what of it is left, as Markdown."""
-    from rsisrefiner_jax.forecast.estimate import groups
+def rows_of(done: "Sequence[Effort]", remaining: "Mapping[Group, int]") -> list[dict[str, Any]]:
+    """For each group what it took and what is left of it; None where there is none."""
+    from rsisrefiner_jax.forecast.estimate import forecast, groups
 
     took = groups(done)
-    lines = ["| class | size | finished | clicks each | seconds each | left |", "|" + "---|" * 6]
-    for group in dict.fromkeys([*took, *remaining]):
-        own, left = took.get(group), remaining.get(group)
-        cells = [
-            group.category or ("-" if group.category == "" else "any"),
-            group.size or "any",
-            *(
-                (f"{own['objects']}", f"{own['clicks']:.1f}", f"{own['seconds']:.0f}")
-                if own
-                else ()
-            ),
-        ]
-        cells += ["-"] * (5 - len(cells))
-        lines.append(f"| {' | '.join(cells)} | {'-' if left is None else left} |")
+    return [
+        {
+            **group._asdict(),
+            "finished": took.get(group),
+            "left": as_json(forecast(done, {group: n})) if (n := remaining.get(group, 0)) else None,
+        }
+        for group in dict.fromkeys([*took, *remaining])
+    ]
+
+
+def as_json(found: "Forecast") -> dict[str, Any]:
+    """For programs."""
+    clicks, hours = found.clicks._asdict(), found.hours._asdict()
+    return {"remaining": found.remaining, "clicks": clicks, "hours": hours}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """For a person, as Markdown."""
+    titles = ("class", "size", "finished", "clicks each", "s each", "left", "clicks", "hours")
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for row in rows:
+        took, left = row["finished"], row["left"]
+        cells = ["any" if row["category"] is None else row["category"] or "-", row["size"] or "any"]
+        cells += (
+            [f"{took['objects']}", f"{took['clicks']:.1f}", f"{took['seconds']:.0f}"]
+            if took
+            else ["-"] * 3
+        )
+        cells += (
+            [f"{left['remaining']:,}", total(left["clicks"], 0), total(left["hours"], 1)]
+            if left
+            else ["-"] * 3
+        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def total(interval: dict[str, float], digits: int) -> str:
+    """What is expected, and between what."""
+    mean, low, high = (f"{interval[name]:,.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
+
+
 def sentence(found: "Forecast") -> str:
-    """The forecast for a person."""
-    clicks, hours = found.clicks, found.hours
-    return (
-        f"{found.remaining:,} objects left: {clicks.mean:,.0f} clicks ({clicks.low:,.0f} to "
-        f"{clicks.high:,.0f}) and {hours.mean:,.1f} hours ({hours.low:,.1f} to {hours.high:,.1f}), "
-        "95 % interval"
-    )
-
-
-def as_json(
-    done: "Sequence[Effort]", remaining: "Mapping[Group, int]", found: "Forecast"
-) -> dict[str, Any]:
-    """The same for programs."""
-    from rsisrefiner_jax.forecast.estimate import groups
-
-    return {
-        "finished": [group._asdict() | took for group, took in groups(done).items()],
-        "left": [group._asdict() | {"objects": n} for group, n in remaining.items()],
-        "remaining": found.remaining,
-        "clicks": found.clicks._asdict(),
-        "hours": found.hours._asdict(),
-    }
+    """The whole for a person."""
+    clicks, hours = total(found.clicks._asdict(), 0), total(found.hours._asdict(), 1)
+    return f"{found.remaining:,} objects left: {clicks} clicks and {hours} hours, 95 % interval"
 
 
 def _parser() -> argparse.ArgumentParser:

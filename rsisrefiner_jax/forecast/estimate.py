@@ -58,6 +58,17 @@ def forecast(done: Sequence[Effort], remaining: Mapping[Group, int]) -> Forecast
     return Forecast(sum(remaining.values()), clicks, hours)
 
 
+def mixed_as(done: Sequence[Effort], remaining: int) -> dict[Group, int]:
+    """So many objects in groups, in the shares of the finished ones, rounded to whole numbers."""
+    counts = {group: took["objects"] for group, took in groups(done).items()}
+    exact = {group: remaining * count / len(done) for group, count in counts.items()}
+    whole = {group: int(share) for group, share in exact.items()}
+    rest = sorted(exact, key=lambda group: whole[group] - exact[group])
+    for group in rest[: remaining - sum(whole.values())]:
+        whole[group] += 1
+    return whole
+
+
 def _draws(
     values: np.ndarray, alike: Sequence[tuple[np.ndarray, int]], rng: np.random.Generator
 ) -> np.ndarray:
