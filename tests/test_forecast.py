@@ -12,7 +12,7 @@ from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.forecast import efforts as efforts_module
 from rsisrefiner_jax.forecast.__main__ import main
 from rsisrefiner_jax.forecast.efforts import Effort, Group, efforts
-from rsisrefiner_jax.forecast.estimate import forecast, groups, mixed_as, speaking_for
+from rsisrefiner_jax.forecast.estimate import forecast, groups, mixed_as, speaking_for, with_others
 from rsisrefiner_jax.forecast.remaining import remaining_of
 from rsisrefiner_jax.formats.masks import Mask
 from tests import annotating
@@ -118,6 +118,12 @@ def test_what_is_left_is_mixed_as_what_was_done():
     done = made([1] * 3, group=a) + made([1] * 2, group=b) + made([1] * 2, group=c)
     assert mixed_as(done, 70) == {a: 30, b: 20, c: 20}
     assert sum(mixed_as(done, 11).values()) == 11
+    more = [*done, *made([9] * 5, group=b)]
+    found = with_others(more)
+    assert groups(found)[Group("others")]["objects"] == 5
+    # Then the groups add up to the whole.
+    parts = [forecast(found, {group: n}) for group, n in mixed_as(found, 120).items()]
+    assert sum(one.clicks.mean for one in parts) == pytest.approx(120 * 52 / 12)
 
 
 def test_the_interval_holds_what_then_comes():

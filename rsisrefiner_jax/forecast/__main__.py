@@ -34,12 +34,13 @@ def main(words: list[str] | None = None) -> None:
     from rsisrefiner_jax.data.project.events import NAME, read_events
     from rsisrefiner_jax.data.project.source import read_state
     from rsisrefiner_jax.forecast.efforts import Group, efforts
-    from rsisrefiner_jax.forecast.estimate import forecast, mixed_as
+    from rsisrefiner_jax.forecast.estimate import forecast, mixed_as, with_others
 
     require((options.project / NAME).is_file(), f"{options.project}: no project of the annotator")
     done = efforts(read_events(options.project / NAME), options.project)
     if options.layer is None:
         found = forecast(done, {Group(): options.remaining})
+        done = with_others(done)
         remaining = mixed_as(done, options.remaining)
     else:
         from rsisrefiner_jax.forecast.remaining import remaining_of

@@ -6,6 +6,7 @@ kinds of chance: which objects happened to be finished so far (bootstrap), and w
 knows nothing of tiredness, practice, or a part of the layer that looks otherwise.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from rsisrefiner_jax.forecast.efforts import Effort, Group
 LEAST = 5  # finished objects
 ALIKE = 5  # finished objects that speak for a group
 DRAWS = 4000
+OTHERS = Group("others")
 
 
 class Interval(NamedTuple):
@@ -56,6 +58,12 @@ def forecast(done: Sequence[Effort], remaining: Mapping[Group, int]) -> Forecast
     low, high = np.percentile(totals, [outside, 100 - outside], axis=0).clip(min=0)
     clicks, hours = (Interval(*map(float, one)) for one in zip(expected, low, high, strict=True))
     return Forecast(sum(remaining.values()), clicks, hours)
+
+
+def with_others(done: Sequence[Effort]) -> list[Effort]:
+    """The same with groups of fewer than ALIKE objects as one, so that all speak for themselves."""
+    counts = Counter(one.group for one in done)
+    return [one if counts[one.group] >= ALIKE else one._replace(group=OTHERS) for one in done]
 
 
 def mixed_as(done: Sequence[Effort], remaining: int) -> dict[Group, int]:
