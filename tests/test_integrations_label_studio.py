@@ -1,6 +1,7 @@
 """Label Studio's ML backend: requests as Label Studio sends them, and its own libraries."""
 
 import copy
+import sys
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def backend(regions, monkeypatch, tmp_path):
     """(the module of the backend, a client of its server, the segmenter behind it)."""
     pytest.importorskip("label_studio_ml.response", reason="needs label-studio-ml 2")
     monkeypatch.setenv("MODEL_DIR", str(tmp_path))
-    monkeypatch.setitem(__import__("sys").modules, "regions", regions)
+    monkeypatch.setitem(sys.modules, "regions", regions)
     model = integrations.load("label_studio", "model")
     from label_studio_ml.api import init_app
 

@@ -127,7 +127,8 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="one more address of the page, as https://host; may be given several times",
+        help="one more address of the page, or the page of GeoLibre (docs/integrations.md), as "
+        "https://host; may be given several times",
     )
     group.add_argument(
         "--upload-quota",
