@@ -247,6 +247,25 @@ def test_a_box_starts_an_object(start):
     assert cut["clicks"] == [{"x": 225, "y": 50, "positive": True}]
 
 
+def test_a_box_without_a_session(start):
+    client = start()
+    box = [100, 80, 180, 120]
+    session = ok(client.post("/api/sessions", json={"image_id": 1, "box": box}))
+    asked = {"image_id": 1, "box": box}
+    found = ok(client.post("/api/predict", json=asked))
+    assert found["geometry"] == session["geometry"]
+    session = click(client, session["id"], 130, 90, False)
+    clicks = [{"x": 130, "y": 90, "positive": False}]
+    found = ok(client.post("/api/predict", json={**asked, "clicks": clicks}))
+    assert found["geometry"] == session["geometry"]
+    for given, words in [
+        ({}, "clicks: give at least one, or a box"),
+        ({"box": [300, 0, 600, 10]}, "box: it covers nothing of the image of 250 x 200 pixels"),
+        ({"box": [10, 10, 10, 20]}, "box: give x0, y0, x1, y1 with x0 < x1 and y0 < y1"),
+    ]:
+        annotating.refused(client.post("/api/predict", json={"image_id": 1} | given), words)
+
+
 def test_the_schema_says_what_coordinates_mean(start):
     schemas = ok(start().get("/api/openapi.json"))["components"]["schemas"]
     for model, field, words in [
@@ -259,6 +278,7 @@ def test_the_schema_says_what_coordinates_mean(start):
         ("ObjectIn", "geometry", "GeoJSON"),
         ("ObjectPatch", "geometry", "GeoJSON"),
         ("PredictIn", "prev_mask", "0 and 1, or 0 and 255"),
+        ("PredictIn", "box", "x0, y0, x1, y1"),
         ("ClickIn", "x", "edge"),
         ("Point", "y", "edge"),
     ]:

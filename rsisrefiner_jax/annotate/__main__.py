@@ -14,7 +14,7 @@ from rsisrefiner_jax.annotate.access import VARIABLE, Access, given_token
 from rsisrefiner_jax.annotate.safety import UPLOAD_QUOTA
 from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import require, run_main
-from rsisrefiner_jax.networks import PACKAGED, checkpoint_folder
+from rsisrefiner_jax.networks import require_checkpoint
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,12 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         no_token=options.no_token,
     )
     require(options.upload_quota >= 0, f"--upload-quota {options.upload_quota}: must not be < 0")
-    checkpoint = options.checkpoint and checkpoint_folder(options.checkpoint)
-    require(
-        checkpoint is None or checkpoint.is_dir(),
-        f"{checkpoint}: no checkpoint there; name one with --checkpoint DIR, or a packaged one: "
-        f"{', '.join(PACKAGED)}",
-    )
+    checkpoint = None if options.checkpoint is None else require_checkpoint(options.checkpoint)
     for path in (*options.images, *options.root):
         require(path.exists(), f"{path}: no such file or folder")
     for path in options.root:
@@ -132,7 +127,8 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="one more address of the page, as https://host; may be given several times",
+        help="one more address of the page, or the page of GeoLibre (docs/integrations.md), as "
+        "https://host; may be given several times",
     )
     group.add_argument(
         "--upload-quota",

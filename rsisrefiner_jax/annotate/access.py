@@ -11,7 +11,8 @@ from rsisrefiner_jax.errors import require
 
 VARIABLE = "RSISREFINER_TOKEN"
 SHORTEST = 16  # characters of a token that somebody chose
-DEFAULT_PORTS = {"http": 80, "https": 443}
+# Pages of desktop programs have a scheme of their own.
+DEFAULT_PORTS = {"http": 80, "https": 443, "tauri": None}
 
 
 @dataclasses.dataclass(frozen=True)

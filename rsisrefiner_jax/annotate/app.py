@@ -20,6 +20,7 @@ from rsisrefiner_jax.annotate.routes import (
     objects,
     predict,
     project,
+    samgeo,
     sessions,
 )
 from rsisrefiner_jax.errors import UserError
@@ -53,6 +54,7 @@ def make_app(
     app.state.context = context
     for part in (project, images, files, exports, objects, history, sessions, predict):
         app.include_router(part.router, prefix="/api")
+    app.include_router(samgeo.router)
     app.add_exception_handler(UserError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -145,7 +145,7 @@ class _Parser(MultiPartParser):
     """Starlette's, with the file in a folder of ours: the system's own may be small, or memory."""
 
     def __init__(self, headers: Headers, stream: AsyncIterator[bytes], folder: Path) -> None:
-        super().__init__(headers, cast(Any, stream), max_files=1, max_fields=4)
+        super().__init__(headers, cast(Any, stream), max_files=1, max_fields=16)
         self._folder = folder
 
     def on_headers_finished(self) -> None:

@@ -27,6 +27,13 @@ MASK = (
 )
 X = Annotated[Number, Field(description=f"to the right, {PIXELS}; with crs: to the east")]
 Y = Annotated[Number, Field(description=f"downwards, {PIXELS}; with crs: to the north")]
+BoxIn = Annotated[
+    tuple[Number, Number, Number, Number] | None,
+    Field(
+        description="x0, y0, x1, y1: where to look first, with a positive click in its middle; it "
+        "does not limit the object"
+    ),
+]
 Window = tuple[int, int, int, int]
 Bounds = Annotated[
     tuple[float, float, float, float], Field(description="left, top, right, bottom, in pixels")
@@ -88,11 +95,7 @@ class ObjectIn(StepIn):
 class SessionIn(StepIn):
     image_id: Id
     object_id: Id | None = None
-    box: tuple[Number, Number, Number, Number] | None = Field(
-        None,
-        description="x0, y0, x1, y1: where to look first, with a positive click in its middle; it "
-        "does not limit the object",
-    )
+    box: BoxIn = None
 
 
 class ClickIn(StepIn):
@@ -137,7 +140,8 @@ class PredictIn(Placed):
     image_id: Id | None = None
     path: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
     image: Base64 | None = None
-    clicks: Annotated[list[Point], Field(min_length=1, max_length=200)]
+    clicks: Annotated[list[Point], Field(max_length=200)] = []
+    box: BoxIn = None
     prev_mask: Base64 | None = Field(
         None, description=f"the mask that the clicks correct, as large as the image: {MASK}"
     )

@@ -71,6 +71,16 @@ class Segmentation:
     probabilities: np.ndarray
     seconds: float
 
+    @property
+    def score(self) -> float:
+        """The mean probability of the object's pixels in the window; 0 where there are none.
+
+        It is not calibrated.
+        """
+        y, x, height, width = self.window
+        inside = self.probabilities[self.mask.within(x, y, width, height)]
+        return float(inside.mean()) if inside.size else 0.0
+
 
 class _State(NamedTuple):
     """outside: the object beyond the window. No array in it is ever written to."""

@@ -7,9 +7,22 @@ opens. Each folder is a checkpoint.
 
 from pathlib import Path
 
+from rsisrefiner_jax.errors import require
+
 PACKAGED = {name: Path(__file__).parent / name for name in ("box", "small")}
 
 
 def checkpoint_folder(name: str | Path) -> Path:
     """The folder of a checkpoint: a packaged network's, unless there is a folder of that name."""
     return Path(name) if Path(name).exists() else PACKAGED.get(str(name), Path(name))
+
+
+def require_checkpoint(name: str | Path) -> Path:
+    """As `checkpoint_folder`. Raises UserError: there is no such folder."""
+    folder = checkpoint_folder(name)
+    require(
+        folder.is_dir(),
+        f"{folder}: no checkpoint there; name the folder of one, or a packaged one: "
+        f"{', '.join(PACKAGED)}",
+    )
+    return folder

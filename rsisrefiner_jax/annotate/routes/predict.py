@@ -3,17 +3,17 @@
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
-from rsisrefiner_jax.annotate import pictures, rasters
+from rsisrefiner_jax.annotate import pictures, prompts, rasters
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
 from rsisrefiner_jax.annotate.segmenter import Picture, Segmentation, SegmentationTask
 from rsisrefiner_jax.annotate.views import outline
-from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.errors import require
-from rsisrefiner_jax.formats import geometry, georeference
+from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.masks import Mask, compress
 from rsisrefiner_jax.formats.raster_info import Raster
 
@@ -36,31 +36,22 @@ async def predict(given: PredictIn, here: Here) -> PredictOut:
 def _task(
     picture: Picture, info: Raster | None, given: PredictIn
 ) -> tuple[SegmentationTask, tuple[Click, ...]]:
-    clicks = []
-    for point in given.clicks:
-        x, y = point.x, point.y
-        if given.crs is not None:
-            require(info is not None, "crs: a picture sent has no coordinates but its pixels")
-            assert info is not None
-            x, y = georeference.pixels_of(info, given.crs, x, y)
-        require(
-            0 <= x < picture.width and 0 <= y < picture.height,
-            f"({x:.1f}, {y:.1f}) lies outside the image of {picture.width} x "
-            f"{picture.height} pixels",
-        )
-        clicks.append(Click(x, y, point.positive))
-    require_reach(clicks, (picture.width, picture.height))
-    start, name = None, ""
+    size = picture.width, picture.height
+    clicks = [
+        Click(*prompts.in_pixels(info, point.x, point.y, given.crs), point.positive)
+        for point in given.clicks
+    ]
+    box = given.box and prompts.box_in_pixels(given.box, size, info, given.crs)
+    start = None
     if given.prev_mask is not None:
         whole = pictures.mask_sent(given.prev_mask, "prev_mask")
         require(
-            (whole.height, whole.width) == (picture.height, picture.width),
-            f"prev_mask: {whole.width} x {whole.height} pixels, the image has {picture.width} x "
-            f"{picture.height}",
+            (whole.width, whole.height) == size,
+            f"prev_mask: {whole.width} x {whole.height} pixels, the image has {size[0]} x "
+            f"{size[1]}",
         )
         start = whole.trimmed()
-        name = repr(start.encode())
-    return SegmentationTask(picture, start=start, start_name=name), tuple(clicks)
+    return prompts.segmentation_task(picture, clicks, box, start)
 
 
 def _picture(here: Context, given: PredictIn) -> tuple[Picture, Raster | None]:

@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from rsisrefiner_jax.annotate import pictures
+from rsisrefiner_jax.annotate import pictures, prompts
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.refusals import Missing
 from rsisrefiner_jax.annotate.schemas import (
@@ -49,29 +49,14 @@ def _open(here: Context, given: SessionIn) -> Session:
     here.project.files.require_unchanged(image)
     if given.box is None:
         return here.project.sessions.start(given.image_id, given.object_id, key=given.key)
-    x0, y0, x1, y1 = given.box
-    require(
-        x0 < x1 and y0 < y1,
-        "box: give x0, y0, x1, y1 with x0 < x1 and y0 < y1, not "
-        + ", ".join(f"{value:.15g}" for value in given.box),
-    )
-    corners = [
-        _in_pixels(image, x, y, given.crs) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
-    ]
-    xs, ys = zip(*corners, strict=True)
-    width, height = image.info.width, image.info.height
-    left, right = max(min(xs), 0), min(max(xs), width)
-    top, bottom = max(min(ys), 0), min(max(ys), height)
-    require(
-        left < right and top < bottom,
-        f"box: it covers nothing of the image of {width} x {height} pixels",
-    )
+    info = image.info
+    box = prompts.box_in_pixels(given.box, (info.width, info.height), info, given.crs)
     require(given.object_id is None, "give either box or object_id")
     here.worker.check()
     return here.project.sessions.start(
         given.image_id,
-        box=(left, top, right, bottom),
-        click=((left + right) / 2, (top + bottom) / 2),
+        box=box,
+        click=prompts.centre(box),
         key=given.key,
     )
 
@@ -101,15 +86,13 @@ async def click(id: SessionId, given: ClickIn, here: Here) -> SteppedOut:
 
 
 def _clicked(image: Image, session: Session, given: ClickIn) -> dict[str, Any]:
-    x, y = _in_pixels(image, given.x, given.y, given.crs)
-    width, height = image.info.width, image.info.height
-    require(
-        0 <= x < width and 0 <= y < height,
-        f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
-    )
+    info = image.info
+    x, y = prompts.in_pixels(info, given.x, given.y, given.crs)
+    size = info.width, info.height
+    prompts.require_inside(x, y, size)
     start, steps = session.since_mask()
     clicks = [*clicks_of(steps), Click(x, y, given.positive)]
-    require_reach(clicks, (width, height), encoded_box(start) if start else None)
+    require_reach(clicks, size, encoded_box(start) if start else None)
     return {"x": x, "y": y, "positive": given.positive}
 
 
@@ -217,10 +200,6 @@ def _finish(here: Context, session: Session, result: Result, given: FinishIn) ->
 def discard(id: SessionId, here: Here) -> Discarded:
     """Drops it; undo of the image brings it back, with its clicks."""
     return Discarded(edit=here.project.sessions.discard(id))
-
-
-def _in_pixels(image: Image, x: float, y: float, crs: str | None) -> tuple[float, float]:
-    return (x, y) if crs is None else georeference.pixels_of(image.info, crs, x, y)
 
 
 async def reply_of(here: Context, session: Session, crs: str | None) -> SessionOut:

@@ -1,0 +1,5 @@
+"""A typed client of the annotator's HTTP API."""
+
+from rsisrefiner_client.client import Annotator, Refused
+
+__all__ = ["Annotator", "Refused"]
