@@ -10,7 +10,7 @@ from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
 from rsisrefiner_jax.annotate.segmenter import Picture, Segmentation, SegmentationTask
 from rsisrefiner_jax.annotate.views import outline
-from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.annotate.windows import Click, require_inside, require_reach
 from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import geometry, georeference
@@ -43,11 +43,7 @@ def _task(
             require(info is not None, "crs: a picture sent has no coordinates but its pixels")
             assert info is not None
             x, y = georeference.pixels_of(info, given.crs, x, y)
-        require(
-            0 <= x < picture.width and 0 <= y < picture.height,
-            f"({x:.1f}, {y:.1f}) lies outside the image of {picture.width} x "
-            f"{picture.height} pixels",
-        )
+        require_inside(x, y, (picture.width, picture.height))
         clicks.append(Click(x, y, point.positive))
     require_reach(clicks, (picture.width, picture.height))
     start, name = None, ""

@@ -24,7 +24,7 @@ from rsisrefiner_jax.annotate.schemas import (
 )
 from rsisrefiner_jax.annotate.session_results import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.views import object_out, session_out
-from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.annotate.windows import Click, require_inside, require_reach
 from rsisrefiner_jax.data.project.records import Image, Session
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import georeference
@@ -102,14 +102,11 @@ async def click(id: SessionId, given: ClickIn, here: Here) -> SteppedOut:
 
 def _clicked(image: Image, session: Session, given: ClickIn) -> dict[str, Any]:
     x, y = _in_pixels(image, given.x, given.y, given.crs)
-    width, height = image.info.width, image.info.height
-    require(
-        0 <= x < width and 0 <= y < height,
-        f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
-    )
+    size = image.info.width, image.info.height
+    require_inside(x, y, size)
     start, steps = session.since_mask()
     clicks = [*clicks_of(steps), Click(x, y, given.positive)]
-    require_reach(clicks, (width, height), encoded_box(start) if start else None)
+    require_reach(clicks, size, encoded_box(start) if start else None)
     return {"x": x, "y": y, "positive": given.positive}
 
 
