@@ -155,7 +155,8 @@ function render({ model, el }) {
     const [x, y] = [left + event.offsetX / scale, top + event.offsetY / scale];
     const inside = x >= 0 && y >= 0 && x < width && y < height;
     if (far || !inside || event.button === 1) return;
-    ask({ kind: "click", y, x, positive: event.button === 0 && !event.shiftKey });
+    const plain = event.button === 0 && !event.shiftKey && !event.ctrlKey; // ctrl: macOS's right
+    ask({ kind: "click", y, x, positive: plain });
   });
   canvas.addEventListener("pointercancel", () => (drag = null));
   canvas.addEventListener("contextmenu", (event) => {

@@ -69,6 +69,7 @@ class Controller:
     def close(self) -> None:
         """Leaves the map as it was. What is being drawn stays open on the server."""
         self._network.close()
+        self._dock.raster.blockSignals(True)
         self._canvas.unsetMapTool(self.tool)
         self._preview.remove()
 
