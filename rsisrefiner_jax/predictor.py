@@ -70,14 +70,7 @@ class Predictor:
         Raises:
             UserError: anything else.
         """
-        rgb = np.asarray(rgb)
-        known = rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] in (3, 4))
-        require(
-            rgb.dtype == np.uint8 and known and rgb.size > 0,
-            "the picture must be uint8 [h, w, 3] in RGB order (or grey [h, w], or RGBA), "
-            f"not {rgb.dtype} {rgb.shape}",
-        )
-        rgb = np.stack([rgb] * 3, -1) if rgb.ndim == 2 else rgb[..., :3]
+        rgb = rgb_of(rgb)
         self._session = None  # its memory goes before the new one's comes
         self._session = ClickSession(self._programs, rgb)
 
@@ -137,6 +130,22 @@ class Predictor:
         require(self._session is not None, "no picture yet; call set_image first")
         assert self._session is not None
         return self._session
+
+
+def rgb_of(picture: np.ndarray) -> np.ndarray:
+    """A picture uint8 [h, w, 3], [h, w] (grey) or [h, w, 4] (alpha is dropped) as RGB [h, w, 3].
+
+    Raises:
+        UserError: anything else.
+    """
+    picture = np.asarray(picture)
+    known = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))
+    require(
+        picture.dtype == np.uint8 and known and picture.size > 0,
+        "the picture must be uint8 [h, w, 3] in RGB order (or grey [h, w], or RGBA), "
+        f"not {picture.dtype} {picture.shape}",
+    )
+    return np.stack([picture] * 3, -1) if picture.ndim == 2 else picture[..., :3]
 
 
 def _number(value: Any, name: str) -> float:

@@ -25,6 +25,7 @@ LAYERS = [
     ["experiment"],
     ["tables", "finetune", "forecast"],
     ["annotate"],
+    ["notebook"],
     ["convert_weights"],
     ["commands"],
     ["__main__", "train", "eval"],

@@ -23,7 +23,7 @@ SENT_LIMIT = 64_000_000  # pixels of a picture inside a request
 
 
 class RasterPicture:
-    """A raster file."""
+    """A raster file. `read` takes every so many-th pixel only, as `Source.read` does."""
 
     def __init__(self, source: Source, recipe: Recipe) -> None:
         self._source = source
@@ -31,21 +31,21 @@ class RasterPicture:
         self.height, self.width = source.height, source.width
         self.key = f"{source.fingerprint}|{recipe}"
 
-    def read(self, window: Window) -> np.ndarray:
-        return self._source.read(window, self._recipe)[0]
+    def read(self, window: Window, step: int = 1) -> np.ndarray:
+        return self._source.read(window, self._recipe, step)[0]
 
 
 class ArrayPicture:
-    """RGB, uint8 [h, w, 3]."""
+    """RGB, uint8 [h, w, 3]. `read` as that of a raster file."""
 
     def __init__(self, rgb: np.ndarray) -> None:
         self._rgb = rgb
         self.height, self.width = rgb.shape[:2]
         self.key = hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).hexdigest()
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: Window, step: int = 1) -> np.ndarray:
         y, x, height, width = window
-        return np.ascontiguousarray(self._rgb[y : y + height, x : x + width])
+        return np.ascontiguousarray(self._rgb[y : y + height : step, x : x + width : step])
 
 
 class SentRaster:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rsisrefiner_jax.annotate.segmenter import Picture, SegmentationTask
-from rsisrefiner_jax.annotate.windows import Box, Click, require_reach
+from rsisrefiner_jax.annotate.windows import Box, Click, require_inside, require_reach
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import georeference
 from rsisrefiner_jax.formats.masks import Mask
@@ -51,15 +51,6 @@ def in_pixels(info: Raster | None, x: float, y: float, crs: str | None) -> tuple
     require(info is not None, "crs: a picture sent has no coordinates but its pixels")
     assert info is not None
     return georeference.pixels_of(info, crs, x, y)
-
-
-def require_inside(x: float, y: float, size: tuple[int, int]) -> None:
-    """Raises UserError: a point in pixels lies outside a picture of (width, height)."""
-    width, height = size
-    require(
-        0 <= x < width and 0 <= y < height,
-        f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
-    )
 
 
 def box_in_pixels(box: Box, size: tuple[int, int], info: Raster | None, crs: str | None) -> Box:

@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -14,9 +13,9 @@ from rsisrefiner_jax.annotate import stopping
 from rsisrefiner_jax.annotate.access import Access
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.context import Context
+from rsisrefiner_jax.annotate.loading import load
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.safety import DRIVERS, Roots
-from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.data.project import network_paths
 from rsisrefiner_jax.errors import UserError, require
@@ -106,20 +105,6 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._worker.refuse()  # so that no request waits for a click that is not computed any more
         await super().shutdown(sockets)
-
-
-def load(checkpoint: Path, overrides: Sequence[str] = ()) -> Segmenter:
-    """The model of a checkpoint, compiled. Raises UserError: there is none.
-
-    overrides: of its configuration, as model.image_size=448.
-    """
-    from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.checkpoint.loading import load_model
-    from rsisrefiner_jax.interaction.session import Programs
-
-    parallel.keep_compiled_programs(shortest=0)  # many small ones, for every size of window
-    loaded = load_model(checkpoint, overrides)
-    return Segmenter(Programs(loaded.model, loaded.variables, loaded.config.protocol))
 
 
 def used_last(project: Project) -> Path:

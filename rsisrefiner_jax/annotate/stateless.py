@@ -13,9 +13,9 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 
+from rsisrefiner_jax.annotate.loading import load
 from rsisrefiner_jax.annotate.prompts import segmentation_task
 from rsisrefiner_jax.annotate.segmenter import Picture, Segmentation, Segmenter
-from rsisrefiner_jax.annotate.serve import load
 from rsisrefiner_jax.annotate.windows import Box, Click
 from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.networks import require_checkpoint

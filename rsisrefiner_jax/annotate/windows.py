@@ -106,6 +106,15 @@ def holds(window: Window, click: Click) -> bool:
     return x <= click.x < x + width and y <= click.y < y + height
 
 
+def require_inside(x: float, y: float, size: tuple[int, int]) -> None:
+    """Checks that a place is one of a raster of (width, height) pixels. Raises UserError."""
+    width, height = size
+    require(
+        0 <= x < width and 0 <= y < height,
+        f"({x:.1f}, {y:.1f}) lies outside the image of {width} x {height} pixels",
+    )
+
+
 def require_reach(
     clicks: Sequence[Click], size: tuple[int, int], box: Pixels | None = None
 ) -> None:

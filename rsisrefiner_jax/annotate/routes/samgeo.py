@@ -62,8 +62,8 @@ def health() -> dict[str, str]:
 @router.get("/models")
 def models(here: Here) -> dict[str, Any]:
     """The network that answers, whatever `model_version` and `model_id` a request names."""
-    loaded = [["rsisrefiner", here.model_name]] if here.worker.ready else []
-    return {"models": {"rsisrefiner": [here.model_name]}, "loaded": loaded}
+    loaded = [["rsisrefiner", here.networks.in_use.name]] if here.worker.ready else []
+    return {"models": {"rsisrefiner": [here.networks.in_use.name]}, "loaded": loaded}
 
 
 @router.post("/segment/text")

@@ -24,7 +24,7 @@ from rsisrefiner_jax.annotate.schemas import (
 )
 from rsisrefiner_jax.annotate.session_results import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.views import object_out, session_out
-from rsisrefiner_jax.annotate.windows import Click, require_reach
+from rsisrefiner_jax.annotate.windows import Click, require_inside, require_reach
 from rsisrefiner_jax.data.project.records import Image, Session
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import georeference
@@ -89,7 +89,7 @@ def _clicked(image: Image, session: Session, given: ClickIn) -> dict[str, Any]:
     info = image.info
     x, y = prompts.in_pixels(info, given.x, given.y, given.crs)
     size = info.width, info.height
-    prompts.require_inside(x, y, size)
+    require_inside(x, y, size)
     start, steps = session.since_mask()
     clicks = [*clicks_of(steps), Click(x, y, given.positive)]
     require_reach(clicks, size, encoded_box(start) if start else None)
