@@ -34,3 +34,11 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as part, open(part, "wb") as file:
         yield file
+
+
+def drop_torn_line(path: Path) -> None:
+    """Takes off the last line of a text file if a crash cut it short."""
+    content = path.read_bytes() if path.exists() else b""
+    complete = content[: content.rfind(b"\n") + 1]
+    if len(complete) < len(content):
+        path.write_bytes(complete)

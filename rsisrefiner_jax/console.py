@@ -28,6 +28,7 @@ COMMANDS = {
     "train": Command("rsisrefiner_jax.commands.train", "train a network", "train.py"),
     "eval": Command("rsisrefiner_jax.commands.eval", "evaluate it by simulated clicks", "eval.py"),
     "annotate": Command("rsisrefiner_jax.annotate", "click objects on rasters, in the browser"),
+    "refine": Command("rsisrefiner_jax.refine", "outline a whole layer of prompts on rasters"),
     "convert": Command("convert_weights", "read weights of other projects (.pth, .safetensors)"),
     "prepare": Command("rsisrefiner_jax.data.prepare", "make an official data set ready"),
     "doctor": Command("rsisrefiner_jax.data.doctor", "examine a data set and repair it"),

@@ -25,6 +25,7 @@ LAYERS = [
     ["experiment"],
     ["tables"],
     ["annotate"],
+    ["refine"],
     ["convert_weights"],
     ["commands"],
     ["__main__", "train", "eval"],

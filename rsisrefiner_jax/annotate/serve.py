@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -62,7 +61,7 @@ def _serve(
             except UserError as error:
                 require(path.is_dir(), str(error))
                 print(f"left out: {error}", flush=True)
-    worker = Worker(lambda: load(checkpoint))
+    worker = Worker(lambda: _load(checkpoint))
     threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
     token = access.token_for(opened.folder)
     context = Context(opened, worker, checkpoint.resolve().name, upload_quota)
@@ -101,18 +100,10 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def load(checkpoint: Path, overrides: Sequence[str] = ()) -> Segmenter:
-    """The model of a checkpoint, compiled. Raises UserError: there is none.
+def _load(checkpoint: Path) -> Segmenter:
+    from rsisrefiner_jax.annotate.loading import load  # takes seconds, while the server answers
 
-    overrides: of its configuration, as model.image_size=448.
-    """
-    from rsisrefiner_jax import parallel
-    from rsisrefiner_jax.checkpoint.loading import load_model
-    from rsisrefiner_jax.interaction.session import Programs
-
-    parallel.keep_compiled_programs(shortest=0)  # many small ones, for every size of window
-    loaded = load_model(checkpoint, overrides)
-    return Segmenter(Programs(loaded.model, loaded.variables, loaded.config.protocol))
+    return load(checkpoint)
 
 
 def _prepare(project: Project) -> None:

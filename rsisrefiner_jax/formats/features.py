@@ -14,6 +14,8 @@ from rsisrefiner_jax.formats.region import plain_id, usable_ids
 from rsisrefiner_jax.formats.vectors import source
 
 PLAIN_GEOJSON = "EPSG:4326"  # what GDAL says of a GeoJSON that states no system
+POLYGONS = ("Polygon", "Surface", "Unknown", "Collection")  # in what GDAL calls such layers
+POINTS = ("Point", "Unknown", "Collection")
 _CURVED = (8, 9, 10, 11, 12, 15, 16, 17)  # types of well-known binary that shapely does not read
 
 Box = tuple[float, float, float, float]
@@ -21,10 +23,11 @@ Box = tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Those of a layer of polygons, or what of them lies in a box.
+    """Those of a layer, or what of them lies in a box.
 
     shapes: shapely geometries [n]; None where there is none. table: attributes of each. ids: None
-    where none can be kept. total: how many the layer has.
+    where none can be kept. total: how many the layer has. dtypes: numpy's name of every
+    attribute's type; "object" for text and whatever else.
     """
 
     crs: str | None
@@ -32,6 +35,7 @@ class Features:
     table: list[dict[str, Any]]
     ids: list[int] | None
     total: int
+    dtypes: dict[str, str]
 
 
 def read_features(
@@ -41,8 +45,9 @@ def read_features(
     wanted: Callable[[list[str]], list[str]],
     place: Callable[[str | None], tuple[str | None, Box | None]],
     most: int | None = None,
+    kinds: tuple[str, ...] = POLYGONS,
 ) -> Features:
-    """Reads a layer of polygons.
+    """Reads a layer, of polygons as a rule.
 
     Ids are those of a column "id" if all can be kept (`region.usable_ids`), else those of the
     file, plus 1 in layers that count from 0.
@@ -53,10 +58,11 @@ def read_features(
         wanted: names of all attributes -> of those to read.
         place: the system that the file states -> the one that counts, and the box of interest.
         most: more features are refused.
+        kinds: of layers, any of which will do: `POLYGONS`, `POINTS`.
 
     Raises:
-        UserError: pyogrio or shapely is missing; the file is missing or broken, has no layer of
-            polygons or several; or what `wanted` and `place` raise.
+        UserError: pyogrio or shapely is missing; the file is missing or broken, has no such layer
+            or several; or what `wanted` and `place` raise.
     """
     _require_libraries(shown)
     import shapely
@@ -66,7 +72,7 @@ def read_features(
     require(file.is_file(), f"{shown}: no such vector file")
     try:
         with source(file) as given:
-            layer = layer or _polygon_layer(shown, given)
+            layer = layer or _only_layer(shown, given, kinds)
             about = read_info(given, layer=layer, force_feature_count=True)
             crs, box = place(about["crs"])
             fields = [str(name) for name in about["fields"]]
@@ -91,6 +97,7 @@ def read_features(
         table=_rows([str(name) for name in meta["fields"]], values, len(wkb)),
         ids=ids if usable_ids(ids) else None,
         total=int(about["features"]),
+        dtypes=dict(zip(map(str, meta["fields"]), map(str, meta["dtypes"]), strict=True)),
     )
 
 
@@ -155,18 +162,19 @@ def _type_of(wkb: bytes | None) -> int:
     return int.from_bytes(wkb[1:5], "little" if wkb[0] else "big") % 0x20000000 % 1000
 
 
-def _polygon_layer(shown: str, given: str) -> str:
+def _only_layer(shown: str, given: str, kinds: tuple[str, ...]) -> str:
     from pyogrio import list_layers
 
     layers = [
         str(name)
         for name, kind in list_layers(given)
-        if kind and any(word in kind for word in ("Polygon", "Surface", "Unknown", "Collection"))
+        if kind and any(word in kind for word in kinds)
     ]
-    require(bool(layers), f"{shown}: no layer of polygons in this file")
+    wanted = "polygons or points" if set(kinds) > set(POLYGONS) else "polygons"
+    require(bool(layers), f"{shown}: no layer of {wanted} in this file")
     require(
         len(layers) == 1,
-        f"{shown}: several layers of polygons ({', '.join(layers)[:200]}); choose one with "
+        f"{shown}: several layers of {wanted} ({', '.join(layers)[:200]}); choose one with "
         f"{shown}|layername={layers[0]}, or keep one of them",
     )
     return layers[0]

@@ -41,15 +41,6 @@ def layers_of(masks: Sequence[Mask], each: Callable[..., Iterable[Mask]] = iter)
     tree = shapely.STRtree(boxes)
     for i, mask in enumerate(each(masks)):
         near = tree.query(boxes[i])
-        taken = {chosen[j] for j in near[near < i].tolist() if _overlap(masks[j], mask)}
+        taken = {chosen[j] for j in near[near < i].tolist() if masks[j].shared(mask)}
         chosen.append(next(n for n in range(len(taken) + 1) if n not in taken))
     return chosen
-
-
-def _overlap(one: Mask, other: Mask) -> bool:
-    left, top = max(one.x, other.x), max(one.y, other.y)
-    right, bottom = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
-    if right <= left or bottom <= top:
-        return False
-    window = left, top, right - left, bottom - top
-    return bool((one.within(*window) & other.within(*window)).any())

@@ -1,0 +1,26 @@
+"""The model of a checkpoint, ready to be clicked on rasters."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from rsisrefiner_jax import parallel
+from rsisrefiner_jax.annotate.segmenter import Segmenter
+from rsisrefiner_jax.checkpoint.loading import load_model
+from rsisrefiner_jax.interaction.session import Programs
+
+
+def load(
+    checkpoint: str | Path, overrides: Sequence[str] = (), device: jax.Device | None = None
+) -> Segmenter:
+    """The model of a checkpoint, compiled. Raises UserError: there is none.
+
+    Args:
+        overrides: of its configuration, as model.image_size=448.
+        device: where it computes, within `jax.default_device` of the same; None: jax's choice.
+    """
+    parallel.keep_compiled_programs(shortest=0)  # many small ones, for every size of window
+    loaded = load_model(checkpoint, overrides)
+    variables = loaded.variables if device is None else jax.device_put(loaded.variables, device)
+    return Segmenter(Programs(loaded.model, variables, loaded.config.protocol))
