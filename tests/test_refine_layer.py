@@ -101,7 +101,7 @@ def test_boxes_are_boxes_of_pixels(tmp_path, raster):
 def test_of_several_rasters_the_one_that_shows_it_best(tmp_path):
     """All of it, far from the border; else the first."""
     moved = GROUND["transform"].translation(GROUND["transform"].c + 100, GROUND["transform"].f)
-    moved = moved * GROUND["transform"].scale(0.5, -0.5)
+    moved = moved @ GROUND["transform"].scale(0.5, -0.5)
     rasters = [scene(tmp_path / "west.tif", []), scene(tmp_path / "east.tif", [], transform=moved)]
     # The eastern one begins at column 200 of the western one.
     shapes = [shapely.box(x, 140, x + 20, 160) for x in (20, 195, 220, 290, 380, 395, 590)]

@@ -125,8 +125,9 @@ class Refiner:
         status = _status(prompt, mask, found.window, picture)
         if drawn is not None and prompt.kind == "polygon":
             mask = _stays(mask, drawn, picture)
-            answer = dataclasses.replace(answer, iou=_iou(mask, drawn.pixels))
-            if answer.iou < self._keep_below:
+            iou = _iou(mask, drawn.pixels)
+            answer = dataclasses.replace(answer, iou=iou)
+            if iou < self._keep_below:
                 return dataclasses.replace(answer, status="kept")
         return dataclasses.replace(answer, status=status, mask=mask.encode())
 
@@ -143,10 +144,10 @@ class Refiner:
         first = innermost(Mask(pixels.x, pixels.y, pixels.pixels & _valid(pixels, picture)))
         if first is None:
             return "no data"
-        is_box = prompt.kind == "box"
-        start = (None, "") if is_box else (pixels, f"polygon {prompt.number}")
-        task = SegmentationTask(picture, (left, top, right, bottom), *start)
-        return _Asked(prompt, task, (first,), drawing(pixels, is_box))
+        task = SegmentationTask(picture, (left, top, right, bottom))
+        if prompt.kind == "polygon":
+            task = dataclasses.replace(task, start=pixels, start_name=f"polygon {prompt.number}")
+        return _Asked(prompt, task, (first,), drawing(pixels, prompt.kind == "box"))
 
     def _others(self, asked: _Asked, answer: Mask) -> Iterator[Mask]:
         """What the network answers to the same question asked a little otherwise."""
