@@ -31,10 +31,10 @@ from tqdm import tqdm
 
 from benchmarks.measure import machine
 from rsisrefiner_jax.annotate import rasters
-from rsisrefiner_jax.annotate.loading import load
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.segmenter import Segmentation, SegmentationTask, Segmenter
+from rsisrefiner_jax.annotate.serve import load
 from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.sheet import PALETTE, grid, outline, write_sheet

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -61,7 +62,7 @@ def _serve(
             except UserError as error:
                 require(path.is_dir(), str(error))
                 print(f"left out: {error}", flush=True)
-    worker = Worker(lambda: _load(checkpoint))
+    worker = Worker(lambda: load(checkpoint))
     threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
     token = access.token_for(opened.folder)
     context = Context(opened, worker, checkpoint.resolve().name, upload_quota)
@@ -100,10 +101,14 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _load(checkpoint: Path) -> Segmenter:
-    from rsisrefiner_jax.annotate.loading import load  # takes seconds, while the server answers
+def load(checkpoint: Path, overrides: Sequence[str] = ()) -> Segmenter:
+    """The model of a checkpoint, compiled. Raises UserError: there is none.
 
-    return load(checkpoint)
+    overrides: of its configuration, as model.image_size=448.
+    """
+    from rsisrefiner_jax.annotate import loading  # takes seconds, while the server answers
+
+    return loading.load(checkpoint, overrides)
 
 
 def _prepare(project: Project) -> None:

@@ -41,6 +41,10 @@ def layers_of(masks: Sequence[Mask], each: Callable[..., Iterable[Mask]] = iter)
     tree = shapely.STRtree(boxes)
     for i, mask in enumerate(each(masks)):
         near = tree.query(boxes[i])
-        taken = {chosen[j] for j in near[near < i].tolist() if masks[j].shared(mask)}
+        taken = {chosen[j] for j in near[near < i].tolist() if _overlap(masks[j], mask)}
         chosen.append(next(n for n in range(len(taken) + 1) if n not in taken))
     return chosen
+
+
+def _overlap(one: Mask, other: Mask) -> bool:
+    return one.shared(other) > 0

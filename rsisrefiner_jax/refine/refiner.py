@@ -141,9 +141,13 @@ class Refiner:
         pixels = geometry.rasterise(prompt.shape, picture.width, picture.height)
         if not pixels.area:
             return "too small"
-        first = innermost(Mask(pixels.x, pixels.y, pixels.pixels & _valid(pixels, picture)))
+        visible = Mask(pixels.x, pixels.y, pixels.pixels & _valid(pixels, picture))
+        first = innermost(visible)
         if first is None:
             return "no data"
+        middle = Click((left + right) / 2, (top + bottom) / 2, True)
+        if prompt.kind == "box" and visible.within(int(middle.x), int(middle.y), 1, 1).all():
+            first = middle
         task = SegmentationTask(picture, (left, top, right, bottom))
         if prompt.kind == "polygon":
             task = dataclasses.replace(task, start=pixels, start_name=f"polygon {prompt.number}")
