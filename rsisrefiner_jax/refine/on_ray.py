@@ -40,9 +40,8 @@ def answered(job: Job, blocks: Sequence[Block], actors: int | None = None) -> It
         _Actor,
         fn_constructor_args=(job,),
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
-        num_gpus=1 if gpus else 0,
-        num_cpus=0 if gpus else 1,
         scheduling_strategy="SPREAD",
+        **({"num_gpus": 1} if gpus else {"num_cpus": 1}),
     )
     try:
         for row in found.iter_rows():
