@@ -27,6 +27,14 @@ def written_aside(target: Path) -> Iterator[Path]:
             part.unlink()
 
 
+def drop_torn_line(path: Path) -> None:
+    """Takes off the last line of a text file if a crash cut it short."""
+    content = path.read_bytes() if path.exists() else b""
+    complete = content[: content.rfind(b"\n") + 1]
+    if len(complete) < len(content):
+        path.write_bytes(complete)
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that appears under `path` only if the block ends well. Makes its folder."""

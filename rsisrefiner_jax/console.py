@@ -32,6 +32,7 @@ COMMANDS = {
         "rsisrefiner_jax.finetune", "train the annotator's network further on finished objects"
     ),
     "forecast": Command("rsisrefiner_jax.forecast", "clicks and hours for the rest of a layer"),
+    "refine": Command("rsisrefiner_jax.refine", "outline a whole layer of prompts on rasters"),
     "convert": Command("convert_weights", "read weights of other projects (.pth, .safetensors)"),
     "prepare": Command("rsisrefiner_jax.data.prepare", "make an official data set ready"),
     "doctor": Command("rsisrefiner_jax.data.doctor", "examine a data set and repair it"),

@@ -25,7 +25,7 @@ LAYERS = [
     ["experiment"],
     ["tables", "finetune", "forecast"],
     ["annotate"],
-    ["notebook"],
+    ["notebook", "refine"],
     ["convert_weights"],
     ["commands"],
     ["__main__", "train", "eval"],

@@ -206,7 +206,7 @@ class Segmenter:
         # Given again only where nothing that they have led to is left behind.
         all_here = len(inside) == len(clicks) and outside.same(_without(start, window))
         carried = None if all_here and len(clicks) <= REPLAYED else before
-        session = self._session(task.picture.read(window))
+        session = self._opened(task.picture, window)
         answered = len(inside) - 1 if carried else 0
         if carried or task.start:
             mask = whole if carried else start
@@ -218,6 +218,15 @@ class Segmenter:
         for click in inside[answered:]:
             session.click(*click)
         return _State(window, session, outside)
+
+    def _opened(self, picture: Picture, window: Window) -> ClickSession:
+        """A session on a window, which is neither read nor encoded again where it was lately."""
+        for (task, _), state in self._kept.items():
+            if task[0] == picture.key and state.window == window:
+                session = copy.copy(state.session)  # shares what is never written to
+                session.reset()
+                return session
+        return self._session(picture.read(window))
 
     def _session(self, window: np.ndarray) -> ClickSession:
         return ClickSession(self._programs, window, keep_history=False, square=True)

@@ -19,10 +19,12 @@ _UNKNOWN = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # a file system witho
 
 
 @contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def locked(workdir: Path, option: str = "--workdir") -> Iterator[None]:
     """Holds the directory; the kernel lets go when the process ends, however that happens.
 
     Over NFS the lock counts on every host. Where a file system knows no locks there is none.
+
+    option: of the command line, that named the directory.
 
     Raises:
         UserError: another run holds it.
@@ -36,7 +38,7 @@ def locked(workdir: Path) -> Iterator[None]:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 raise UserError(
-                    f"--workdir {workdir}: another run writes there ({holder}); stop it first, or "
+                    f"{option} {workdir}: another run writes there ({holder}); stop it first, or "
                     "name another directory"
                 ) from error
         file.truncate(0)

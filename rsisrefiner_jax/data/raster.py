@@ -3,7 +3,8 @@
 PNG, JPEG and their like are decoded by OpenCV. Every other file (GeoTIFF, VRT, JPEG 2000 ...) is
 read by rasterio, which reads no more than the window, takes any number of bands and of bits, and
 knows no-data. Without rasterio OpenCV stands in for TIFF files of 8 or 16 bits that are grey or
-plain RGB; it knows no no-data, so that every pixel is valid.
+plain RGB; it knows no no-data, so that every pixel is valid. Rasters at addresses are those of
+`formats.remote`.
 
 The percentiles of a stretch are taken once a process from the whole file, thinned out to at most
 1024 pixels a side: GDAL's nearest-neighbour reading at that size, from the file's own overviews
@@ -23,6 +24,7 @@ from rsisrefiner_jax.formats import raster_info
 from rsisrefiner_jax.formats.pixels import decode
 from rsisrefiner_jax.formats.raster_info import INSTALL, opened
 from rsisrefiner_jax.formats.rasters import reading
+from rsisrefiner_jax.formats.remote import is_allowed
 
 COLOURS = ("red", "green", "blue")
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
@@ -69,7 +71,7 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 
 
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    if path.lower().endswith(OPENCV) or raster_info.installed() is None:
+    if (path.lower().endswith(OPENCV) and not is_allowed(path)) or raster_info.installed() is None:
         pixels, valid = _decoded(path, recipe)
         limits = None
         if recipe.stretches(pixels.dtype):
@@ -92,6 +94,8 @@ def limits_of_file(path: str, recipe: Recipe) -> Limits | None:
 
     Found once, as long as the file is not written to. Raises UserError as `read_picture`.
     """
+    if is_allowed(path):  # at an address: it is taken to stay as it is
+        return _limits_of_file(path, recipe, 0, 0)
     stat = os.stat(path)
     return _limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
 

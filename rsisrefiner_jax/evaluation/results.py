@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rsisrefiner_jax.atomic import atomic_file
+from rsisrefiner_jax.atomic import atomic_file, drop_torn_line
 from rsisrefiner_jax.data.object_hash import object_hash
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.evaluation.compare import differences
@@ -178,7 +178,7 @@ class ResultLog:
                 self._require_same(kept, settings)
             elif rank == 0:
                 kept.write_text(json.dumps(settings, indent=2) + "\n")
-            _drop_torn_line(self._own)
+            drop_torn_line(self._own)
         except OSError as error:
             raise UserError(
                 f"--out {directory}: cannot be written ({error.strerror}); name another directory"
@@ -232,14 +232,6 @@ class ResultLog:
         """All files with results; the whole comes first."""
         parts = sorted(self._whole.parent.glob("objects.part-*.jsonl"))
         return [path for path in (self._whole, *parts) if path.exists()]
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Takes off the last line if a crash cut it short."""
-    content = path.read_bytes() if path.exists() else b""
-    complete = content[: content.rfind(b"\n") + 1]
-    if len(complete) < len(content):
-        path.write_bytes(complete)
 
 
 def _read(path: Path) -> Iterator[ObjectResult]:

@@ -1,8 +1,8 @@
 """Files of other programs, read and written by one set of rules for training and the annotator.
 
-The gate: kinds, rasters, vectors, geojson, geopackage, crs, archive, safe_names, offline. Every
-raster and vector file is opened here, and nowhere else by GDAL's own guess: a file that is a list
-of other files, of addresses or of programs is not followed, whatever its name says.
+The gate: kinds, rasters, remote, vectors, geojson, geopackage, crs, archive, safe_names, offline.
+Every raster and vector file is opened here, and nowhere else by GDAL's own guess: a file that is a
+list of other files, of addresses or of programs is not followed, whatever its name says.
 
 Objects: region (what an object is), masks and geometry (its pixels and its outline), outlines,
 rings, layers, georeference and control_points (where it lies).

@@ -15,6 +15,8 @@ from rsisrefiner_jax.formats.region import plain_id, usable_ids
 from rsisrefiner_jax.formats.vectors import source
 
 PLAIN_GEOJSON = "EPSG:4326"  # what GDAL says of a GeoJSON that states no system
+POLYGONS = ("Polygon", "Surface", "Unknown", "Collection")  # in what GDAL calls such layers
+POINTS = ("Point", "Unknown", "Collection")
 _CURVED = (8, 9, 10, 11, 12, 15, 16, 17)  # types of well-known binary that shapely does not read
 
 Box = tuple[float, float, float, float]
@@ -22,10 +24,11 @@ Box = tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Those of a layer of polygons, or what of them lies in a box.
+    """Those of a layer, or what of them lies in a box.
 
     shapes: shapely geometries [n]; None where there is none. table: attributes of each. ids: None
-    where none can be kept. total: how many the layer has.
+    where none can be kept. total: how many the layer has. dtypes: numpy's name of every
+    attribute's type; "object" for text and whatever else.
     """
 
     crs: str | None
@@ -33,6 +36,7 @@ class Features:
     table: list[dict[str, Any]]
     ids: list[int] | None
     total: int
+    dtypes: dict[str, str]
 
 
 def read_features(
@@ -42,8 +46,9 @@ def read_features(
     wanted: Callable[[list[str]], list[str]],
     place: Callable[[str | None], tuple[str | None, Box | None]],
     most: int | None = None,
+    kinds: tuple[str, ...] = POLYGONS,
 ) -> Features:
-    """Reads a layer of polygons.
+    """Reads a layer, of polygons as a rule.
 
     Ids are those of a column "id" if all can be kept (`region.usable_ids`), else those of the
     file, plus 1 in layers that count from 0.
@@ -54,36 +59,31 @@ def read_features(
         wanted: names of all attributes -> of those to read.
         place: the system that the file states -> the one that counts, and the box of interest.
         most: more features are refused.
+        kinds: of layers, any of which will do: `POLYGONS`, `POINTS`.
 
     Raises:
-        UserError: pyogrio or shapely is missing; the file is missing or broken, has no layer of
-            polygons or several; or what `wanted` and `place` raise.
+        UserError: pyogrio or shapely is missing; the file is missing or broken, has no such layer
+            or several; or what `wanted` and `place` raise.
     """
-    _require_libraries(shown)
-    import shapely
-    from pyogrio import raw, read_info
-    from pyogrio.errors import DataLayerError, DataSourceError
+    with _opened(file, shown) as given:
+        import shapely
+        from pyogrio import raw, read_info
 
-    require(file.is_file(), f"{shown}: no such vector file")
-    try:
-        with source(file) as given:
-            layer = layer or _polygon_layer(shown, given)
-            about = read_info(given, layer=layer, force_feature_count=True)
-            crs, box = place(about["crs"])
-            fields = [str(name) for name in about["fields"]]
-            columns = wanted(fields)
-            kept_ids, shift = _ids(raw, given, layer, fields)
-            meta, fids, wkb, values = raw.read(
-                given,
-                layer=layer,
-                columns=columns,
-                bbox=box,
-                force_2d=True,
-                return_fids=True,
-                max_features=None if most is None else most + 1,
-            )
-    except (DataLayerError, DataSourceError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown}: cannot be read as a vector file ({error})") from error
+        layer = layer or _only_layer(shown, given, kinds)
+        about = read_info(given, layer=layer, force_feature_count=True)
+        crs, box = place(about["crs"])
+        fields = [str(name) for name in about["fields"]]
+        columns = wanted(fields)
+        kept_ids, shift = _ids(raw, given, layer, fields)
+        meta, fids, wkb, values = raw.read(
+            given,
+            layer=layer,
+            columns=columns,
+            bbox=box,
+            force_2d=True,
+            return_fids=True,
+            max_features=None if most is None else most + 1,
+        )
     require(most is None or len(wkb) <= most, f"{shown}: more than {most} objects in one file")
     ids = [kept_ids.get(fid, fid + shift) for fid in fids.tolist()]
     return Features(
@@ -92,6 +92,7 @@ def read_features(
         table=_rows([str(name) for name in meta["fields"]], values, len(wkb)),
         ids=ids if usable_ids(ids) else None,
         total=int(about["features"]),
+        dtypes=dict(zip(map(str, meta["fields"]), map(str, meta["dtypes"]), strict=True)),
     )
 
 
@@ -158,13 +159,13 @@ def _type_of(wkb: bytes | None) -> int:
 
 def has_polygons(file: Path) -> bool:
     """Whether a vector file has a layer that may hold polygons. Raises UserError as above."""
-    with _opened(file) as given:
-        return bool(_polygon_layers(given))
+    with _opened(file, str(file)) as given:
+        return bool(_layers(given, POLYGONS))
 
 
 def count_features(file: Path) -> int:
     """Those of all layers of a vector file. Raises UserError as above."""
-    with _opened(file) as given:
+    with _opened(file, str(file)) as given:
         from pyogrio import list_layers, read_info
 
         names = [str(name) for name, kind in list_layers(given) if kind]
@@ -173,35 +174,37 @@ def count_features(file: Path) -> int:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[str]:
-    """What to give to pyogrio for a file."""
-    _require_libraries(str(file))
+def _opened(file: Path, shown: str) -> Iterator[str]:
+    """What to give to pyogrio for a file. Raises UserError: it is missing or broken."""
+    _require_libraries(shown)
     from pyogrio.errors import DataLayerError, DataSourceError
 
-    require(file.is_file(), f"{file}: no such vector file")
+    require(file.is_file(), f"{shown}: no such vector file")
     try:
         with source(file) as given:
             yield given
     except (DataLayerError, DataSourceError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read as a vector file ({error})") from error
+        raise UserError(f"{shown}: cannot be read as a vector file ({error})") from error
 
 
-def _polygon_layers(given: str) -> list[str]:
+def _layers(given: str, kinds: tuple[str, ...]) -> list[str]:
+    """Names of the layers of these kinds."""
     from pyogrio import list_layers
 
     return [
         str(name)
         for name, kind in list_layers(given)
-        if kind and any(word in kind for word in ("Polygon", "Surface", "Unknown", "Collection"))
+        if kind and any(word in kind for word in kinds)
     ]
 
 
-def _polygon_layer(shown: str, given: str) -> str:
-    layers = _polygon_layers(given)
-    require(bool(layers), f"{shown}: no layer of polygons in this file")
+def _only_layer(shown: str, given: str, kinds: tuple[str, ...]) -> str:
+    layers = _layers(given, kinds)
+    wanted = "polygons or points" if set(kinds) > set(POLYGONS) else "polygons"
+    require(bool(layers), f"{shown}: no layer of {wanted} in this file")
     require(
         len(layers) == 1,
-        f"{shown}: several layers of polygons ({', '.join(layers)[:200]}); choose one with "
+        f"{shown}: several layers of {wanted} ({', '.join(layers)[:200]}); choose one with "
         f"{shown}|layername={layers[0]}, or keep one of them",
     )
     return layers[0]

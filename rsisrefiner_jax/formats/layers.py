@@ -47,9 +47,4 @@ def layers_of(masks: Sequence[Mask], each: Callable[..., Iterable[Mask]] = iter)
 
 
 def _overlap(one: Mask, other: Mask) -> bool:
-    left, top = max(one.x, other.x), max(one.y, other.y)
-    right, bottom = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
-    if right <= left or bottom <= top:
-        return False
-    window = left, top, right - left, bottom - top
-    return bool((one.within(*window) & other.within(*window)).any())
+    return one.shared(other) > 0

@@ -82,6 +82,15 @@ class Mask:
         taken = other.within(self.x, self.y, self.width, self.height)
         return Mask(self.x, self.y, self.pixels & ~taken).trimmed()
 
+    def shared(self, other: "Mask") -> int:
+        """How many pixels both have."""
+        left, top = max(self.x, other.x), max(self.y, other.y)
+        right, bottom = min(self.box[2], other.box[2]), min(self.box[3], other.box[3])
+        if right <= left or bottom <= top:
+            return 0
+        window = left, top, right - left, bottom - top
+        return int(np.count_nonzero(self.within(*window) & other.within(*window)))
+
     def same(self, other: "Mask") -> bool:
         """Whether two trimmed masks have the same pixels."""
         return self.box == other.box and np.array_equal(self.pixels, other.pixels)

@@ -90,8 +90,8 @@ def read_polygons(
         return fields if attributes else [n for n in fields if _is_needed(n, class_field)]
 
     def place(stated: str | None) -> tuple[str | None, Box | None]:
-        crs = _system(file, shown, stated, raster)
-        return crs, _extent(raster, crs)
+        crs = stated_system(file, shown, stated, raster)
+        return crs, extent_in(raster, crs)
 
     return _found(raster, read_features(file, shown, layer, wanted, place, most), class_field)
 
@@ -109,7 +109,7 @@ def _found(raster: Raster, features: Features, class_field: str | None) -> Polyg
     ours = names >= _OURS_ALWAYS
     category = class_field or _class_field(table, names)
     left_out = set(OURS) if ours else {category, *(n for n in names if n.lower() == "id")}
-    covered = _covered(outlines, polygonal & placed)
+    covered = covered_by(outlines, polygonal & placed)
     regions = [
         Region(
             id=None if ids is None else ids[i],
@@ -126,7 +126,7 @@ def _found(raster: Raster, features: Features, class_field: str | None) -> Polyg
     return Polygons(regions, unplaced, features.total - len(regions) - unplaced, in_pixels)
 
 
-def _covered(outlines: np.ndarray, usable: np.ndarray) -> list[Any]:
+def covered_by(outlines: np.ndarray, usable: np.ndarray) -> list[Any]:
     """What each geometry covers; None where that is nothing."""
     import shapely
 
@@ -141,11 +141,14 @@ def _covered(outlines: np.ndarray, usable: np.ndarray) -> list[Any]:
     return found
 
 
-def _system(file: Path, shown: str, stated: str | None, raster: Raster) -> str | None:
+def stated_system(file: Path, shown: str, stated: str | None, raster: Raster) -> str | None:
     """The system of the vectors; None where their coordinates are the raster's own.
 
     A GeoJSON that states none is in degrees, but in pixels on a raster that has no system either:
     so it is written for one.
+
+    Raises:
+        UserError: only one of raster and vectors has a system.
     """
     crs = None if stated is None or "Undefined" in stated else stated
     if raster.crs is None and crs == PLAIN_GEOJSON and file.suffix.lower().endswith("json"):
@@ -157,7 +160,7 @@ def _system(file: Path, shown: str, stated: str | None, raster: Raster) -> str |
     return crs
 
 
-def _extent(raster: Raster, crs: str | None) -> Box | None:
+def extent_in(raster: Raster, crs: str | None) -> Box | None:
     """(left, bottom, right, top) of a raster in another system; None where that has no box."""
     from rasterio.warp import transform_bounds
 

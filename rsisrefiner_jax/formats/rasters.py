@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats import remote
 from rsisrefiner_jax.formats.kinds import drivers_for, kind_of
 from rsisrefiner_jax.formats.offline import rasters_offline
 from rsisrefiner_jax.formats.safe_names import printable
@@ -28,6 +29,8 @@ def opened(path: str) -> Any:
     Raises:
         UserError: the file is missing, no raster, or refers to files outside its folder.
     """
+    if remote.is_allowed(path):
+        return remote.opened(path)
     return _opened(path, is_main=True)
 
 
@@ -55,12 +58,15 @@ def _opened(path: str, is_main: bool) -> Any:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """GDAL without network, and its errors as UserError; every access to a file stands in one."""
+    """GDAL without network, and its errors as UserError; every access to a file stands in one.
+
+    With network for a raster at an address that the command line names, see `remote`.
+    """
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
     try:
-        with rasters_offline():
+        with remote.online(path) if remote.is_allowed(path) else rasters_offline():
             yield
     except (RasterioError, CPLE_BaseError) as error:  # masks raise the latter
         reason = str(error.__cause__ or error).splitlines()[0]

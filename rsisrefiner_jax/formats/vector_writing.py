@@ -18,15 +18,19 @@ from rsisrefiner_jax.formats.georeference import WGS84
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """values: one an outline, None where there is none. kind: their type, if it must be one."""
+    """values: one an outline, None where there is none. kind: their type, if it must be one.
+
+    dtype: numpy's name of a type of dates or times, of which values are the text.
+    """
 
     values: list[Any]
     kind: type | None = None
+    dtype: str = ""
 
 
 def write_layer(
     file: Path,
-    shapes: list[BaseGeometry],
+    shapes: list[BaseGeometry | None],
     columns: dict[str, Column],
     crs: str | None,
     **options: Any,
@@ -89,6 +93,8 @@ def _typed(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """A column as one array, and where it has no value."""
     values = column.values
     empty = np.array([value is None for value in values], bool)
+    if column.dtype:
+        return np.array(["NaT" if v is None else v for v in values], column.dtype), empty
     kinds = {type(value) for value in values} - {type(None)}
     kinds = {column.kind} if column.kind else kinds
     for allowed, dtype, fill in (

@@ -89,3 +89,10 @@ def _require_no_links(file: Path) -> None:
                 part.resolve().parent in folders,
                 f"{printable(part.name)}: a link to another folder; put the file itself there",
             )
+
+
+@contextlib.contextmanager
+def written_alike() -> Iterator[None]:
+    """Files that pyogrio writes meanwhile have the same bytes whenever they are written."""
+    with vectors_offline(OGR_CURRENT_DATE="1970-01-01T00:00:00.000Z"):
+        yield
