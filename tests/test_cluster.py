@@ -78,6 +78,34 @@ def test_patience_with_a_step_has_an_end(left, monkeypatch):
     assert "step 8 is saved" in left[0][1]
 
 
+def test_several_processes_are_told_and_have_as_long(left, monkeypatch):
+    told, others = [], []
+    monkeypatch.setattr(stopping, "GRACE", 0.05)
+    monkeypatch.setattr(stopping.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(stopping, "_preemption", lambda: told.append)
+    with stop_request() as request:
+        request.tell = lambda code, sentence: others.append((code, sentence))
+        request.begin_loop(0)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        wait_for(lambda: left)
+    assert told == [signal.SIGTERM]  # all that jax's service knows
+    assert left == others
+    assert left[0][0] == 75
+    assert "SIGUSR1: not saved within 0 s; no step was saved yet" in left[0][1]
+
+
+def test_the_c_function_that_handles_a_signal_can_be_called():
+    before = signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+    try:
+        stopping._c_handler(signal.SIGUSR2)(signal.SIGUSR2)  # nothing there, nothing done
+        got = []
+        signal.signal(signal.SIGUSR2, lambda number, _: got.append(number))
+        stopping._c_handler(signal.SIGUSR2)(signal.SIGUSR2)
+        wait_for(lambda: got)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
 def test_what_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
