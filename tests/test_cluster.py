@@ -210,6 +210,19 @@ def test_the_reason_of_another_process_is_passed_on(one_of_two, left):
     assert left == [(2, "ended by process 1 (node7): error: the disk is full")]
 
 
+def test_the_coordinator_leaves_last(one_of_two, left, monkeypatch):
+    watching, service = one_of_two
+    watching.count = 3
+    monkeypatch.setattr(peers, "BEAT", 1.0)
+    service.key_value_set(peers._END, json.dumps({"code": 75, "sentence": "process 1: stopped"}))
+    wait_for(lambda: f"{peers._LEFT}0" in service.values)
+    time.sleep(0.3)
+    assert not left  # process 2 does not know yet; without the service it would be aborted
+    service.key_value_set(f"{peers._LEFT}2", "")
+    wait_for(lambda: left)
+    assert left == [(75, "ended by process 1: stopped")]
+
+
 def test_the_coordinator_is_missed(one_of_two, left):
     _, service = one_of_two
     service.gone = True

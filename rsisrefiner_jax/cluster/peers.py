@@ -74,6 +74,7 @@ class Peers:
             return
         self._ended.set()
         end = {"code": code, "sentence": f"process {self._own} ({_here()}): {sentence}"}
+        end["gone"] = gone
         try:
             self._client.key_value_set(_END, json.dumps(end))
         except Exception:  # jax has no error of its own: another one was first, or is gone
@@ -83,12 +84,10 @@ class Peers:
 
     def _wait_for(self, others: int) -> None:
         """Until they know, or some beats: the service that tells them ends with this process."""
-        time.sleep(BEAT)
         end = time.monotonic() + 4 * BEAT
-        while time.monotonic() < end:
-            if len(self._client.key_value_dir_get(_LEFT)) >= others:
-                return
+        while time.monotonic() < end and len(self._client.key_value_dir_get(_LEFT)) < others:
             time.sleep(BEAT / 10)
+        time.sleep(BEAT / 2)  # they say so, and then end
 
     def leave(self, error: BaseException) -> NoReturn:
         """Ends all processes with the reason why this one ends."""
@@ -132,6 +131,8 @@ class Peers:
                 return
             if said:
                 self._client.key_value_set(f"{_LEFT}{self._own}", "", allow_overwrite=True)
+                if self._own == 0 and self.count > 2:  # all but the one that said it
+                    self._wait_for(self.count - 1 - said.get("gone", 0))
                 leave(said["code"], f"ended by {said['sentence']}")
             if problem:
                 self.tell(1, problem, gone=1)

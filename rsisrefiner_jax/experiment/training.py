@@ -150,7 +150,7 @@ def announce(
     origin = config.train.init_from or "scratch" if resumed is None else "its last checkpoint"
     print(f"{where(devices)}, {workdir}: ", end="")
     print(f"{'from' if resumed is None else 'resuming at'} step {step} of ", end="")
-    print(f"{config.train.last_step}, weights of {origin}")
+    print(f"{config.train.last_step}, weights of {origin}", flush=True)
 
 
 def where(devices: DataParallel) -> str:
