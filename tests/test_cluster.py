@@ -214,6 +214,7 @@ def test_the_coordinator_leaves_last(one_of_two, left, monkeypatch):
     watching, service = one_of_two
     watching.count = 3
     monkeypatch.setattr(peers, "BEAT", 1.0)
+    service.key_value_set(f"{peers._LEFT}1", "")
     service.key_value_set(peers._END, json.dumps({"code": 75, "sentence": "process 1: stopped"}))
     wait_for(lambda: f"{peers._LEFT}0" in service.values)
     time.sleep(0.3)
