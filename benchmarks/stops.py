@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.small_disk import fill, small_disk
 from benchmarks.trainer import SMALL, Trainer, differences, last_step
@@ -31,7 +32,7 @@ PHASES = {
     "full": ("saving", "loop", "starting"),
 }
 SAVING = 0.1  # seconds that it takes, about
-STEPS = 5  # for each time, so that there are enough
+STEPS = 40  # of a run
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +68,7 @@ class Check:
         self._took: dict[str, float] = {}  # seconds of a phase
         self._calm = folder / "calm"
         self._begun = folder / "begun"  # compiled programs, without that of a step
-        self._struck: list[int] = []
+        (folder / "cache").mkdir(parents=True, exist_ok=True)
 
     def undisturbed(self) -> list[str]:
         """Makes the run to compare with; what went wrong."""
@@ -85,42 +86,55 @@ class Check:
             return [] if set(codes) == {0} else [f"undisturbed: {codes} {run.said()[0][-2000:]}"]
 
     def disturbed(self, how: str) -> list[str]:
-        """One run, disturbed again and again and then finished; what went wrong."""
+        """Runs that are disturbed again and again, then finished; what went wrong.
+
+        One is mostly done before it was disturbed often enough; then another one begins.
+        """
         faults: list[str] = []
-        count: collections.Counter[str] = collections.Counter()
-        slowest = 0.0
-        disk = small_disk if how == "full" else lambda _: contextlib.nullcontext()
-        (self._folder / how).mkdir()
-        with disk(self._folder / how), self._trainer(how) as run:
-            for number in range(self._options.times):
-                phase = PHASES[how][number % len(PHASES[how])]
-                saved, seconds, codes = run.saved(), *self._disturb(how, run, phase)
-                if not any(codes):
-                    break  # it was done before
-                count[phase] += 1
-                slowest = max(slowest, seconds)
-                wrong = [*self._wrong(how, run, phase, seconds, codes), *_forgotten(run, saved)]
-                faults += [f"{how} {number + 1} ({phase}): {sentence}" for sentence in wrong]
-                said = f"{phase}, {seconds:.1f} s, {codes}, {wrong or 'good'}"
-                print(f"{how} {number + 1}: {said}", flush=True)
-            saved = run.saved()
-            run.start()
-            codes = run.ends()
-            faults += [f"{how}, last start: {text}" for text in _forgotten(run, saved)]
-            if set(codes) != {0}:
-                faults.append(f"{how}, last start: {codes} {run.said()[0][-2000:]}")
-            faults += [f"{how}: {text}" for text in differences(self._calm, run.workdir)]
-        times = ", ".join(f"{phase} {n}" for phase, n in count.items())
-        print(f"{how}: {count.total()} times ({times}), ended within {slowest:.1f} s", end="")
-        print(f", {len(faults)} faults", flush=True)
+        done: list[Disturbance] = []
+        runs = 0
+        while len(done) < self._options.times and runs < self._options.times + 3:
+            runs += 1
+            name = f"{how}-{runs}"
+            (self._folder / name).mkdir()
+            disk = small_disk if how == "full" else lambda _: contextlib.nullcontext()
+            with disk(self._folder / name), self._trainer(name) as run:
+                faults += self._one_run(how, run, done)
+                faults += [f"{name}: {text}" for text in differences(self._calm, run.workdir)]
+        phases = collections.Counter(one.phase for one in done)
+        times = ", ".join(f"{phase} {number}" for phase, number in phases.items())
+        slowest = max((one.seconds for one in done), default=0)
+        codes = dict(collections.Counter(code for one in done for code in one.codes))
+        print(f"{how}: {len(done)} times ({times}) in {runs} runs, exit codes {codes}, ", end="")
+        print(f"ended within {slowest:.1f} s, {len(faults)} faults", flush=True)
         return faults
+
+    def _one_run(self, how: str, run: Trainer, done: "list[Disturbance]") -> Iterator[str]:
+        """Disturbs a run until it is finished; adds to `done`. What went wrong."""
+        while True:
+            last, saved = len(done) >= self._options.times, run.saved()
+            if last:
+                run.start()
+                one = Disturbance("undisturbed", 0, run.ends(), [])
+            else:
+                one = self._disturb(how, run, PHASES[how][len(done) % len(PHASES[how])])
+            wrong, finished = _forgotten(run, saved), not any(one.codes)
+            if not finished and last:
+                wrong.append(f"exit codes {one.codes}: {run.said()[0][-2000:]}")
+            elif not finished:
+                wrong += self._wrong(how, run, one)
+                done.append(one)
+            what = f"{how} {len(done)}: {one.phase}, {one.seconds:.1f} s, {one.codes}"
+            print(f"{what}, {wrong or 'good'}", flush=True)
+            yield from (f"{what}: {sentence}" for sentence in wrong)
+            if finished or last:
+                return
 
     @contextlib.contextmanager
     def _trainer(self, name: str) -> Iterator[Trainer]:
         options = self._options
-        steps = max(options.times, 4) * STEPS
-        flags = ["--config", options.config, "--set", *options.set, f"train.max_steps={steps}"]
-        flags += [f"train.samples_per_epoch={8 * steps}"]
+        flags = ["--config", options.config, "--set", *options.set]
+        flags += [f"train.max_steps={STEPS}", f"train.samples_per_epoch={8 * STEPS}"]
         given = {"program": options.program} if options.program else {}
         run = Trainer(
             self._folder / name,
@@ -136,28 +150,27 @@ class Check:
         finally:
             run.close()
 
-    def _disturb(self, how: str, run: Trainer, phase: str) -> tuple[float, list[int]]:
-        """(seconds until all processes had ended, their exit codes)."""
-        ballast = run.workdir / "ballast"
+    def _disturb(self, how: str, run: Trainer, phase: str) -> "Disturbance":
+        """Starts a run and disturbs it in this phase."""
+        ballast, struck = run.workdir / "ballast", list[int]()
         if how == "full" and phase == "starting":
             fill(ballast)
         cache = None
         if phase == "compiling":
-            cache = self._folder / f"begun-{how}-{run.starts}"
+            cache = self._folder / f"begun-{how}-{self._rng.getrandbits(32)}"
             shutil.copytree(self._begun, cache)
         run.start(cache=cache)
-        self._wait(run, phase)
+        if how != "full" or phase != "starting":
+            self._wait(run, phase)
         since = time.monotonic()
-        if how == "full":
-            if phase != "starting":
-                fill(ballast, self._rng.choice([0, 0, 1, 4]))
-        else:
-            number = signal.SIGTERM if how == "term" else signal.SIGKILL
-            self._struck = self._some(phase)
-            run.strike(number, self._struck)
+        if how != "full":
+            struck = self._some(phase)
+            run.strike(signal.SIGTERM if how == "term" else signal.SIGKILL, struck)
+        elif phase != "starting":
+            fill(ballast, self._rng.choice([0, 0, 1, 4]))
         codes = run.ends(3 * LIMITS[how])
         ballast.unlink(missing_ok=True)
-        return time.monotonic() - since, codes
+        return Disturbance(phase, time.monotonic() - since, codes, struck)
 
     def _wait(self, run: Trainer, phase: str) -> None:
         """Until a random moment of a phase."""
@@ -181,30 +194,50 @@ class Check:
         choice = self._rng.choice([every, *([process] for process in every)])
         return every if phase == "starting" else choice
 
-    def _wrong(
-        self, how: str, run: Trainer, phase: str, seconds: float, codes: list[int]
-    ) -> Iterator[str]:
+    def _wrong(self, how: str, run: Trainer, one: "Disturbance") -> list[str]:
         """What was not as it should be about an end."""
-        said = run.said()
-        if seconds > LIMITS[how]:
-            yield f"took {seconds:.0f} s"
-        if how == "kill":
-            others = [code for process, code in enumerate(codes) if process not in self._struck]
-            if any(codes[process] != -signal.SIGKILL for process in self._struck) or 0 in others:
-                yield f"exit codes {codes}"
-            for process, text in enumerate(said):
-                if process not in self._struck and "error: process" not in text:
-                    yield f"process {process} does not say why it ended: {text[-1000:]}"
-            return
-        # Before anything of the program runs, a process ends by the signal itself.
-        early = {-signal.SIGTERM} if phase == "starting" else set()
-        if not set(codes) <= ({STOPPED} | early if how == "term" else {2}):
-            yield f"exit codes {codes}: {said[0][-2000:]}"
-        yield from (f"a traceback: {text[-2000:]}" for text in said if "Traceback" in text)
-        if how == "full" and not all("the disk is full" in text for text in said):
-            yield f"no sentence: {said[0][-1000:]}"
-        if how == "term" and run.logged() and run.saved() != run.logged():
-            yield f"step {run.logged()} was logged, {run.saved()} saved"
+        wrong = [f"took {one.seconds:.0f} s"] if one.seconds > LIMITS[how] else []
+        return wrong + list({"kill": _killed, "term": _stopped, "full": _full}[how](run, one))
+
+
+class Disturbance(NamedTuple):
+    """What was done to a run, and how it ended."""
+
+    phase: str
+    seconds: float  # until all processes had ended
+    codes: list[int]
+    struck: list[int]  # processes that a signal was sent to
+
+
+def _killed(run: Trainer, one: Disturbance) -> Iterator[str]:
+    struck = {code for process, code in enumerate(one.codes) if process in one.struck}
+    if struck != {-signal.SIGKILL} or 0 in one.codes:
+        yield f"exit codes {one.codes}"
+    for process, text in enumerate(run.said()):
+        if process not in one.struck and "error: process" not in text:
+            yield f"process {process} does not say why it ended: {text[-1000:]}"
+
+
+def _stopped(run: Trainer, one: Disturbance) -> Iterator[str]:
+    # Before anything of the program runs, a process ends by the signal itself.
+    early = {-signal.SIGTERM} if one.phase == "starting" else set()
+    if not set(one.codes) <= {STOPPED} | early:
+        yield f"exit codes {one.codes}: {run.said()[0][-2000:]}"
+    yield from _tracebacks(run)
+    if run.logged() and run.saved() != run.logged():
+        yield f"step {run.logged()} was logged, {run.saved()} saved"
+
+
+def _full(run: Trainer, one: Disturbance) -> Iterator[str]:
+    if set(one.codes) != {2}:
+        yield f"exit codes {one.codes}"
+    yield from _tracebacks(run)
+    if not all("the disk is full" in text for text in run.said()):
+        yield f"no sentence: {run.said()[0][-1000:]}"
+
+
+def _tracebacks(run: Trainer) -> Iterator[str]:
+    yield from (f"a traceback: {text[-2000:]}" for text in run.said() if "Traceback" in text)
 
 
 def _forgotten(run: Trainer, saved: int) -> list[str]:
