@@ -86,12 +86,25 @@ def test_several_processes_are_told_and_have_as_long(left, monkeypatch):
     with stop_request() as request:
         request.tell = lambda code, sentence: others.append((code, sentence))
         request.begin_loop(0)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGHUP)
         wait_for(lambda: left)
     assert told == [signal.SIGTERM]  # all that jax's service knows
     assert left == others
     assert left[0][0] == 75
-    assert "SIGUSR1: not saved within 0 s; no step was saved yet" in left[0][1]
+    assert "SIGHUP: not saved within 0 s; no step was saved yet" in left[0][1]
+
+
+def test_an_early_notice_leaves_time_until_sigterm(left, monkeypatch):
+    monkeypatch.setattr(stopping, "GRACE", 0.0)
+    with stop_request() as request:
+        request.begin_loop(8)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        wait_for(lambda: request.asked(9))
+        time.sleep(0.2)
+        assert not left
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for(lambda: left)
+    assert left[0][0] == 75
 
 
 def test_the_c_function_that_handles_a_signal_can_be_called():

@@ -3,7 +3,7 @@
 Before the first step there is nothing to save, and the process leaves at once, even while a
 program is being compiled. From then on the step at hand is finished and saved. If that takes longer
 than GRACE (another program is compiled, or objects are clicked to validate) the process leaves with
-what was saved before.
+what was saved before. SIGUSR1 comes ahead of a SIGTERM, so that it alone sets no such limit.
 
 Several processes have to end at the same step. jax's preemption service finds it once one of them
 gets SIGTERM; all signals are told to it as that one.
@@ -26,6 +26,7 @@ from rsisrefiner_jax.cluster.leaving import leave
 from rsisrefiner_jax.errors import STOP_SIGNALS, STOPPED
 
 GRACE = 25.0  # seconds; schedulers kill after 30 as a rule
+AHEAD = getattr(signal, "SIGUSR1", None)  # Windows has none
 
 
 class StopRequest:
@@ -37,6 +38,7 @@ class StopRequest:
         self.tell: Callable[[int, str], None] = lambda code, sentence: None  # other processes
         self._in_loop = False
         self._preempt: Callable[[int], Any] | None = None  # tells jax's preemption service
+        self._clock: threading.Thread | None = None
         self._ended = threading.Event()
 
     @property
@@ -68,11 +70,13 @@ class StopRequest:
             self.number = number
             again = "; Ctrl-C again to stop at once" if number == signal.SIGINT else ""
             _say(f"\n{signal.Signals(number).name}: stopping after this step{again}\n")
-            threading.Thread(target=self._lose_patience, daemon=True).start()
             if self._preempt:
                 self._preempt(signal.SIGTERM)
         elif number == signal.SIGINT:
             self._leave(f": {self._kept()}")
+        if number != AHEAD and self._clock is None:
+            self._clock = threading.Thread(target=self._lose_patience, daemon=True)
+            self._clock.start()
 
     def end(self) -> None:
         """The run has ended by itself."""
