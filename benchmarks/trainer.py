@@ -31,7 +31,7 @@ SMALL = (
     *("data.train=[synthetic:train@96]", "data.eval=[synthetic:test@96]", "data.threads=1"),
     *("data.min_object_area=64", "train.batch_size=8", "train.epochs=1", "train.csv=True"),
     *("train.log_every=1", "train.checkpoint_every=4", "train.preview_every=5"),
-    *("clicks.iterations=[1,1]", "optim.warmup_steps=0", "parallel.patience=10"),
+    *("clicks.iterations=[1,1]", "optim.warmup_steps=0", "parallel.patience=20"),
 )
 
 
