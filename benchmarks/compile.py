@@ -14,7 +14,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +52,7 @@ def main() -> None:
         *(training_programs(config, devices) if args.only != "eval" else ()),
         *(evaluation_programs(config, devices) if args.only != "train" else ()),
     ]
-    rows = [{"program": name, **figures(lower, count)} for name, lower, count in programs]
+    rows = [{"program": program.name, **figures(program)} for program in programs]
     about = {
         "topology": args.topology or "at hand",
         "device": devices[0].device_kind,
@@ -86,8 +86,13 @@ def topology_devices(args: argparse.Namespace) -> list[Any]:
     return list(topologies.get_topology_desc(args.topology, platform="tpu").devices)
 
 
-# The name of a program, what lowers it, and its operations on one device as counted by hand.
-Program = tuple[str, Callable[[], Any], Callable[[], int]]
+class Program(NamedTuple):
+    """A program, and what one device takes for it as counted by hand."""
+
+    name: str
+    lower: Callable[[], Any]
+    operations: Callable[[], int]
+    given: int | None = None  # bytes of arguments
 
 
 def training_programs(config: Config, devices: list[Any]) -> Iterator[Program]:
@@ -117,7 +122,30 @@ def training_programs(config: Config, devices: list[Any]) -> Iterator[Program]:
             return flops(mapped, state, frozen, one, last)
 
         kind = "a click with a gradient" if every else "training step"
-        yield f"{kind}, {'first clicks' if first else 'any' if alike else 'later'}", lower, count
+        name = f"{kind}, {'first clicks' if first else 'any' if alike else 'later'}"
+        yield Program(name, lower, count, None if every else step_bytes(config, share))
+
+
+def step_bytes(config: Config, batch: int) -> int:
+    """Bytes of a training step's arguments for so many pictures.
+
+    Adam keeps two numbers beside each that is trained, and none beside a frozen one.
+    """
+    optim, side = config.optim, config.model.image_size
+    variables = abstract_variables(config.model)
+    frozen, trained = split(variables["params"], config.model.frozen)
+    if config.model.frozen_dtype != "float32":
+        frozen = jax.eval_shape(lambda tree: as_stored(config.model, tree), frozen)
+    statistics = tree_bytes(variables["batch_stats"])
+    weights = (3 + (optim.accumulate > 1)) * tree_bytes(trained) + statistics
+    average = tree_bytes(trained) + statistics if optim.ema else 0
+    pictures = batch * (3 * side**2 + config.data.targets * (side**2 + 8))
+    return tree_bytes(frozen) + weights + average + pictures
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of all arrays of a tree, or of their shapes."""
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def step_inputs(config: Config, batch: int) -> tuple[Any, Any, Any, Any]:
@@ -164,13 +192,13 @@ def evaluation_programs(config: Config, devices: list[Any]) -> Iterator[Program]
     def count() -> int:
         return flops(lambda *given: run(loop, *given), *given)
 
-    yield f"evaluation, {size} objects in flight", lambda: run.lower(loop, *given), count
+    yield Program(f"evaluation, {size} objects in flight", lambda: run.lower(loop, *given), count)
 
 
-def figures(lower: Callable[[], Any], count: Callable[[], int]) -> dict[str, Any]:
+def figures(program: Program) -> dict[str, Any]:
     """What compiling one program says."""
     start = time.perf_counter()
-    lowered = lower()
+    lowered = program.lower()
     traced = time.perf_counter()
     compiled = lowered.compile()
     done = time.perf_counter()
@@ -180,10 +208,11 @@ def figures(lower: Callable[[], Any], count: Callable[[], int]) -> dict[str, Any
         "compile s": round(done - traced, 1),
         "code MB": memory.generated_code_size_in_bytes / 1e6,
         "arguments GB": memory.argument_size_in_bytes / 1e9,
+        "arguments GB by hand": program.given and program.given / 1e9,
         "donated GB": memory.alias_size_in_bytes / 1e9,
         "temporaries GB": memory.temp_size_in_bytes / 1e9,
         "GFLOP": cost.get("flops", 0) / 1e9,
-        "GFLOP by hand": count() / 1e9,
+        "GFLOP by hand": program.operations() / 1e9,
         "GB accessed": cost.get("bytes accessed", 0) / 1e9,
         "collective MB": collective_bytes(compiled.as_text()) / 1e6,
     }

@@ -11,7 +11,6 @@ import contextlib
 import random
 import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +19,7 @@ from typing import Any
 
 from benchmarks.annotator import Server, Upload, write_raster
 from benchmarks.script import OBJECTS, Request, exports, plain, script_of
-from rsisrefiner_jax.errors import UserError
-
-DISK = "size=20m"
-PAGE = 4096  # bytes
+from benchmarks.small_disk import fill, small_disk
 
 
 def compare(options: argparse.Namespace, folder: Path) -> None:
@@ -37,7 +33,7 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
     project, alone = folder / "disturbed", folder / "alone"
     for made in (project, alone):
         made.mkdir()
-    with _small_disk(project) if options.how == "full" else contextlib.nullcontext():
+    with small_disk(project) if options.how == "full" else contextlib.nullcontext():
         server = Server([str(image)], options.checkpoint, project)
         disturbance = HOW[options.how](server, project, options)
         started = time.perf_counter()
@@ -160,25 +156,9 @@ class _Fill(_Disturbance):
         ballast = self.project / "ballast"
         self.server.wait_until_ready()
         self.pause()
-        with open(ballast, "wb", 0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(PAGE))
-        left = self.rng.choice([0, 0, 1, 4, 16]) * PAGE
-        with open(ballast, "r+b") as file:
-            file.truncate(max(ballast.stat().st_size - left, 0))
+        fill(ballast, self.rng.choice([0, 0, 1, 4, 16]))
         self.pause()
         ballast.unlink()
 
 
 HOW: dict[str, Callable[..., _Disturbance]] = {"kill": _Kill, "term": _Terminate, "full": _Fill}
-
-
-@contextlib.contextmanager
-def _small_disk(folder: Path) -> Iterator[None]:
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "tmpfs", str(folder)])
-    if mounted.returncode:
-        raise UserError("--how full: a small file system cannot be mounted; run it as root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,12 +1,13 @@
-"""Files that are either there whole or not at all."""
+"""Files and directories that are either there whole or not at all."""
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-PART = ".part"  # ends the names of files that are being written
+PART = ".part"  # ends the names of what is being written
 
 
 @contextlib.contextmanager
@@ -42,3 +43,33 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as part, open(part, "wb") as file:
         yield file
+
+
+@contextlib.contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A directory to write into, which appears as `path` only if the block ends well.
+
+    One that is there already is written into as it is: it may be a mount. Raises OSError.
+    """
+    if path.is_dir():
+        yield path
+        return
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what killed processes were writing in `folder` and the folders in it.
+
+    Nobody may be writing there now.
+    """
+    for part in (*folder.glob(f"*{PART}"), *folder.glob(f"*/*{PART}")):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)

@@ -204,18 +204,24 @@ def test_a_run_goes_on_exactly(state, tmp_path):
     assert back.step.dtype == np.int32
 
 
-def test_a_checkpoint_of_other_devices_opens(state, tmp_path):
-    """What was saved names devices that are not here, of a platform that is not here."""
+ELSEWHERE = [
+    {"device_mesh": {"mesh": [{"id": 4711}, {"id": 4712}]}},
+    {"sharding_type": "SingleDeviceSharding", "device_str": "TPU_0(process=0,(0,0,0,0))"},
+]
+
+
+@pytest.mark.parametrize("named", ELSEWHERE, ids=["devices", "platform"])
+def test_a_checkpoint_of_other_devices_opens(state, tmp_path, named):
+    """What was saved names devices that are not here, or a platform that is not here."""
     writer = CheckpointWriter(tmp_path)
     writer.save_frozen({"backbone": {"w": np.ones(2)}}, META)
     writer.save(state, tiny.CONFIG)
     writer.close()
     for path in (tmp_path / "7").rglob("_sharding"):
-        named = json.loads(path.read_text())
-        for name, sharding in named.items():
-            mesh = {"mesh": [{"id": 4711}, {"id": 4712}]}
-            named[name] = json.dumps(json.loads(sharding) | {"device_mesh": mesh})
-        path.write_text(json.dumps(named))
+        kept = json.loads(path.read_text())
+        assert kept
+        kept = {name: json.dumps(json.loads(text) | named) for name, text in kept.items()}
+        path.write_text(json.dumps(kept))
     writer = CheckpointWriter(tmp_path)
     assert_equal(writer.newest().restored(zeros(state)), jax.tree.map(np.array, state))
     writer.close()

@@ -78,6 +78,47 @@ def test_patience_with_a_step_has_an_end(left, monkeypatch):
     assert "step 8 is saved" in left[0][1]
 
 
+def test_several_processes_are_told_and_have_as_long(left, monkeypatch):
+    told, others = [], []
+    monkeypatch.setattr(stopping, "GRACE", 0.05)
+    monkeypatch.setattr(stopping.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(stopping, "_preemption", lambda: told.append)
+    with stop_request() as request:
+        request.tell = lambda code, sentence: others.append((code, sentence))
+        request.begin_loop(0)
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_for(lambda: left)
+    assert told == [signal.SIGTERM]  # all that jax's service knows
+    assert left == others
+    assert left[0][0] == 75
+    assert "SIGHUP: not saved within 0 s; no step was saved yet" in left[0][1]
+
+
+def test_an_early_notice_leaves_time_until_sigterm(left, monkeypatch):
+    monkeypatch.setattr(stopping, "GRACE", 0.0)
+    with stop_request() as request:
+        request.begin_loop(8)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        wait_for(lambda: request.asked(9))
+        time.sleep(0.2)
+        assert not left
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for(lambda: left)
+    assert left[0][0] == 75
+
+
+def test_the_c_function_that_handles_a_signal_can_be_called():
+    before = signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+    try:
+        stopping._c_handler(signal.SIGUSR2)(signal.SIGUSR2)  # nothing there, nothing done
+        got = []
+        signal.signal(signal.SIGUSR2, lambda number, _: got.append(number))
+        stopping._c_handler(signal.SIGUSR2)(signal.SIGUSR2)
+        wait_for(lambda: got)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
 def test_what_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
@@ -180,6 +221,20 @@ def test_the_reason_of_another_process_is_passed_on(one_of_two, left):
     service.key_value_set(peers._END, json.dumps(end))
     wait_for(lambda: left)
     assert left == [(2, "ended by process 1 (node7): error: the disk is full")]
+
+
+def test_the_coordinator_leaves_last(one_of_two, left, monkeypatch):
+    watching, service = one_of_two
+    watching.count = 3
+    monkeypatch.setattr(peers, "BEAT", 1.0)
+    service.key_value_set(f"{peers._LEFT}1", "")
+    service.key_value_set(peers._END, json.dumps({"code": 75, "sentence": "process 1: stopped"}))
+    wait_for(lambda: f"{peers._LEFT}0" in service.values)
+    time.sleep(0.3)
+    assert not left  # process 2 does not know yet; without the service it would be aborted
+    service.key_value_set(f"{peers._LEFT}2", "")
+    wait_for(lambda: left)
+    assert left == [(75, "ended by process 1: stopped")]
 
 
 def test_the_coordinator_is_missed(one_of_two, left):

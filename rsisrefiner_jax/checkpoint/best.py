@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.checkpoint.runs import FROZEN
 from rsisrefiner_jax.config import Config, to_json
 from rsisrefiner_jax.training.finite import require_finite
@@ -28,7 +29,8 @@ class BestWeights:
             try:
                 os.link(frozen, directory / FROZEN)
             except OSError:  # a file system without links
-                shutil.copyfile(frozen, directory / FROZEN)
+                with open(frozen, "rb") as source, atomic_file(directory / FROZEN) as copy:
+                    shutil.copyfileobj(source, copy)
         options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(directory, options=options)
 

@@ -22,6 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from rsisrefiner_jax.atomic import whole_directory
 from rsisrefiner_jax.checkpoint.reading import Reader, Unreadable
 from rsisrefiner_jax.config import Config, from_json, to_json
 from rsisrefiner_jax.errors import UserError, require
@@ -174,29 +175,28 @@ def save_weights(
     batch_stats: Any,
     meta: dict[str, Any] | None = None,
 ) -> None:
-    """Writes a checkpoint of step 0 that can be evaluated, served or fine-tuned.
+    """Writes a checkpoint of step 0 that can be evaluated, served or fine-tuned; whole or not.
 
     params, batch_stats: the whole network's, as nested dicts of arrays.
     """
     require_new_directory(directory)
-    directory = Path(directory).absolute()
     frozen, trainable = split(params, config.model.frozen)
-    directory.mkdir(parents=True, exist_ok=True)
-    save_npz(directory / FROZEN, frozen, meta or {})
     alone = ocp.options.MultiprocessingOptions(
         primary_host=jax.process_index(), active_processes={jax.process_index()}
     )
     options = ocp.CheckpointManagerOptions(
         create=False, enable_async_checkpointing=False, multiprocessing_options=alone
     )
-    with ocp.CheckpointManager(directory, options=options) as manager:
-        manager.save(
-            0,
-            args=ocp.args.Composite(
-                weights=ocp.args.StandardSave(_weights(trainable, batch_stats)),
-                config=ocp.args.JsonSave({"config": to_json(config)}),
-            ),
-        )
+    with whole_directory(Path(directory).absolute()) as made:
+        save_npz(made / FROZEN, frozen, meta or {})
+        with ocp.CheckpointManager(made, options=options) as manager:
+            manager.save(
+                0,
+                args=ocp.args.Composite(
+                    weights=ocp.args.StandardSave(_weights(trainable, batch_stats)),
+                    config=ocp.args.JsonSave({"config": to_json(config)}),
+                ),
+            )
 
 
 def require_new_directory(directory: str | Path) -> None:

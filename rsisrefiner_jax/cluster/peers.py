@@ -74,21 +74,24 @@ class Peers:
             return
         self._ended.set()
         end = {"code": code, "sentence": f"process {self._own} ({_here()}): {sentence}"}
-        try:
+        end["gone"] = gone
+        with contextlib.suppress(Exception):  # another one was first; jax has no error of its own
             self._client.key_value_set(_END, json.dumps(end))
-        except Exception:  # jax has no error of its own: another one was first, or is gone
-            return
-        if self._own == 0:
-            self._wait_for(self.count - 1 - gone)
+        self._part(gone)
 
-    def _wait_for(self, others: int) -> None:
-        """Until they know, or some beats: the service that tells them ends with this process."""
-        time.sleep(BEAT)
-        end = time.monotonic() + 4 * BEAT
-        while time.monotonic() < end:
-            if len(self._client.key_value_dir_get(_LEFT)) >= others:
-                return
-            time.sleep(BEAT / 10)
+    def _part(self, gone: int) -> None:
+        """Says that this process ends. Process 0 waits until all say so, but those that are gone.
+
+        The service that tells them ends with it; jax aborts a process that misses the service.
+        """
+        with contextlib.suppress(Exception):
+            self._client.key_value_set(f"{_LEFT}{self._own}", "", allow_overwrite=True)
+            end = time.monotonic() + 4 * BEAT
+            while self._own == 0 and time.monotonic() < end:
+                if len(self._client.key_value_dir_get(_LEFT)) >= self.count - gone:
+                    time.sleep(BEAT / 2)  # they say so, and then end
+                    return
+                time.sleep(BEAT / 10)
 
     def leave(self, error: BaseException) -> NoReturn:
         """Ends all processes with the reason why this one ends."""
@@ -131,7 +134,7 @@ class Peers:
             if self._ended.is_set():
                 return
             if said:
-                self._client.key_value_set(f"{_LEFT}{self._own}", "", allow_overwrite=True)
+                self._part(said.get("gone", 0))
                 leave(said["code"], f"ended by {said['sentence']}")
             if problem:
                 self.tell(1, problem, gone=1)

@@ -2,19 +2,21 @@
 
 Before the first step there is nothing to save, and the process leaves at once, even while a
 program is being compiled. From then on the step at hand is finished and saved. If that takes longer
-than GRACE the process leaves with what was saved before.
+than GRACE (another program is compiled, or objects are clicked to validate) the process leaves with
+what was saved before. SIGUSR1 comes ahead of a SIGTERM, so that it alone sets no such limit.
 
 Several processes have to end at the same step. jax's preemption service finds it once one of them
-gets SIGTERM; the other signals are passed on as that one.
+gets SIGTERM; all signals are told to it as that one.
 """
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 from jax._src import distributed
@@ -24,6 +26,7 @@ from rsisrefiner_jax.cluster.leaving import leave
 from rsisrefiner_jax.errors import STOP_SIGNALS, STOPPED
 
 GRACE = 25.0  # seconds; schedulers kill after 30 as a rule
+AHEAD = getattr(signal, "SIGUSR1", None)  # Windows has none
 
 
 class StopRequest:
@@ -34,21 +37,23 @@ class StopRequest:
         self.saved: int | None = None  # the newest step that is on the disk
         self.tell: Callable[[int, str], None] = lambda code, sentence: None  # other processes
         self._in_loop = False
+        self._preempt: Callable[[int], Any] | None = None  # tells jax's preemption service
+        self._clock: threading.Thread | None = None
         self._ended = threading.Event()
 
     @property
     def code(self) -> int:
-        """The exit code that this end has."""
-        return 130 if self.number == signal.SIGINT else STOPPED
+        """The exit code that this end has. Several processes end with the same one."""
+        alone = self._preempt is None
+        return 130 if alone and self.number == signal.SIGINT else STOPPED
 
     def begin_loop(self, step: int) -> None:
-        """From now on, after `step`, steps are finished and saved."""
-        self.saved, self._in_loop = step, True
-        service = distributed.global_state
-        if jax.process_count() > 1 and service.preemption_sync_manager is None:
-            # Only now: its handler takes SIGTERM away from ours. joining.py has kept it back.
-            jax.config.update("jax_enable_preemption_service", True)
-            service.initialize_preemption_sync_manager()
+        """From now on, after `step`, steps are finished and saved. 0: nothing is saved yet."""
+        self.saved, self._in_loop = step or None, True
+        if jax.process_count() > 1:
+            self._preempt = _preemption()
+            if self.number is not None:  # it came meanwhile
+                self._preempt(signal.SIGTERM)
 
     def asked(self, step: int) -> bool:
         """Whether to save after `step` and end; to be called after every step, by all processes."""
@@ -60,17 +65,18 @@ class StopRequest:
         """What is done about a signal, in the thread that waits for them."""
         if not self._in_loop:
             self.number = number
-            self._leave("before the first step of this start; nothing is lost")
-        if jax.process_count() > 1:
-            self.number = self.number or number
-            signal.raise_signal(signal.SIGTERM)
-        elif self.number is None:
+            self._leave(" before the first step of this start; nothing is lost")
+        if self.number is None:
             self.number = number
             again = "; Ctrl-C again to stop at once" if number == signal.SIGINT else ""
             _say(f"\n{signal.Signals(number).name}: stopping after this step{again}\n")
-            threading.Thread(target=self._lose_patience, daemon=True).start()
+            if self._preempt:
+                self._preempt(signal.SIGTERM)
         elif number == signal.SIGINT:
-            self._leave(f"step {self.saved} is saved")
+            self._leave(f": {self._kept()}")
+        if number != AHEAD and self._clock is None:
+            self._clock = threading.Thread(target=self._lose_patience, daemon=True)
+            self._clock.start()
 
     def end(self) -> None:
         """The run has ended by itself."""
@@ -78,13 +84,50 @@ class StopRequest:
 
     def _lose_patience(self) -> None:
         if not self._ended.wait(GRACE):
-            self._leave(f"not saved within {GRACE:.0f} s; step {self.saved} is saved")
+            self._leave(f": not saved within {GRACE:.0f} s; {self._kept()}")
+
+    def _kept(self) -> str:
+        return "no step was saved yet" if self.saved is None else f"step {self.saved} is saved"
 
     def _leave(self, where: str) -> NoReturn:
         name = signal.Signals(self.number or signal.SIGTERM).name
-        sentence = f"stopped by {name} {where}; the same command goes on from there"
+        sentence = f"stopped by {name}{where}; the same command goes on from there"
         self.tell(self.code, sentence)
         leave(self.code, sentence)
+
+
+_tell_service: Callable[[int], Any] | None = None  # of this process, once it is started
+
+
+def _preemption() -> Callable[[int], Any]:
+    """Starts jax's preemption service; the function that tells it of a SIGTERM.
+
+    Only once the loop runs (joining.py keeps it back): before, nobody asks it.
+    """
+    global _tell_service
+    service = distributed.global_state
+    if _tell_service is None and service.preemption_sync_manager is not None:
+        service.preemption_sync_manager.shutdown()  # a caller's, whose handler ours has replaced
+        service.preemption_sync_manager = None
+    if service.preemption_sync_manager is None:
+        jax.config.update("jax_enable_preemption_service", True)
+        ours = signal.getsignal(signal.SIGTERM)
+        service.initialize_preemption_sync_manager()
+        _tell_service = _c_handler(signal.SIGTERM)
+        # Its handler is in the place of ours, which counts the seconds as well.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)
+    assert _tell_service
+    return _tell_service
+
+
+def _c_handler(number: int) -> Callable[[int], Any]:
+    """The C function that handles a signal: the first field of POSIX's struct sigaction."""
+    action = (ctypes.c_void_p * 64)()
+    ctypes.CDLL(None).sigaction(number, None, action)
+    if (action[0] or 0) <= 1:  # the default, or ignored: there is no function
+        return lambda number: None
+    return ctypes.CFUNCTYPE(None, ctypes.c_int)(action[0])
 
 
 @contextlib.contextmanager

@@ -4,8 +4,11 @@ Sample k is a function of `config.seed` and k alone, and a batch is the next sam
 stream is the same for any number of threads, workers and processes, and starts anywhere.
 """
 
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -196,15 +199,26 @@ class TrainingIterator(grain.DatasetIterator[Batch]):
                 flags.FLAGS.mark_as_parsed()  # grain's workers read absl flags
             batches = batches.mp_prefetch(
                 grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=1),
-                worker_init_fn=_leave_signals_to_parent,
+                worker_init_fn=_live_with_parent,
             )
         return iter(batches)
 
 
-def _leave_signals_to_parent(*_: int) -> None:
-    """A worker ends with the run, which the signals that all its processes get ask to save."""
+def _live_with_parent(*_: int) -> None:
+    """A worker ends with the run, which the signals that all its processes get ask to save.
+
+    Also when the run is killed and cannot say so: else the worker would go on for good.
+    """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def training_iterator(

@@ -163,6 +163,8 @@ class Loop:
 
     def _save(self) -> None:
         self._peers.at("saving", self._step)
+        if self._log:
+            self._log.flush()
         self._writer.save(self._state, self._config, self._begun.scenes)
         self._saved = self._request.saved = self._step
 

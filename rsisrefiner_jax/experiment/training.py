@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from rsisrefiner_jax import config as config_module
-from rsisrefiner_jax.atomic import atomic_file
+from rsisrefiner_jax.atomic import atomic_file, remove_parts
 from rsisrefiner_jax.checkpoint.changes import check_changes, check_frozen
 from rsisrefiner_jax.checkpoint.runs import CheckpointWriter, first_weights, save_weights
 from rsisrefiner_jax.cluster.lock import locked
@@ -60,7 +60,10 @@ def run(
         with stop_request() as request, watched(config.parallel.patience) as peers:
             own = Together(request, peers)
             return run(config, workdir, sources, devices, own, accept_changes, profile)
-    with locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+    is_main = jax.process_index() == 0
+    with locked(workdir) if is_main else contextlib.nullcontext():
+        if is_main:
+            remove_parts(workdir)
         spread = DataParallel(config.parallel.backend, config.train.batch_size, devices)
         batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
         first, scenes = first_weights(config), [len(source) for source in sources]
@@ -147,7 +150,7 @@ def announce(
     origin = config.train.init_from or "scratch" if resumed is None else "its last checkpoint"
     print(f"{where(devices)}, {workdir}: ", end="")
     print(f"{'from' if resumed is None else 'resuming at'} step {step} of ", end="")
-    print(f"{config.train.last_step}, weights of {origin}")
+    print(f"{config.train.last_step}, weights of {origin}", flush=True)
 
 
 def where(devices: DataParallel) -> str:

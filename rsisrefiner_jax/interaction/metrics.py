@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
-from scipy import stats
+from scipy.special import stdtrit
 
 from rsisrefiner_jax.protocol import Protocol
 
@@ -60,7 +60,7 @@ def number_of_clicks(
 def confidence_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> list[float]:
     """[low, high]: Student's interval of the mean of at least two independent values."""
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * error
     return [mean - half, mean + half]
 
 

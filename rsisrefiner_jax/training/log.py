@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.training.writers import Writer, scalars
 
 FILE = "metrics.jsonl"
@@ -24,7 +25,8 @@ class MetricsLog:
         path = workdir / FILE
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in lines if _step(line) <= resume_step]
-        path.write_text("".join(line + "\n" for line in kept))
+        with atomic_file(path) as file:  # a kill or a full disk must not cost what is logged
+            file.write("".join(line + "\n" for line in kept).encode())
         self._file = path.open("a")
         self._writers = writers
         self._batch_size, self._first, self._started = batch_size, resume_step, time.time()
@@ -43,6 +45,11 @@ class MetricsLog:
         self._file.flush()
         for writer in self._writers:
             writer.write(step, scalars(values))
+
+    def flush(self) -> None:
+        """Writers hand on what they hold back: a step that is saved is not logged again."""
+        for writer in self._writers:
+            writer.flush()
 
     def close(self) -> None:
         self._file.close()

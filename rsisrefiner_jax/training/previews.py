@@ -7,6 +7,7 @@ import cv2
 import jax
 import numpy as np
 
+from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.data.preview import draw_sample, pictures
 
 _POSITIVE, _NEGATIVE = (60, 220, 60), (255, 60, 60)  # RGB
@@ -16,15 +17,16 @@ def write_preview(
     workdir: Path, step: int, batch: dict[str, np.ndarray], shown: dict[str, Any]
 ) -> None:
     """The sheet of a step in a run's work directory; `shown` may be on the device."""
-    folder = workdir / "previews"
-    folder.mkdir(exist_ok=True)
-    prediction_sheet(batch, jax.tree.map(np.asarray, shown), folder / f"{step:07d}.png")
+    path = workdir / "previews" / f"{step:07d}.png"
+    prediction_sheet(batch, jax.tree.map(np.asarray, shown), path)
 
 
 def prediction_sheet(
     batch: dict[str, np.ndarray], shown: dict[str, Any], path: Path, rows: int = 6
 ) -> None:
-    """Writes a PNG: per sample the target with its first click, and the answer with all clicks.
+    """Writes a PNG, whole or not at all.
+
+    For each sample it has the target with its first click, and the answer with all clicks.
 
     batch: as the pipeline yields it. shown: {"prob" [b, s, s], "clicks"} of the training step.
     """
@@ -37,7 +39,9 @@ def prediction_sheet(
     columns = [np.vstack(lines[i::2]) for i in range(2) if lines[i::2]]
     height = max(len(column) for column in columns)
     columns = [np.pad(c, ((0, height - len(c)), (0, 0), (0, 0))) for c in columns]
-    cv2.imwrite(str(path), cv2.cvtColor(np.hstack(columns), cv2.COLOR_RGB2BGR))
+    _, png = cv2.imencode(".png", cv2.cvtColor(np.hstack(columns), cv2.COLOR_RGB2BGR))
+    with atomic_file(path) as file:
+        file.write(png.tobytes())
 
 
 def draw_answer(image: np.ndarray, prob: np.ndarray) -> np.ndarray:

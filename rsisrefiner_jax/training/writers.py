@@ -7,12 +7,14 @@ no point twice.
 
 import csv
 import dataclasses
+import io
 import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from rsisrefiner_jax.atomic import atomic_file
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.errors import UserError
 
@@ -22,6 +24,8 @@ class Writer(Protocol):
     """Takes the numbers of a step."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def flush(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -83,6 +87,9 @@ class TensorBoard:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
+    def flush(self) -> None:
+        self._writer.flush()  # by itself it does so every two minutes
+
     def close(self) -> None:
         self._writer.close()
 
@@ -94,8 +101,9 @@ class Csv:
         self._path, self._columns = path, ["step"]
         rows: list[dict[str, Any]] = []
         if path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if _step_of(row) <= resume_step]
+            lines = path.read_text().splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("\n")]  # a full disk cuts the last
+            rows = [row for row in csv.DictReader(whole) if _step_of(row) <= resume_step]
         self._rewrite(rows)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -107,15 +115,20 @@ class Csv:
         with self._path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow({"step": step, **values})
 
+    def flush(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
         self._columns = list(dict.fromkeys(["step", *(name for row in rows for name in row)]))
-        with self._path.open("w", newline="") as file:
-            table = csv.DictWriter(file, self._columns)
-            table.writeheader()
-            table.writerows(rows)
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, self._columns)
+        table.writeheader()
+        table.writerows(rows)
+        with atomic_file(self._path) as file:
+            file.write(text.getvalue().encode())
 
 
 def _step_of(row: Mapping[str, Any]) -> float:
@@ -153,6 +166,9 @@ class Wandb:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)
+
+    def flush(self) -> None:
+        pass  # a process of its own keeps what it was given
 
     def close(self) -> None:
         self._run.finish()
