@@ -18,7 +18,7 @@ from rsisrefiner_jax.annotate.prompts import segmentation_task
 from rsisrefiner_jax.annotate.segmenter import Picture, Segmentation, Segmenter
 from rsisrefiner_jax.annotate.windows import Box, Click
 from rsisrefiner_jax.annotate.worker import Worker
-from rsisrefiner_jax.networks import require_checkpoint
+from rsisrefiner_jax.networks import DEFAULT, require_checkpoint
 
 VARIABLE = "RSISREFINER_CHECKPOINT"
 REMEMBERED = 512  # requests whose order of clicks is known
@@ -37,13 +37,13 @@ class StatelessSegmenter:
         self, checkpoint: str | None = None, make: Callable[[], Segmenter] | None = None
     ) -> None:
         """checkpoint: a folder, or a packaged network's name; None = the environment variable
-            RSISREFINER_CHECKPOINT, else "small".
+            RSISREFINER_CHECKPOINT, else the default of the package.
         make: makes another segmenter than the checkpoint's.
 
         Raises:
             UserError: there is no such checkpoint.
         """
-        self.name = checkpoint or os.environ.get(VARIABLE) or "small"
+        self.name = checkpoint or os.environ.get(VARIABLE) or DEFAULT
         self._worker = Worker(make or functools.partial(load, require_checkpoint(self.name)))
 
     def segment(

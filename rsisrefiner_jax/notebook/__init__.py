@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.networks import DEFAULT
 
 if TYPE_CHECKING:
     from rsisrefiner_jax.notebook.widget import ClickWidget
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 NEEDED = ("anywidget", "ipywidgets", "traitlets", "rasterio", "shapely")
 
 
-def segment(picture: str | Path | np.ndarray, checkpoint: str | Path = "small") -> "ClickWidget":
+def segment(picture: str | Path | np.ndarray, checkpoint: str | Path = DEFAULT) -> "ClickWidget":
     """A widget to click an object on a picture.
 
     Args:

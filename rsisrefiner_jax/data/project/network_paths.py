@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.networks import PACKAGED
+from rsisrefiner_jax.networks import DEFAULT, PACKAGED
 
 FOLDER = "networks"  # in the project's; each folder in it is a checkpoint
-FIRST = "small"  # what a project begins with
+FIRST = DEFAULT  # what a project begins with
 
 
 def told(checkpoint: Path, project: Path) -> str:
