@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import run_main
+from rsisrefiner_jax.networks import DEFAULT
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -58,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, type=Path, metavar="OUT.gpkg", help="in the system of LAYER")
     add(
         "--checkpoint",
-        default="box",
+        default=DEFAULT,
         metavar="DIR",
-        help="a trained network, or one of those included: box (default), small",
+        help="a trained network, or one of those included: box, small (%(default)s)",
     )
     add(
         "--boxes",
