@@ -33,43 +33,49 @@ PRETRAINED = {
 class Model:
     """What the network is (paper section III). Widths are channels."""
 
-    # sam: Segment Anything as it is; mfp, simpleclick: with their own heads, see BASELINES.
+    # sam: Segment Anything as it is; mfp, simpleclick: those of the papers, with their own heads.
     network: Literal["refiner", "sam", "mfp", "simpleclick"] = "refiner"
     # tiny_vit: MobileSAM's image encoder, which sees the picture alone.
     backbone: Literal["vit", "tiny_vit"] = "vit"
     image_size: int = 448  # side of the square input, a multiple of 2 * patch_size
-    patch_size: int = 16
-    width: int = 768
-    depth: int = 12
-    heads: int = 12
+    patch_size: int = 16  # pixels; no other can be chosen
+    width: int = 768  # of a token
+    depth: int = 12  # blocks of the backbone
+    heads: int = 12  # of their attention
     # windowed: 2x2 windows except in a few blocks, as MFP and SimpleClick were trained.
     attention: Literal["global", "windowed"] = "global"
     early_blocks: tuple[int, int] = (2, 3)  # 1-based; the paper's F_ViT^1 and F_ViT^2
+    # Of SimpleFPN, from a quarter of the side of the input to a 32nd.
     fpn_channels: tuple[int, int, int, int] = (128, 256, 512, 1024)
+    # Of the image feature extractor, from half of the side to a 16th.
     extractor_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    # Of what reads the previous mask, likewise.
     mask_channels: tuple[int, int, int, int] = (64, 128, 256, 512)
-    adapter_heads: int = 8
+    adapter_heads: int = 8  # of the attention in fusions and decoder
     sam_mask: bool = False  # SAM's decoder lies underneath, its masks are an input (tiny_vit)
     # released: the authors' code as it runs (drops the dense fusion, scrambles axes).
     decoder: Literal["paper", "released"] = "paper"
-    # Ablations (Tables VI to IX).
+    # Ablations.
+    # Of the backbone's two early features (equation 1, Table VIII).
     early_fusion: Literal["gated", "fixed", "first", "second"] = "gated"
+    # Weight of the extractor's features where they are fused (equations 2 and 3, Table VII).
     theta: Literal["learnable"] | float = "learnable"
-    f_vit: bool = True
-    f_hq: bool = True
+    f_vit: bool = True  # whether the previous mask is fused with the backbone's features (Table VI)
+    f_hq: bool = True  # whether the extractor's features are added to the pyramid's (Table VI)
+    # Of the previous mask around clicks (equations 8 to 11, Table IX); original: MFP's.
     modulation: Literal["improved", "original", "none"] = "improved"
-    # Radius of the modulation in pixels: without an opposite click, and at least (equation 8).
-    r_max: float = 100.0
-    r_min: float = 10.0
+    r_max: float = 100.0  # its radius in pixels where there is no opposite click (equation 8)
+    r_min: float = 10.0  # and what it is at least
     # Clicks.
-    click_radius: int = 5
+    click_radius: int = 5  # pixels; of the disk that a click is drawn as
     click_reach: float = 60.0  # pixels; of the wide click maps (tiny_vit)
     # double: an empty previous mask is first predicted, then refined (the reference's rule).
     first_pass: Literal["double", "single"] = "double"
-    first_pass_gradient: bool = True
+    first_pass_gradient: bool = True  # goes through the first of two passes, too
     # Weights.
     channel_order: Literal["rgb", "bgr"] = "rgb"  # of the pictures that the weights know
     backbone_weights: str | None = None  # .npz written by `python -m convert_weights`
+    # Pretrained modules that are not trained.
     frozen: tuple[str, ...] = ("backbone", "patch_embed_coords", "neck")
     lora_rank: int = 0  # of trained updates to the frozen backbone's attention; 0: none
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters stay fp32
@@ -140,21 +146,21 @@ class Model:
 class Augment:
     """Random changes of a training picture, in this order (spec of RITM and MFP)."""
 
-    scale: tuple[float, float] = (0.75, 1.25)
+    scale: tuple[float, float] = (0.75, 1.25)  # factor of the size
     # The crop lies about an object, whose longer side takes such a share of it (drawn on a log
     # scale) as far as `scale` allows and the picture fills the crop; none: anywhere.
     zoom: tuple[float, float] | None = None
     aspect: float = 1.0  # with zoom: the ratio of the sides changes by at most this factor
-    flip: float = 0.5
-    rotate90: float = 0.5
+    flip: float = 0.5  # probability
+    rotate90: float = 0.5  # probability of quarter turns, none among them
     shift_rotate: float = 0.75  # probability of the next two
     shift: float = 0.03  # of the side, each way
-    degrees: float = 3.0
-    brightness_contrast: float = 0.75
-    brightness: tuple[float, float] = (-0.25, 0.25)
-    contrast: tuple[float, float] = (-0.15, 0.4)
-    rgb_shift: float = 0.75
-    rgb_shift_limit: float = 10.0
+    degrees: float = 3.0  # of rotation, each way
+    brightness_contrast: float = 0.75  # probability of the next two
+    brightness: tuple[float, float] = (-0.25, 0.25)  # added; 1 is white
+    contrast: tuple[float, float] = (-0.15, 0.4)  # added to a factor of 1
+    rgb_shift: float = 0.75  # probability of the next
+    rgb_shift_limit: float = 10.0  # added to each channel of 0..255, each way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,12 +169,13 @@ class Data:
 
     train: tuple[str, ...] = ("isaid:train", "potsdam:train")  # data SPECs
     weights: tuple[float, ...] = ()  # sampling weight of each; () = by number of scenes
-    eval: tuple[str, ...] = ("isaid:val",)
-    # How raster files become 8-bit RGB: in training, evaluation and clicking (data/stretch.py).
-    bands: tuple[int, ...] = ()  # shown as red, green, blue; 1 is the first, () lets the file say
+    eval: tuple[str, ...] = ("isaid:val",)  # data SPECs
+    # Of raster files, in training, evaluation and clicking (data/stretch.py): what is shown as red,
+    # green and blue; 1 is the first, () lets the file say.
+    bands: tuple[int, ...] = ()
     stretch: tuple[float, float] = (2.0, 98.0)  # percentiles that become 0 and 255
     stretch_8bit: bool | None = False  # also of 8-bit files; none: of dark ones
-    threads: int = 2
+    threads: int = 2  # that make samples, in each process
     workers: int = 0  # processes; 0 = threads only, right on small machines
     augment: Augment = Augment()
     min_object_area: int = 256  # pixels after augmentation
@@ -191,10 +198,10 @@ class Data:
 class Clicks:
     """The simulated annotator of a training step."""
 
-    max_clicks: int = 24
+    max_clicks: int = 24  # slots that the network is compiled for
     iterations: tuple[float, ...] = (1.0, 0.8, 0.64)  # weights of 1, 2, 3 ... iterations
     gradient: Literal["last", "every"] = "last"  # which iterations have a loss; last: the paper
-    pred_thr: float = 0.49
+    pred_thr: float = 0.49  # a pixel counts as object when its probability is greater
     inner_k: float = 2.0  # next click: distance > max / k
 
     def __post_init__(self) -> None:
@@ -208,25 +215,25 @@ class Clicks:
 class Loss:
     """Normalised focal loss (RITM)."""
 
-    alpha: float = 0.5
-    gamma: float = 2.0
+    alpha: float = 0.5  # weight of object pixels; background has 1 - alpha
+    gamma: float = 2.0  # exponent: how much more pixels count that are wrong
 
 
 @dataclasses.dataclass(frozen=True)
 class Optim:
     """How it learns (paper section IV-B)."""
 
-    lr: float = 5e-5
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    lr: float = 5e-5  # learning rate of the first epoch
+    betas: tuple[float, float] = (0.9, 0.999)  # of Adam
+    eps: float = 1e-8  # of Adam
     # steps: the paper's; cosine: half a wave from `lr` down to `lr_end` of it at the last step.
     schedule: Literal["steps", "cosine"] = "steps"
     milestones: tuple[int, ...] = (10, 50)  # epochs after which the rate is multiplied by decay
-    decay: float = 0.1
-    lr_end: float = 0.0
-    warmup_steps: int = 0
-    clip_norm: float | None = None
-    weight_decay: float = 0.0
+    decay: float = 0.1  # see milestones
+    lr_end: float = 0.0  # share of `lr`, see schedule
+    warmup_steps: int = 0  # in which the rate rises from 0 to what it is otherwise
+    clip_norm: float | None = None  # largest norm of a gradient; none: any
+    weight_decay: float = 0.0  # decoupled, as in AdamW
     backbone_lr_scale: float = 1.0  # group "backbone" (pretrained modules that are not frozen)
     adapter_lr_scale: float = 1.0  # group "adapter" (everything else)
     accumulate: int = 1  # gradients whose mean is one update; a batch counts that often
@@ -244,8 +251,8 @@ class Train:
     """How long, and what is kept."""
 
     batch_size: int = 16  # over all devices
-    epochs: int = 60
-    samples_per_epoch: int = 30_000
+    epochs: int = 60  # rounds of samples_per_epoch
+    samples_per_epoch: int = 30_000  # drawn at random
     log_every: int = 20  # steps
     checkpoint_every: int = 500  # steps
     preview_every: int = 500  # steps
@@ -255,9 +262,9 @@ class Train:
     init_from: str | None = None
     max_steps: int | None = None  # a run ends there, its schedule unchanged; none: after `epochs`
     deterministic: bool = False  # GPUs, too, compute the same bits again; slower
-    # Metrics beside metrics.jsonl. tensorboard, none: where tensorboardX is installed.
+    # Beside metrics.jsonl, TensorBoard's event files; none: where tensorboardX is installed.
     tensorboard: bool | None = None
-    csv: bool = False  # metrics.csv
+    csv: bool = False  # metrics.csv, too
     wandb: str | None = None  # project of Weights & Biases; needs the extra [wandb]
 
     def __post_init__(self) -> None:
@@ -341,9 +348,9 @@ class Eval:
 class Config:
     """One experiment."""
 
-    name: str = "base"
+    name: str = "base"  # of the run and its default folder, runs/NAME
     note: str = ""  # said at the start of a run
-    seed: int = 0
+    seed: int = 0  # of weights, data and clicks
     model: Model = Model()
     data: Data = Data()
     clicks: Clicks = Clicks()

@@ -53,7 +53,7 @@ def _parse(text: str, hint: Any, where: str) -> Any:
 def _check(value: Any, hint: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        for option in args:
+        for option in sorted(args, key=lambda kind: kind is not type(None)):  # none is not a text
             try:
                 return _check(value, option, where)
             except UserError:

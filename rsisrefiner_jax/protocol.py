@@ -15,30 +15,30 @@ from rsisrefiner_jax.errors import UserError, require
 class Protocol:
     """How clicks are simulated and counted."""
 
-    name: str = "paper"
+    name: str = "paper"  # of the preset that it began as
     # Clicks.
-    max_clicks: int = 20
-    min_clicks: int = 1
+    max_clicks: int = 20  # also the clicks of an object that never reaches a target
+    min_clicks: int = 1  # before an early stop
     pred_thr: float = 0.5  # a pixel is object when its probability is strictly greater
     early_stop: float | None = 0.9  # stop an object once its IoU reaches this; None = never
     # Where the clicks go (`interaction/annotator.py`); all of the field's tables: centre.
     click_strategy: Literal["centre", "random", "jitter", "human", "best", "worst"] = "centre"
     click_jitter: float = 3.0  # pixels, standard deviation of `jitter` on each axis
-    # best and worst: how many positions are tried for a click, and how deep in the error they lie
-    # (part of its largest depth; 0: anywhere, 0.5: where `random` clicks).
-    click_candidates: int = 12
+    click_candidates: int = 12  # positions that `best` and `worst` try for a click
+    # How deep in the error these lie: part of its largest depth (0: anywhere, 0.5: where `random`
+    # clicks).
     click_margin: float = 0.0
-    # Zoom-in: where the network looks.
+    # Zoom-in.
     # The first this many clicks see the whole image. From then on the crop follows the prediction;
     # where that is empty, -1 keeps the crop logic going and 0 or more falls back on the image.
     zoom_skip_clicks: int = -1
     zoom_size: int | None = None  # side the crop is resized to; None = the network's input side
     # True: the longest side becomes zoom_size, zeros below and to the right fill the input square.
     zoom_keep_aspect: bool = False
-    zoom_prob_thr: float = 0.5
-    zoom_expansion: float = 1.4
+    zoom_prob_thr: float = 0.5  # what is greater belongs to the object that a crop is made for
+    zoom_expansion: float = 1.4  # side of the crop, in sides of the object's box
     zoom_min_crop: int = 200  # pixels of the image
-    zoom_recompute_iou: float = 0.5
+    zoom_recompute_iou: float = 0.5  # the crop changes where the next one overlaps it less
     # When the crop follows: a positive click or the object has left it (the field's rule); or
     # also where the object touches an edge of the crop that is none of the image; at every click.
     zoom_refresh: Literal["on_demand", "cut_off", "always"] = "on_demand"
@@ -46,7 +46,7 @@ class Protocol:
     # Network calls.
     flip: bool = True  # average the logits of the image and its mirror image
     # Counting.
-    noc_targets: tuple[float, ...] = (0.8, 0.85, 0.9)
+    noc_targets: tuple[float, ...] = (0.8, 0.85, 0.9)  # IoUs to which clicks are counted
     # The NoF that tables show. strict: never reached; at_max: NoC == max_clicks (RITM's count).
     nof: Literal["strict", "at_max"] = "strict"
     # Objects.

@@ -78,6 +78,7 @@ def test_base_is_the_paper():
         ("model.backbone_weights=a=b.npz", "model.backbone_weights", "a=b.npz"),
         ("name=2024", "name", "2024"),
         ("eval.limit=none", "eval.limit", None),
+        ("train.init_from=none", "train.init_from", None),
         ("protocol.max_clicks=10", "protocol.max_clicks", 10),
         ("data.bands=[3,2,1]", "data.bands", (3, 2, 1)),
         ("data.bands=[]", "data.bands", ()),

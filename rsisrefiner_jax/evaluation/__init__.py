@@ -1,0 +1,1 @@
+"""Evaluation by simulated clicks: results, their intervals, comparisons and reports."""
