@@ -29,11 +29,11 @@ class Server:
     """
 
     def __init__(self, raster: Path, project: Path, *options: str, port: int = 0) -> None:
-        # Another network than the one that the package carries, for trying one out.
-        model = os.environ.get("ANNOTATE_CHECKPOINT")
+        # The small network is ready sooner; ANNOTATE_CHECKPOINT tries another one out.
+        model = os.environ.get("ANNOTATE_CHECKPOINT", "small")
         self._command = [sys.executable, "-m", "rsisrefiner_jax.annotate", str(raster)]
         self._options = list(options)
-        self._command += ["--checkpoint", model] if model else []
+        self._command += ["--checkpoint", model]
         self.project = project
         self.port = port
         self.token = ""

@@ -41,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # The files that take longest: they begin first, so that none is left when all others are done.
 LONGEST = (
+    "test_parity_training",
     "test_train_cli",
     "test_loop",
     "test_models",

@@ -1,8 +1,8 @@
 """The networks that come with the package. Wherever a checkpoint is named, their names do as well.
 
-box: RS-ISRefiner on MobileSAM's frozen encoder and decoder (`configs/box.py`); still in training.
-small: a small one of generated scenes alone (`configs/annotator.py`), with which the annotator
-opens. Each folder is a checkpoint.
+box: RS-ISRefiner on MobileSAM's frozen encoder and decoder (`configs/box.py`), with which the
+annotator opens. small: a small one of generated scenes alone (`configs/annotator.py`), quick on a
+weak machine. Each folder is a checkpoint.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from rsisrefiner_jax.errors import require
 
 PACKAGED = {name: Path(__file__).parent / name for name in ("box", "small")}
+DEFAULT = "box"  # where people click and name none
 
 
 def checkpoint_folder(name: str | Path) -> Path:

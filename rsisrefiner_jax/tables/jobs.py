@@ -131,6 +131,7 @@ def run_all(
         error = ended.get()
         if error is not None:  # the other threads end with the process; a kill loses nothing
             raise error
+        jax.clear_caches()  # what another thread runs stays with it
         finished()
 
 
