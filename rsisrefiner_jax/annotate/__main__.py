@@ -78,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--checkpoint",
         metavar="DIR",
-        help="a trained network, or one of those included: box, or small, which is faster and needs "
-        f"twice the clicks (the one used last in the project, at first {DEFAULT})",
+        help="a trained network, or one of those included: box, or small, which is faster and "
+        f"needs twice the clicks (the one used last in the project, at first {DEFAULT})",
     )
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
     add("--port", type=int, default=8000, metavar="N", help="%(default)s; 0 chooses a free one")
