@@ -28,7 +28,7 @@ def networks():
     """Programs of two networks, by the name of their folder; `broken` is none."""
     with tiny.quick_compilation():
         yield {
-            "small": fakes.programs(fakes.Mixed(), fakes.PAPER),
+            network_paths.FIRST: fakes.programs(fakes.Mixed(), fakes.PAPER),
             "better": fakes.programs(fakes.Disks(), fakes.PAPER),
         }
 
@@ -110,7 +110,7 @@ def test_masks_stay_and_the_next_click_is_the_new_networks(start):
     client = start()
     assert ok(client.get("/api/project"))["model"]["name"] == "networks/better"
     np.testing.assert_array_equal(click(client, first, CLICKS[2]), after)
-    ok(client.put("/api/project/network", json={"name": "small"}))
+    ok(client.put("/api/project/network", json={"name": network_paths.FIRST}))
     again, found = draw(client, CLICKS[:2])
     assert again != first
     np.testing.assert_array_equal(found[1], masks[1])
@@ -119,7 +119,7 @@ def test_masks_stay_and_the_next_click_is_the_new_networks(start):
 def test_what_is_offered(start):
     found = ok(start().get("/api/project"))["networks"]
     assert {one["name"] for one in found} == {"networks/better", "networks/broken", *PACKAGED}
-    assert [one["name"] for one in found if one["in_use"]] == ["small"]
+    assert [one["name"] for one in found if one["in_use"]] == [network_paths.FIRST]
     assert [one["own"] for one in found] == [True, True, False, False]
     assert "5.0 -> 3.0" in next(one["note"] for one in found if one["name"] == "networks/better")
 
@@ -131,7 +131,7 @@ def test_a_network_that_cannot_be_loaded_changes_nothing(start):
     annotating.refused(reply, "broken: cannot be read")
     reply = client.put("/api/project/network", json={"name": "../../etc"})
     annotating.refused(reply, "there is no network '../../etc'", 404)
-    assert ok(client.get("/api/project"))["model"]["name"] == "small"
+    assert ok(client.get("/api/project"))["model"]["name"] == network_paths.FIRST
     np.testing.assert_array_equal(draw(client, CLICKS[:1])[1][0], masks[0])
 
 
@@ -194,8 +194,8 @@ def test_where_networks_lie(tmp_path):
 def test_the_network_used_last_may_be_gone(start, tmp_path, capsys):
     start()
     project = Project(tmp_path / "third", Roots([tmp_path]))
-    assert used_last(project) == PACKAGED["small"]
+    assert used_last(project) == PACKAGED[network_paths.FIRST]
     project.use_network("networks/gone")
-    assert used_last(project) == PACKAGED["small"]
+    assert used_last(project) == PACKAGED[network_paths.FIRST]
     assert "the network used last is gone" in capsys.readouterr().out
     project.close()

@@ -130,7 +130,7 @@ def plan_of(project, **changes):
 
 def test_the_network_in_use_is_what_it_continues_from(here, tmp_path):
     project, out = tmp_path / "project", tmp_path / "out"
-    assert make_plan(project, out, None, [], 10, None).network == "small"
+    assert make_plan(project, out, None, [], 10, None).network == network_paths.FIRST
     here.project.use_network("networks/mine")
     plan = make_plan(project, out, None, [], 10, None)
     assert plan.network == str(project / "networks" / "mine")

@@ -53,7 +53,7 @@ class Networks:
         """The project's own first, the newest before the others."""
         folder = self._project.folder
         own = [network_paths.told(path, folder) for path in network_paths.own_networks(folder)]
-        paths = dict.fromkeys([*own, *reversed(PACKAGED), self._first, self._path])
+        paths = dict.fromkeys([*own, *PACKAGED, self._first, self._path])
         named: dict[str, Network] = {}
         for path in paths:
             name = base = path if path in (*own, *PACKAGED) else Path(path).name

@@ -75,6 +75,12 @@ class Annotator:
     def set_classes(self, classes: Sequence[models.ClassIn]) -> list[models.ClassOut]:
         return self._json("PUT", "/project/classes", list(classes))
 
+    def use_network(self, **given: Unpack[models.NetworkIn]) -> models.ProjectOut:
+        return self._json("PUT", "/project/network", given)
+
+    def forecast(self, remaining: int) -> models.ForecastOut:
+        return self._json("GET", "/project/forecast", remaining=remaining)
+
     def roots(self, under: str = "") -> models.Listing:
         return self._json("GET", "/roots", under=under)
 

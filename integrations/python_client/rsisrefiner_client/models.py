@@ -18,6 +18,10 @@ class ClassIn(TypedDict):
     shortcut: NotRequired[str | None]
 
 
+class NetworkIn(TypedDict):
+    name: str
+
+
 class PathIn(TypedDict):
     path: str
 
@@ -121,13 +125,36 @@ class ModelOut(TypedDict):
     error: str | None
 
 
+class NetworkOut(TypedDict):
+    name: str
+    note: str
+    own: bool
+    in_use: bool
+
+
 class ProjectOut(TypedDict):
     id: str
     name: str
     images: list[ImageName]
     classes: list[ClassOut]
     model: ModelOut
+    networks: list[NetworkOut]
     version: str
+
+
+class IntervalOut(TypedDict):
+    mean: float
+    low: float
+    high: float
+
+
+class ForecastOut(TypedDict):
+    finished: int
+    clicks_each: float
+    seconds_each: float
+    remaining: int
+    clicks: IntervalOut
+    hours: IntervalOut
 
 
 class Listing(TypedDict):
