@@ -29,8 +29,8 @@ Point = tuple[float, float]  # x, y
 class StatelessSegmenter:
     """Answers with a checkpoint's network. Any thread may ask.
 
-    The network is loaded meanwhile, in a thread of its own; the first question waits for it. Like
-    all that JAX has begun with, it does not survive a fork: make it in the process that asks.
+    The network is loaded meanwhile, in a thread of its own; the first question waits for it. JAX
+    does not survive a fork: make it in the process that asks.
     """
 
     def __init__(
