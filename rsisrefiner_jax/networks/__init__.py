@@ -1,6 +1,6 @@
 """The networks that come with the package. Wherever a checkpoint is named, their names do as well.
 
-box: RS-ISRefiner on MobileSAM's frozen encoder and decoder (`configs/box.py`); still in training.
+box: RS-ISRefiner on MobileSAM's frozen encoder and decoder (`configs/box.py`).
 small: a small one of generated scenes alone (`configs/annotator.py`), with which the annotator
 opens. Each folder is a checkpoint.
 """
