@@ -19,10 +19,11 @@ class SceneObject:
 class Scene:
     """A picture with its objects.
 
-    image:  uint8 [h, w, 3], RGB.
-    labels: int32 [h, w, layers], object ids, 0 = background; objects that overlap lie in
+    Attributes:
+        image: uint8 [h, w, 3], RGB.
+        labels: int32 [h, w, layers], object ids, 0 = background; objects that overlap lie in
             different layers.
-    ignore: bool [h, w], pixels that count neither as object nor as background.
+        ignore: bool [h, w], pixels that count neither as object nor as background.
     """
 
     name: str
