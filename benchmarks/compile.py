@@ -12,6 +12,7 @@ import dataclasses
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -52,7 +53,10 @@ def main() -> None:
         *(training_programs(config, devices) if args.only != "eval" else ()),
         *(evaluation_programs(config, devices) if args.only != "train" else ()),
     ]
-    rows = [{"program": program.name, **figures(program)} for program in programs]
+    rows = []
+    for program in programs:
+        rows.append({"program": program.name, **figures(program)})
+        print(f"{len(rows)} of {len(programs)}: {rows[-1]}", file=sys.stderr, flush=True)
     about = {
         "topology": args.topology or "at hand",
         "device": devices[0].device_kind,

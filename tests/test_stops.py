@@ -26,7 +26,7 @@ def given(tmp_path) -> list[str]:
 
 
 def test_a_run_that_is_stopped_and_killed_equals_one_that_is_not(given):
-    stops.main([*given, "train.csv=True", "--how", "term", "kill", "--times", "2"])
+    stops.main([*given, "train.csv=True", "--how", "term", "kill", "--times", "1"])
 
 
 def test_a_run_of_four_processes_then_two_one_and_two_equals_one_device(given):
