@@ -18,7 +18,7 @@ import shapely
 from rasterio.errors import RasterioIOError
 
 from rsisrefiner_jax.annotate import exports
-from rsisrefiner_jax.annotate.export import FORMATS, checking
+from rsisrefiner_jax.annotate.export import FORMATS, checking, vectors
 from rsisrefiner_jax.annotate.export import export as export_now
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.refusals import NoSpace
@@ -458,6 +458,7 @@ def test_areas_are_found_many_at_a_time(here, client, monkeypatch):
         "areas_m2",
         lambda info, shapes: asked.append(len(shapes)) or areas(info, shapes),
     )
+    monkeypatch.setattr(vectors, "TOGETHER", 100)
     here.project.import_objects(1, annotating.items(annotating.shapes() * 30))
     assert client.get("/api/images/1/export?format=gpkg").status_code == 200
     assert max(asked) == 100

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.exports import Exports
+from rsisrefiner_jax.annotate.imports import Imports
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.receiving import Receiver
 from rsisrefiner_jax.annotate.refusals import Conflict
@@ -36,6 +37,7 @@ class Context:
         quota = int(self.upload_quota * 1024 * safety.MEBIBYTE)
         self.receiver = Receiver(self.project.cache, self.project.uploads, quota)
         self.exports = Exports(self.project)
+        self.imports = Imports()
 
 
 def _context(request: Request) -> Context:

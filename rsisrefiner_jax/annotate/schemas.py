@@ -297,6 +297,14 @@ class ImportOut(BaseModel):
     notes: list[str]
 
 
+class ImportProgressOut(BaseModel):
+    """How many objects of the file are read, of how many; total is 0 as long as that is unknown."""
+
+    done: int
+    total: int
+    seconds_left: float | None
+
+
 class ImportPreviewOut(BaseModel):
     """What an import would bring. box: around all objects, (left, top, right, bottom) in pixels.
     repeated: how many of them lie on an object that is there (intersection over union of half or

@@ -58,11 +58,11 @@ class GeoSource:
         self._raster = raster
         self._recipe = recipe
         self._regions = self._read(vectors, info, class_field)
-        outlines = np.array([region.outline for region in self._regions])
-        self._boxes = shapely.bounds(outlines).reshape(-1, 4)
+        self._outlines = np.array([region.outline for region in self._regions], object)
+        self._boxes = shapely.bounds(self._outlines).reshape(-1, 4)
         windows = list(_windows(info.height, info.width))
         bar = tqdm(windows, desc="rasterising", unit="window", delay=1, leave=False)
-        self._windows = [w for w in bar if any(True for _ in self._rasterised(w))]
+        self._windows = [window for window in bar if self._rasterised(window)]
         self.windows_left_out = len(windows) - len(self._windows)
         placed = "do both show the same place, and are their coordinate reference systems right?"
         if info.transform is None:
@@ -92,7 +92,7 @@ class GeoSource:
         """Reads one window of the raster."""
         window = self._windows[index]
         image, valid = read_window(self._raster, window, self._recipe)
-        found = list(self._rasterised(window))
+        found = self._rasterised(window)
         ids = [self._regions[i].id or i + 1 for i, _ in found]
         masks = [mask for _, mask in found]
         labels, layers = lay_out(ids, masks, (window.height, window.width))
@@ -103,16 +103,15 @@ class GeoSource:
         stem = os.path.splitext(os.path.basename(self._raster))[0]
         return Scene(f"{stem}_y{window.y}_x{window.x}", image, labels, objects, ~valid)
 
-    def _rasterised(self, window: Window) -> Iterator[tuple[int, Mask]]:
+    def _rasterised(self, window: Window) -> list[tuple[int, Mask]]:
         """The polygons with a pixel in a window, by number, and which pixels of it."""
         low = np.array([window.x, window.y])
         size = np.array([window.width, window.height])
         starts, ends = self._boxes[:, :2] - low, self._boxes[:, 2:] - low
-        for i in np.flatnonzero((ends > 0).all(1) & (starts < size).all(1)).tolist():
-            outline = shapely.transform(self._regions[i].outline, lambda xy: xy - low)
-            mask = geometry.rasterise(outline, window.width, window.height)
-            if mask.area:
-                yield i, mask
+        near = np.flatnonzero((ends > 0).all(1) & (starts < size).all(1))
+        moved = shapely.transform(self._outlines[near], lambda xy: xy - low)
+        masks = geometry.rasterised(moved, window.width, window.height)
+        return [(i, mask) for i, mask in zip(near.tolist(), masks, strict=True) if mask.area]
 
 
 def _windows(height: int, width: int) -> Iterator[Window]:

@@ -14,7 +14,8 @@ from rsisrefiner_jax.formats.raster_info import Raster
 
 WGS84 = "EPSG:4326"
 TOLERANCE = 0.02  # pixels by which a straight edge may bend in another system
-EDGE = 64  # pixels; longer edges are divided before an area is measured
+EDGE = 64  # pixels; longer edges are divided before an area is measured,
+MOST_CORNERS = 20_000  # into about so many pieces of an outline at most
 _FAR = 1e9  # pixels: outside of any raster
 MOST_TRIES = 1000  # of conversions, where some points have no place in a system
 WIDE = 10  # degrees from the middle of a raster to its corner
@@ -196,30 +197,37 @@ def shapes_on_ground(
 
 def _bent(info: Raster, shapes: np.ndarray, own: str, crs: str) -> np.ndarray:
     """Geometries with corners added until `crs` bends no edge visibly."""
-    degrees = system(crs).is_geographic
+    shapes, pending = shapes.copy(), np.arange(len(shapes))
     for _ in range(12):
-        parts, shape_of = shapely.get_parts(shapes, return_index=True)
-        rings, part_of = shapely.get_rings(parts, return_index=True)
-        xy, ring_of = shapely.get_coordinates(rings, return_index=True)
-        starts, ends = xy[:-1], xy[1:]
-        middle = (starts + ends) / 2
-        moved = convert(own, crs, to_ground(info, xy))
-        if degrees:  # the shorter way around, also across 180
-            moved[1:, 0] -= 360 * np.cumsum(np.round(np.nan_to_num(np.diff(moved[:, 0])) / 360))
-        straight = convert(crs, own, (moved[:-1] + moved[1:]) / 2)
-        off = np.hypot(*(to_pixels(info, straight) - middle).T)
-        length = np.hypot(*(ends - starts).T)
-        bent = np.isfinite(off) & (length > 1) & (ring_of[1:] == ring_of[:-1]) & (off > TOLERANCE)
-        if not bent.any():
-            return shapes
-        # The bend grows with the square of the length.
-        straight_enough = length[bent] * np.sqrt(TOLERANCE / off[bent])
-        longest = np.full(len(shapes), np.inf)
-        np.minimum.at(longest, shape_of[part_of[ring_of[1:][bent]]], straight_enough)
+        longest = _longest_straight(info, shapes[pending], own, crs)
         some = np.isfinite(longest)
-        shapes = shapes.copy()
-        shapes[some] = shapely.segmentize(shapes[some], np.maximum(0.9 * longest[some], 1.0))
+        if not some.any():
+            break
+        pending, longest = pending[some], longest[some]
+        shapes[pending] = shapely.segmentize(shapes[pending], np.maximum(0.9 * longest, 1.0))
     return shapes
+
+
+def _longest_straight(info: Raster, shapes: np.ndarray, own: str, crs: str) -> np.ndarray:
+    """How long edges of geometries [n] may be, in pixels, for `crs` not to bend them visibly;
+    infinite where none is bent."""
+    parts, shape_of = shapely.get_parts(shapes, return_index=True)
+    rings, part_of = shapely.get_rings(parts, return_index=True)
+    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
+    starts, ends = xy[:-1], xy[1:]
+    middle = (starts + ends) / 2
+    moved = convert(own, crs, to_ground(info, xy))
+    if system(crs).is_geographic:  # the shorter way around, also across 180
+        moved[1:, 0] -= 360 * np.cumsum(np.round(np.nan_to_num(np.diff(moved[:, 0])) / 360))
+    straight = convert(crs, own, (moved[:-1] + moved[1:]) / 2)
+    off = np.hypot(*(to_pixels(info, straight) - middle).T)
+    length = np.hypot(*(ends - starts).T)
+    bent = np.isfinite(off) & (length > 1) & (ring_of[1:] == ring_of[:-1]) & (off > TOLERANCE)
+    # The bend grows with the square of the length.
+    straight_enough = length[bent] * np.sqrt(TOLERANCE / off[bent])
+    longest = np.full(len(shapes), np.inf)
+    np.minimum.at(longest, shape_of[part_of[ring_of[1:][bent]]], straight_enough)
+    return longest
 
 
 def areas_m2(info: Raster, shapes: Sequence[BaseGeometry]) -> list[float | None]:
@@ -244,7 +252,8 @@ def _area(
     own = info.crs
     assert own is not None
     local = f"+proj=laea +lon_0={centre[0]:.6f} +lat_0={centre[1]:.6f} +datum=WGS84 +units=m"
-    dense = shapely.segmentize(shapes, EDGE)
+    # An edge of a hundred million pixels is divided no finer than the earth's curve needs.
+    dense = shapely.segmentize(shapes, np.maximum(EDGE, shapely.length(shapes) / MOST_CORNERS))
     try:
         moved = shapely.transform(dense, lambda xy: convert(own, local, to_ground(info, xy)))
     except UserError:

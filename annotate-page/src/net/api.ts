@@ -7,6 +7,7 @@ import type {
   ExportJob,
   ExportOptions,
   ImportPreview,
+  ImportProgress,
   ImportReport,
   Id,
   Listing,
@@ -65,10 +66,12 @@ export const api = {
   cancel: (id: Id) => json<{ edit: number | null }>("DELETE", `sessions/${id}`),
   probability: (id: Id) => blob(url(`sessions/${id}/probability.png`)),
 
-  previewImport: (image: Id, file: File) =>
-    json<ImportPreview>("POST", `images/${image}/import/preview`, form(file)),
-  importFile: (image: Id, file: File, repeated: Repeated) =>
-    json<ImportReport>("POST", `images/${image}/import`, form(file, { repeated })),
+  previewImport: (image: Id, file: File, key: string) =>
+    json<ImportPreview>("POST", `images/${image}/import/preview`, form(file, { key })),
+  importFile: (image: Id, file: File, repeated: Repeated, key: string) =>
+    json<ImportReport>("POST", `images/${image}/import`, form(file, { repeated, key })),
+  importState: (key: string) => json<ImportProgress>("GET", `imports/${key}`),
+  cancelImport: (key: string) => json<{ ok: true }>("DELETE", `imports/${key}`),
   startExport: (image: Id, options: ExportOptions) =>
     json<ExportJob>("POST", `images/${image}/exports`, options),
   exportState: (id: string) => json<ExportJob>("GET", `exports/${id}`),
