@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Id = Annotated[int, Field(ge=1, lt=2**53)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
@@ -34,6 +34,22 @@ Bounds = Annotated[
 Outline = Annotated[
     dict[str, Any],
     Field(description="GeoJSON Polygon or MultiPolygon, which is cut to the image"),
+]
+
+
+def _geojson(kind: str, depth: int) -> dict[str, Any]:
+    """The schema of a GeoJSON geometry whose coordinates are lists of numbers, so many deep."""
+    coordinates: dict[str, Any] = {"type": "number"}
+    for _ in range(depth):
+        coordinates = {"type": "array", "items": coordinates}
+    properties = {"type": {"type": "string", "enum": [kind]}, "coordinates": coordinates}
+    return {"type": "object", "properties": properties, "required": ["type", "coordinates"]}
+
+
+# Of a reply, as `geometry.to_json` makes it; looking through every corner of it would take long.
+Shape = Annotated[
+    dict[str, Any],
+    WithJsonSchema({"oneOf": [_geojson("Polygon", 3), _geojson("MultiPolygon", 4)]}),
 ]
 
 
@@ -224,7 +240,7 @@ class ObjectOut(BaseModel):
     area_m2: float | None
     clicks: int
     bbox: Bounds
-    geometry: dict[str, Any]
+    geometry: Shape
 
 
 class DrawnOut(ObjectOut):
@@ -259,7 +275,7 @@ class SessionOut(BaseModel):
     clicks: list[ClickOut]
     can_undo: bool
     can_redo: bool
-    geometry: dict[str, Any] | None
+    geometry: Shape | None
     area_px: int
     area_m2: float | None
     window: Window | None = Field(description="where the model looked: x, y, width, height")
@@ -283,7 +299,7 @@ class PredictOut(BaseModel):
     w: int
     h: int
     mask: Rle
-    geometry: dict[str, Any] | None
+    geometry: Shape | None
     seconds: float
 
 
