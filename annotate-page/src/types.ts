@@ -14,6 +14,8 @@ export type ObjectClass = Schemas["ClassOut"];
 export type Project = Schemas["ProjectOut"];
 export type Recipe = Schemas["RecipeIn"];
 export type Picture = Schemas["ImageOut"];
+/** What becomes black and white in each band, and what is left out of that. */
+export type Stretch = Schemas["StretchOut"];
 export type PointInfo = Schemas["PointOut"];
 export type Click = Schemas["ClickOut"];
 /** One object being drawn. */

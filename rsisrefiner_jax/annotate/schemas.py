@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Id = Annotated[int, Field(ge=1, lt=2**53)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+Huge = Annotated[float, Field(allow_inf_nan=False)]
 Pixel = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Scalar = (
@@ -74,6 +75,11 @@ class RecipeIn(Given):
     bands: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=3)] = []
     percentiles: tuple[Number, Number] = (2.0, 98.0)
     stretch_8bit: bool | None = None
+    fill: Annotated[list[Huge], Field(max_length=10)] | None = Field(
+        None,
+        description="values that no file declares as no data and that the percentiles leave out; "
+        "null: what looks like it",
+    )
 
 
 class Placed(Given):
@@ -221,6 +227,15 @@ class ImageOut(BaseModel):
     broken: str | None
     unplaced: str | None
     placed_by: str | None
+
+
+class StretchOut(BaseModel):
+    """limits: of each band that is shown what becomes black and white; null where values are taken
+    as they are. fill: values that were left out as no data although the file does not declare
+    them."""
+
+    limits: list[tuple[float, float]] | None
+    fill: list[float]
 
 
 class PointOut(BaseModel):

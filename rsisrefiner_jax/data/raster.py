@@ -12,12 +12,21 @@ where it has them. Nothing stays open between calls, so any thread or process ma
 
 import functools
 import os
+import sys
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
+from rsisrefiner_jax.data.stretch import (
+    Limits,
+    Recipe,
+    Stretch,
+    apply,
+    find_stretch,
+    sample_shape,
+    thin_out,
+)
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import raster_info
 from rsisrefiner_jax.formats.pixels import decode
@@ -25,6 +34,7 @@ from rsisrefiner_jax.formats.raster_info import INSTALL, opened
 from rsisrefiner_jax.formats.rasters import reading
 
 COLOURS = ("red", "green", "blue")
+HUGE = 1e30  # what no sensor measures: values that are declared as no data lie beyond
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -73,7 +83,8 @@ def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray,
         pixels, valid = _decoded(path, recipe)
         limits = None
         if recipe.stretches(pixels.dtype):
-            limits = find_limits(thin_out(pixels), thin_out(valid), recipe)
+            found = find_stretch(thin_out(pixels), thin_out(valid), recipe)
+            limits = _said(path, recipe, found)
         if window is not None:
             _require_inside(path, window, *valid.shape)
             part = np.s_[window.y : window.y + window.height, window.x : window.x + window.width]
@@ -83,26 +94,42 @@ def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray,
             if window is not None:
                 _require_inside(path, window, file.height, file.width)
             pixels, valid = read_bands(file, recipe, window, None)
-        limits = limits_of_file(path, recipe)
+        limits = _said(path, recipe, stretch_of_file(path, recipe))
     return apply(pixels, limits), valid
 
 
-def limits_of_file(path: str, recipe: Recipe) -> Limits | None:
-    """What becomes 0 and 255 in a file; None where its values are taken as they are.
+def stretch_of_file(path: str, recipe: Recipe) -> Stretch:
+    """What becomes 0 and 255 in a file, and what is left out of that.
 
     Found once, as long as the file is not written to. Raises UserError as `read_picture`.
     """
     stat = os.stat(path)
-    return _limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
+    return _stretch_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
 
 
 @functools.lru_cache(maxsize=4096)
-def _limits_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Limits | None:
+def _stretch_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Stretch:
     with opened(path) as file:
         if not recipe.stretches(np.dtype(file.dtypes[0])):
-            return None
+            return Stretch(None)
         sample, valid = read_bands(file, recipe, None, sample_shape(file.height, file.width))
-        return find_limits(sample, valid, recipe)
+        return find_stretch(sample, valid, recipe)
+
+
+_told: set[float] = set()  # values that a note was printed of
+
+
+def _said(path: str, recipe: Recipe, found: Stretch) -> Limits | None:
+    """The limits; prints once of each value that it was guessed to be no data."""
+    for value in found.fill if recipe.fill is None else ():
+        if value not in _told:
+            _told.add(value)
+            print(
+                f"note: {path}: much of it is {value:g}, which is left out of the stretch as no "
+                "data although the file does not declare it; data.fill=[] keeps it in",
+                file=sys.stderr,
+            )
+    return found.limits
 
 
 def _decoded(path: str, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -156,6 +183,9 @@ def read_bands(
     pixels = np.moveaxis(pixels, 0, -1)
     if pixels.dtype.kind == "f":
         valid &= np.isfinite(pixels).all(-1)
+        if file.nodata is not None and HUGE < abs(file.nodata) < np.inf:
+            # A value of 39 digits is often rounded where it is declared.
+            valid &= ~(pixels * np.sign(file.nodata) > HUGE).all(-1)
     if meaning[chosen[0]] == ColorInterp.palette:
         table = np.zeros((np.iinfo(pixels.dtype).max + 1, 3), np.uint8)
         for index, colours in file.colormap(chosen[0]).items():

@@ -20,6 +20,7 @@ import type {
   Repeated,
   Session,
   Shape,
+  Stretch,
 } from "../types";
 
 export const api = {
@@ -34,6 +35,7 @@ export const api = {
   image: (id: Id) => json<Picture>("GET", `images/${id}`),
   acceptFile: (id: Id) => json<Picture>("POST", `images/${id}/accept`),
   putRecipe: (id: Id, recipe: Recipe) => json<Picture>("PUT", `images/${id}/recipe`, recipe),
+  stretch: (id: Id) => json<Stretch>("GET", `images/${id}/stretch`),
   point: async (id: Id, x: number, y: number): Promise<PointInfo> =>
     (await send("GET", url(`images/${id}/point`, { x: String(x), y: String(y) }))).json(),
 

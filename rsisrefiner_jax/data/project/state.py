@@ -270,7 +270,13 @@ def raster_to(info: Raster) -> dict[str, Any]:
 
 def recipe_from(fields: dict[str, Any]) -> Recipe:
     """The inverse of `recipe_to`. Raises UserError for values that no recipe has."""
-    return Recipe(tuple(fields["bands"]), tuple(fields["percentiles"]), fields["stretch_8bit"])
+    fill = fields.get("fill")  # earlier versions knew none
+    return Recipe(
+        tuple(fields["bands"]),
+        tuple(fields["percentiles"]),
+        fields["stretch_8bit"],
+        None if fill is None else tuple(map(float, fill)),
+    )
 
 
 def recipe_to(recipe: Recipe) -> dict[str, Any]:
@@ -279,4 +285,5 @@ def recipe_to(recipe: Recipe) -> dict[str, Any]:
         "bands": list(recipe.bands),
         "percentiles": list(recipe.percentiles),
         "stretch_8bit": recipe.stretch_8bit,
+        "fill": None if recipe.fill is None else list(recipe.fill),
     }
