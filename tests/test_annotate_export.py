@@ -400,7 +400,7 @@ def test_objects_with_parts_are_bent_and_cut_as_single_ones(tmp_path):
     """Long edges get corners, and 180 degrees cuts, in every part of an object."""
     info = Raster("x", 1, 1, ("",), "uint8", None, "EPSG:3035", (1000, 0, 3e6, 0, -1000, 5e6))
     one, other = shapely.box(0, 0, 3000, 2000), shapely.box(3100, 0, 3110, 10)
-    alone, both = georeference.shapes_on_ground(
+    alone, both = georeference.shapes_in_crs(
         info, [one, shapely.MultiPolygon([one, other])], georeference.WGS84
     )
     assert shapely.get_num_coordinates(alone) > 100

@@ -268,7 +268,7 @@ def test_objects_in_parts_across_180_degrees_on_utm(scene, tmp_path):
     parts = [square(10, 10, 10), square(60, 10, 10), shapely.box(30, 30, 60, 40)]
     shapes = [shapely.MultiPolygon(parts[:2]), parts[2], shapely.MultiPolygon(parts)]
     cut = cut_at_antimeridian(
-        georeference.shapes_on_ground(info, shapes, georeference.WGS84), info.crs
+        georeference.shapes_in_crs(info, shapes, georeference.WGS84), info.crs
     )
     for shape, number in zip(cut, (2, 2, 4), strict=True):
         found = shapely.get_parts(shape)

@@ -1,4 +1,4 @@
-"""What every request may use."""
+"""What all request handlers share: the project, the model's worker, exports and caches."""
 
 import dataclasses
 import threading

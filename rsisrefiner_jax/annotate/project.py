@@ -94,7 +94,7 @@ class Project:
                 {
                     "id": id,
                     "name": file.name,
-                    **raster_paths.told(file, self.folder),
+                    **raster_paths.relative_paths(file, self.folder),
                     "info": raster_to(info),
                     "recipe": recipe_to(AT_FIRST),
                     "stamp": size_and_time,

@@ -1,4 +1,4 @@
-"""Records as replies."""
+"""The replies of the API, made from the records of the project."""
 
 import hashlib
 import json
@@ -86,9 +86,7 @@ def outline(info: Raster, shape: BaseGeometry, crs: str | None) -> dict[str, Any
         UserError: there is no such system, or the shape has no place in it.
     """
     georeference.require_system(info, crs)
-    return geometry.to_json(
-        shape if crs is None else georeference.shape_on_ground(info, shape, crs)
-    )
+    return geometry.to_json(shape if crs is None else georeference.shape_in_crs(info, shape, crs))
 
 
 def object_out(object: Object, crs: str | None = None) -> ObjectOut:
@@ -115,7 +113,7 @@ def objects_json(objects: Sequence[Object], crs: str | None = None) -> str:
     measure(objects)
     info, shapes = objects[0].image.info, np.array([object.shape for object in objects])
     georeference.require_system(info, crs)
-    placed = shapes if crs is None else georeference.shapes_on_ground(info, shapes, crs)
+    placed = shapes if crs is None else georeference.shapes_in_crs(info, shapes, crs)
     items = (
         f'{{"id": {object.id}, "class_id": {json.dumps(object.class_id)}, '
         f'"attributes": {json_stream.compact(object.attributes)}, '

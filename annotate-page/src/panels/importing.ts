@@ -2,7 +2,7 @@
 import { wayBack } from "../actions/history";
 import { reload } from "../actions/objects";
 import { api } from "../net/api";
-import { newKey } from "../net/keys";
+import { newKey } from "../net/request";
 import { state } from "../state";
 import { openForm } from "../ui/dialog";
 import { h } from "../ui/dom";

@@ -1,4 +1,4 @@
-"""What is to be written."""
+"""The input of every export: the objects of an image and the options."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""GeoPackage, GeoJSON and Shapefile: outlines on the ground with their attributes."""
+"""GeoPackage, GeoJSON and Shapefile: outlines in the raster's coordinates, with attributes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +65,7 @@ def _placed(job: Job, crs: str | None = None) -> Iterator[tuple[int, np.ndarray]
     for start in range(0, len(outlines), TOGETHER):
         some = slice(start, start + TOGETHER)
         measure(job.objects[some])
-        yield start, georeference.shapes_on_ground(job.image.info, outlines[some], crs)
+        yield start, georeference.shapes_in_crs(job.image.info, outlines[some], crs)
 
 
 def _columns(job: Job, short: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is found in a file."""
+"""The objects of a file, cut to the image that they are imported for."""
 
 import dataclasses
 from collections.abc import Sequence

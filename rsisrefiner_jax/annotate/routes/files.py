@@ -1,4 +1,4 @@
-"""Objects in from files."""
+"""Importing objects from files."""
 
 import tempfile
 from pathlib import Path

@@ -56,7 +56,7 @@ class State:
 
     def _image_added(self, event: Event) -> None:
         p = event.payload
-        path = raster_paths.found(p, self._folder)
+        path = raster_paths.resolved(p, self._folder)
         info, recipe = raster_from(p["info"], path), recipe_from(p["recipe"])
         size_and_time = SizeAndTime(*p["stamp"]) if p.get("stamp") else None
         self.images[p["id"]] = Image(p["id"], p["name"], path, info, recipe, size_and_time)
