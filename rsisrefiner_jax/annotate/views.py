@@ -1,7 +1,6 @@
 """The replies of the API, made from the records of the project."""
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -115,9 +114,9 @@ def objects_json(objects: Sequence[Object], crs: str | None = None) -> str:
     georeference.require_system(info, crs)
     placed = shapes if crs is None else georeference.shapes_in_crs(info, shapes, crs)
     items = (
-        f'{{"id": {object.id}, "class_id": {json.dumps(object.class_id)}, '
+        f'{{"id": {object.id}, "class_id": {json_stream.compact(object.class_id)}, '
         f'"attributes": {json_stream.compact(object.attributes)}, '
-        f'"area_px": {object.area_px}, "area_m2": {json.dumps(object.area_m2)}, '
+        f'"area_px": {object.area_px}, "area_m2": {json_stream.compact(object.area_m2)}, '
         f'"clicks": {object.clicks}, "bbox": {box}, "geometry": {outline}}}'
         for object, box, outline in zip(
             objects, shapely.bounds(shapes).tolist(), shapely.to_geojson(placed), strict=True

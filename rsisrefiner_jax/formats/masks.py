@@ -160,11 +160,12 @@ def runs_in(mask: Mask, height: int, width: int) -> list[int]:
     last = np.argwhere(edges == -1)
     start = (first[:, 0] + mask.x) * height + first[:, 1] + mask.y
     end = (last[:, 0] + mask.x) * height + last[:, 1] + mask.y
-    joined = start[1:] == end[:-1]  # a run that goes on at the top of the next column
-    keep_start, keep_end = np.r_[True, ~joined], np.r_[~joined, True]
-    bounds = np.stack([start[keep_start[: len(start)]], end[keep_end[: len(end)]]], 1).ravel()
-    rest = [] if len(bounds) and bounds[-1] == height * width else [height * width]
-    return np.diff(np.r_[0, bounds, rest].astype(np.int64)).tolist()
+    apart = start[1:] != end[:-1]  # otherwise a run goes on at the top of the next column
+    one = np.ones(min(len(start), 1), bool)
+    runs = np.stack([start[np.concatenate([one, apart])], end[np.concatenate([apart, one])]], 1)
+    bounds = np.concatenate([[0], runs.ravel(), [height * width]]).astype(np.int64)
+    counts = np.diff(bounds).tolist()
+    return counts if counts[-1] or len(counts) == 1 else counts[:-1]
 
 
 def coco_rle(mask: Mask, height: int, width: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.formats.geometry import filled, flat
 
+FEW = 200  # vertices of two rings that are all compared with one another
+
 
 def single_ring(shape: BaseGeometry) -> np.ndarray:
     """A closed ring float64 [n, 2] that goes round all parts and holes of a geometry.
@@ -55,6 +57,11 @@ def _bridges(xy: np.ndarray, ring_of: np.ndarray) -> np.ndarray:
     firsts = np.flatnonzero(np.r_[True, ring_of[1:] != ring_of[:-1]])
     if len(firsts) == 1:
         return np.zeros((0, 2), int)
+    if len(firsts) == 2 and len(xy) <= FEW:
+        one, other = xy[: firsts[1]], xy[firsts[1] :]
+        away = ((one[:, None] - other[None]) ** 2).sum(axis=-1)
+        u, v = np.unravel_index(away.argmin(), away.shape)
+        return np.array([[u, firsts[1] + v]])
     # Moved by a hair: Qhull drops a vertex that two rings share, and is slow on regular grids.
     moved = xy - xy[0] + np.random.default_rng(0).random(xy.shape) * 1e-3
     # From ring to ring in their order: enough where there is no triangulation, as along a line.

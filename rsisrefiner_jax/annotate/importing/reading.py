@@ -74,13 +74,14 @@ class Reading:
         masks = [mask or EMPTY for mask in own]
         plain = along_pixels(shapes, [masks[i] for i in outlined]) | shapely.is_empty(shapes)
         place_of = {i: place for place, i in enumerate(outlined.tolist())}
+        drawn_at = np.flatnonzero(~plain)
+        drawn = dict(zip(drawn_at.tolist(), geometry.to_json_all(shapes[drawn_at]), strict=True))
         for i, (region, mask) in enumerate(zip(regions, masks, strict=True)):
             if not mask.area:
                 self.skipped += 1
                 continue
-            place = place_of.get(i)
-            self.cut += place is not None and bool(cut[place])
-            drawn = place is not None and not plain[place]
+            place = place_of.get(i, -1)
+            self.cut += place >= 0 and bool(cut[place])
             self.items.append(
                 {
                     "id": region.id,
@@ -88,7 +89,7 @@ class Reading:
                     "attributes": region.attributes,
                     "clicks": region.clicks,
                     "mask": mask.encode(),
-                    "drawn": geometry.to_json(shapes[place]) if drawn else None,
+                    "drawn": drawn.get(place),
                 }
             )
 
