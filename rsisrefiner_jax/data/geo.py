@@ -1,8 +1,6 @@
 """The data SPEC `geo:RASTER.tif,VECTORS.gpkg`: a raster and its polygons as windowed scenes."""
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from tqdm import tqdm
 from rsisrefiner_jax.data.raster import Window, read_window
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.data.windows import windows
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.layers import lay_out
@@ -22,7 +21,6 @@ from rsisrefiner_jax.formats.raster_info import Raster, open_raster
 from rsisrefiner_jax.formats.region import Region
 
 LAYER = "|layername="  # as QGIS writes the source of a layer
-WINDOW = 800  # pixels; the paper cuts its pictures to this side
 
 
 class GeoSource:
@@ -60,10 +58,10 @@ class GeoSource:
         self._regions = self._read(vectors, info, class_field)
         self._outlines = np.array([region.outline for region in self._regions], object)
         self._boxes = shapely.bounds(self._outlines).reshape(-1, 4)
-        windows = list(_windows(info.height, info.width))
-        bar = tqdm(windows, desc="rasterising", unit="window", delay=1, leave=False)
+        everywhere = list(windows(info.height, info.width))
+        bar = tqdm(everywhere, desc="rasterising", unit="window", delay=1, leave=False)
         self._windows = [window for window in bar if self._rasterised(window)]
-        self.windows_left_out = len(windows) - len(self._windows)
+        self.windows_left_out = len(everywhere) - len(self._windows)
         placed = "do both show the same place, and are their coordinate reference systems right?"
         if info.transform is None:
             placed = f"coordinates were taken for pixels, as {raster} is not georeferenced"
@@ -101,7 +99,7 @@ class GeoSource:
             for id, layer, (i, _) in zip(ids, layers, found, strict=True)
         )
         stem = os.path.splitext(os.path.basename(self._raster))[0]
-        return Scene(f"{stem}_y{window.y}_x{window.x}", image, labels, objects, ~valid)
+        return Scene(window.named(stem), image, labels, objects, ~valid)
 
     def _rasterised(self, window: Window) -> list[tuple[int, Mask]]:
         """The polygons with a pixel in a window, by number, and which pixels of it."""
@@ -112,14 +110,3 @@ class GeoSource:
         moved = shapely.transform(self._outlines[near], lambda xy: xy - low)
         masks = geometry.rasterised(moved, window.width, window.height)
         return [(i, mask) for i, mask in zip(near.tolist(), masks, strict=True) if mask.area]
-
-
-def _windows(height: int, width: int) -> Iterator[Window]:
-    def edges(side: int) -> Sequence[int]:
-        count = -(-side // WINDOW)
-        return [side * i // count for i in range(count + 1)]
-
-    rows, columns = edges(height), edges(width)
-    for y0, y1 in itertools.pairwise(rows):
-        for x0, x1 in itertools.pairwise(columns):
-            yield Window(y0, x0, y1 - y0, x1 - x0)

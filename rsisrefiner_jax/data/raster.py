@@ -13,7 +13,7 @@ where it has them. Nothing stays open between calls, so any thread or process ma
 import functools
 import os
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ from rsisrefiner_jax.data.stretch import (
     sample_shape,
     thin_out,
 )
+from rsisrefiner_jax.data.windows import Window
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import raster_info
 from rsisrefiner_jax.formats.pixels import decode
@@ -34,17 +35,10 @@ from rsisrefiner_jax.formats.raster_info import INSTALL, opened
 from rsisrefiner_jax.formats.rasters import reading
 
 COLOURS = ("red", "green", "blue")
+LARGEST = 1 << 30  # pixels of a picture that is read whole: what OpenCV takes, too
+SMALL_FILE = 1 << 20  # bytes: too few for so many pixels
 HUGE = 1e30  # what no sensor measures: values that are declared as no data lie beyond
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
-
-
-class Window(NamedTuple):
-    """A part of a raster, in pixels."""
-
-    y: int
-    x: int
-    height: int
-    width: int
 
 
 def read_window(
@@ -79,7 +73,7 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 
 
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    if path.lower().endswith(OPENCV) or raster_info.installed() is None:
+    if _is_for_opencv(path) or raster_info.installed() is None:
         pixels, valid = _decoded(path, recipe)
         limits = None
         if recipe.stretches(pixels.dtype):
@@ -96,6 +90,16 @@ def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray,
             pixels, valid = read_bands(file, recipe, window, None)
         limits = _said(path, recipe, stretch_of_file(path, recipe))
     return apply(pixels, limits), valid
+
+
+def _is_for_opencv(path: str) -> bool:
+    """PNG, JPEG and their like, but those of more pixels than OpenCV takes."""
+    if not path.lower().endswith(OPENCV):
+        return False
+    if not os.path.isfile(path) or os.path.getsize(path) < SMALL_FILE:
+        return True
+    height, width = raster_info.stored_size(path) or (0, 0)
+    return height * width <= LARGEST
 
 
 def stretch_of_file(path: str, recipe: Recipe) -> Stretch:

@@ -53,6 +53,14 @@ class Mask:
         copy_shared(self.pixels, (self.x, self.y), window, (x, y))
         return window
 
+    def cut_to(self, x: int, y: int, width: int, height: int) -> "Mask":
+        """What of it lies in a window, counted from the window's corner; trimmed."""
+        left, top, right, bottom = self.box
+        x0, y0 = max(left, x), max(top, y)
+        x1, y1 = max(min(right, x + width), x0), max(min(bottom, y + height), y0)
+        part = self.pixels[y0 - top : y1 - top, x0 - left : x1 - left]
+        return Mask(x0 - x, y0 - y, part).trimmed()
+
     def pasted(self, x: int, y: int, pixels: np.ndarray) -> "Mask":
         """With a window's pixels in place of its own, trimmed."""
         height, width = pixels.shape
