@@ -26,10 +26,14 @@ def packed(sizes: np.ndarray) -> Iterator[Sheet]:
     Args:
         sizes: int [n, 2], (width, height) of each, all above 0.
     """
+    large = (sizes > SIDE).any(axis=1)
+    for number in np.flatnonzero(large).tolist():
+        yield Sheet(np.array([number]), np.zeros((1, 2), int), tuple(sizes[number].tolist()))
     numbers: list[int] = []
     corners: list[tuple[int, int]] = []
     x = y = row = right = 0
-    for number in np.argsort(sizes[:, 1], kind="stable").tolist():
+    order = np.argsort(sizes[:, 1], kind="stable")
+    for number in order[~large[order]].tolist():
         width, height = sizes[number].tolist()
         if x and x + width > SIDE:
             x, y, row = 0, y + row, 0
