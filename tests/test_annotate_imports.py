@@ -1,5 +1,6 @@
 """Imports of many objects: how far they are, cancelling them, and files that are read once."""
 
+import json
 import threading
 
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from rsisrefiner_jax.annotate import imports
 from rsisrefiner_jax.annotate.importing import reading
+from rsisrefiner_jax.annotate.listing import prepare
+from rsisrefiner_jax.annotate.views import object_out
 from rsisrefiner_jax.formats import geometry, packing
 from rsisrefiner_jax.formats.masks import Mask, areas_of
 from rsisrefiner_jax.formats.outlines import along_pixels
@@ -144,7 +147,7 @@ def stars(seed, count):
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_many_outlines_are_those_of_each(seed):
     shapes = np.array(list(stars(seed, 25)))
     masks = geometry.rasterised(shapes, WIDTH, HEIGHT)
@@ -191,3 +194,21 @@ def test_masks_cut_to_windows():
         part = mask.cut_to(*window)
         whole = part.within(0, 0, window[2], window[3])
         np.testing.assert_array_equal(whole, mask.within(*window))
+
+
+@pytest.mark.parametrize("crs", [None, "EPSG:4326"])
+def test_the_list_of_objects_is_that_of_each(start, crs):
+    """The text of many is what the schema makes of each of them, also after a change."""
+    client, here = start
+    items = annotating.items(annotating.shapes(), attributes={"note": "größer", "floors": 3})
+    items[1]["class"] = "roof"
+    here.project.import_objects(1, items)
+    query = {} if crs is None else {"crs": crs}
+    for _ in range(2):
+        found = client.get("/api/images/1/objects", params=query).json()
+        expected = [object_out(one, crs).model_dump() for one in here.project.objects(1)]
+        assert found == json.loads(json.dumps(expected))
+        ok(client.patch("/api/objects/1", json={"attributes": {"note": "other"}}))
+    prepare(here.project)
+    assert client.get("/api/images/1/objects").json()[0]["attributes"] == {"note": "other"}
+    assert client.get("/api/images/1/objects?deleted=true").json() == []

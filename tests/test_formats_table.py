@@ -10,6 +10,7 @@ import struct
 import sys
 import tempfile
 import unicodedata
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from pycocotools import mask as coco_mask
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine
 
+from rsisrefiner_jax.errors import UserError
 from tests import foreign_files as files
-from tests.both_readers import Found, alike, areas, imported, trained
+from tests.both_readers import Found, alike, areas, imported, read, trained
 from tests.foreign_files import GRID, WRITERS, Drawn, H, W, Written, annotation
 from tests.test_formats_round_trip import LOST
 
@@ -353,6 +355,108 @@ def cases(folder: Path) -> list[list[str]]:
     return rows
 
 
+# What is refused or doubted: words of the message in training and in the annotator, "" where one of
+# them has nothing to say.
+Said = tuple[Written, str, str]
+REFUSALS: dict[tuple[str, str], Callable[[Path], Said]] = {}
+
+
+def refusal(kind: str, situation: str) -> Callable[[Callable[[Path], Said]], None]:
+    def add(function: Callable[[Path], Said]) -> None:
+        REFUSALS[kind, situation] = function
+
+    return add
+
+
+@refusal("any raster", "netCDF")
+def _(folder):
+    (folder / "images" / "scene.tif").unlink()
+    (folder / "images" / "scene.nc").write_bytes(b"CDF\x01" + bytes(100))
+    found = vectors(folder, ".gpkg", SHAPES, raster=folder / "images" / "scene.nc")
+    words = "netCDF files are not read as rasters; make it a GeoTIFF with gdal_translate"
+    return found, words, words
+
+
+@refusal("any raster", "a system but no transform")
+def _(folder):
+    files.scene(folder, transform=Affine.identity())
+    words = "states a coordinate reference system but no transform"
+    return vectors(folder, ".gpkg", SHAPES), words, words
+
+
+@refusal("GeoPackage", "degrees on a raster without a system")
+def _(folder):
+    files.scene(folder, crs=None)
+    words = "states no coordinate reference system; assign one"
+    shapes = [shapely.box(9, 45, 9.1, 45.1)]
+    return vectors(folder, ".gpkg", shapes, crs="EPSG:4326"), words, words
+
+
+@refusal("ids TIFF", "numbers that are not whole")
+def _(folder):
+    words = "values are float32 and not whole numbers"
+    halves = some_ids(np.float32)[None] / 2 + 0.25
+    return files.mask_file(folder, "instances", "ids", halves), words, words
+
+
+@refusal("ids TIFF", "a mask that lies 100 m away")
+def _(folder):
+    there = GRID["transform"] @ Affine.translation(100, 0)
+    found = files.mask_file(folder, "instances", "ids", some_ids(np.uint8)[None], transform=there)
+    return found, "", "its georeference places it 100 pixels away"
+
+
+@refusal("COCO", "of another picture")
+def _(folder):
+    found = files.coco_file(folder, [annotation(1, [RING])], images=named("other.tif"))
+    return found, "other.tif is not there", "is about an image called other.tif"
+
+
+@refusal("YOLO", "labels of another picture")
+def _(folder):
+    written = files.yolo_files(folder, "")
+    (folder / "labels" / "scene.txt").rename(folder / "labels" / "other.txt")
+    with zipfile.ZipFile(written.file, "w") as archive:
+        for name in ("one", "two"):
+            archive.writestr(f"labels/{name}.txt", "")
+    return written, "no labels for the pictures", "no labels called scene.txt"
+
+
+@refusal("Shapefile", "two in one zip")
+def _(folder):
+    for name in ("屋顶", "道路"):
+        files.vector_file(folder / f"{name}.shp", SHAPES, kind="Polygon")
+    with zipfile.ZipFile(folder / "v.zip", "w") as archive:
+        for part in folder.glob("*.*"):
+            if part.suffix in (".shp", ".shx", ".dbf"):
+                archive.write(part, part.name)
+    return Written("", folder / "v.zip"), "", "it holds several shapefiles; send one at a time"
+
+
+def refusals(folder: Path) -> list[list[str]]:
+    rows = []
+    for number, ((kind, situation), write) in enumerate(REFUSALS.items()):
+        here = folder / str(number)
+        files.scene(here)
+        written, training, annotator = write(here)
+        (picture,) = (here / "images").iterdir()
+        if written.spec:
+            assert training in _told(lambda spec=written.spec: trained(spec) and ""), situation
+        assert annotator in _told(
+            lambda p=picture, w=written: "; ".join(read(p, w.file, w.kind).doubts)
+        ), situation
+        rows.append([kind, situation, training or "-", annotator])
+    return rows
+
+
+def _told(run: Callable[[], str]) -> str:
+    """What is said of a file: a refusal, or doubts."""
+    try:
+        return run() or ""
+    except UserError as error:
+        return str(error)
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -365,6 +469,8 @@ def document(folder: Path) -> str:
         + table(["", *WRITERS], matrix(folder / "matrix"))
         + "\n"
         + table(["file", "situation", "ids", "classes", "pixels"], cases(folder / "cases"))
+        + "\nWhat is refused, or doubted:\n\n"
+        + table(["file", "situation", "training", "annotator"], refusals(folder / "refusals"))
     )
 
 

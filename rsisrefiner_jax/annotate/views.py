@@ -2,11 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.annotate import rasters, tiles
@@ -22,10 +19,10 @@ from rsisrefiner_jax.annotate.schemas import (
     SessionOut,
 )
 from rsisrefiner_jax.annotate.session_results import Result
-from rsisrefiner_jax.data.project.records import Image, Object, Session, measure
+from rsisrefiner_jax.data.project.records import Image, Object, Session
 from rsisrefiner_jax.data.project.state import recipe_to
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.formats import geometry, georeference, json_stream
+from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.outlines import Outline
 from rsisrefiner_jax.formats.raster_info import Raster
 
@@ -99,30 +96,6 @@ def object_out(object: Object, crs: str | None = None) -> ObjectOut:
         bbox=object.shape.bounds,
         geometry=outline(object.image.info, object.shape, crs),
     )
-
-
-def objects_json(objects: Sequence[Object], crs: str | None = None) -> str:
-    """A list of `ObjectOut` of objects of one image as JSON; of thousands quicker than singly.
-
-    Raises:
-        UserError: as `outline`.
-    """
-    if not objects:
-        return "[]"
-    measure(objects)
-    info, shapes = objects[0].image.info, np.array([object.shape for object in objects])
-    georeference.require_system(info, crs)
-    placed = shapes if crs is None else georeference.shapes_in_crs(info, shapes, crs)
-    items = (
-        f'{{"id": {object.id}, "class_id": {json_stream.compact(object.class_id)}, '
-        f'"attributes": {json_stream.compact(object.attributes)}, '
-        f'"area_px": {object.area_px}, "area_m2": {json_stream.compact(object.area_m2)}, '
-        f'"clicks": {object.clicks}, "bbox": {box}, "geometry": {outline}}}'
-        for object, box, outline in zip(
-            objects, shapely.bounds(shapes).tolist(), shapely.to_geojson(placed), strict=True
-        )
-    )
-    return f"[{','.join(items)}]"
 
 
 def drawn_out(object: Object, outline: Outline | None, crs: str | None) -> DrawnOut:

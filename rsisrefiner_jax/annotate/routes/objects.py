@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from rsisrefiner_jax.annotate.context import Here
+from rsisrefiner_jax.annotate.listing import listed
 from rsisrefiner_jax.annotate.schemas import Crs, Done, DrawnOut, ObjectIn, ObjectOut, ObjectPatch
-from rsisrefiner_jax.annotate.views import drawn_out, object_out, objects_json
+from rsisrefiner_jax.annotate.views import drawn_out, object_out
 from rsisrefiner_jax.formats import georeference
 from rsisrefiner_jax.formats.outlines import outline_sent
 
@@ -18,7 +19,7 @@ Number = Annotated[int, Path(ge=1, lt=2**53)]
 def objects(id: Number, here: Here, crs: Crs | None = None, deleted: bool = False) -> Response:
     """Those of an image without the deleted ones; or these alone, the last one deleted first."""
     found = here.project.objects(id, deleted)
-    return Response(objects_json(found, crs), media_type="application/json")
+    return Response(listed(found, crs), media_type="application/json")
 
 
 @router.post("/images/{id}/objects")
