@@ -175,6 +175,7 @@ class Data:
     bands: tuple[int, ...] = ()
     stretch: tuple[float, float] = (2.0, 98.0)  # percentiles that become 0 and 255
     stretch_8bit: bool | None = False  # also of 8-bit files; none: of dark ones
+    fill: tuple[float, ...] | None = None  # no data that no file declares; none: what looks like it
     threads: int = 2  # that make samples, in each process
     workers: int = 0  # processes; 0 = threads only, right on small machines
     augment: Augment = Augment()

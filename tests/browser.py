@@ -97,7 +97,7 @@ class Server:
         return int(found[1]) * 1024
 
 
-class Desk:
+class PageDriver:
     """A browser tab with the page in it. Positions are pixels of the image, (x, y).
 
     complaints: what the browser's console said, and errors of the page. hosts: whom it asked.
@@ -234,15 +234,15 @@ class Desk:
 class Pictures:
     """Screenshots, kept as the README's when ANNOTATE_PICTURES names a folder."""
 
-    def __init__(self, desk: Desk, folder: Path) -> None:
-        self._desk = desk
+    def __init__(self, driver: PageDriver, folder: Path) -> None:
+        self._driver = driver
         self._folder = Path(os.environ.get("ANNOTATE_PICTURES", folder))
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def take(self, name: str) -> np.ndarray:
         """The screen, uint8 [h, w, 3]."""
         path = self._folder / f"{name}.png"
-        self._desk.page.screenshot(path=path)
+        self._driver.page.screenshot(path=path)
         image = Image.open(path).convert("RGB")
         small = image.resize((960, 540), Image.Resampling.LANCZOS)
         palette = small.quantize(

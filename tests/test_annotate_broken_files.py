@@ -35,7 +35,7 @@ def cut(path, share):
 
 def forget():
     """As a restart would."""
-    for cached in (rasters._damage, rasters._source, files._limits_of_file):
+    for cached in (rasters._damage, rasters._source, files._stretch_of_file):
         cached.cache_clear()
 
 
@@ -159,7 +159,7 @@ def test_percentiles_pass_over_what_is_broken(tmp_path, monkeypatch, large):
     rows, columns = preview.sampled(HEIGHT, height), preview.sampled(WIDTH, width)
     valid = ~blocks_lost(*lost)[np.ix_(rows, columns)]
     sample = np.moveaxis(noise(np.uint16), 0, -1)[np.ix_(rows, columns)]
-    expected = stretch.find_limits(sample, valid, Recipe())
+    expected = stretch.find_stretch(sample, valid, Recipe()).limits
     assert source.limits(Recipe()) == expected
     assert expected[0][0] > 1
     if large:

@@ -18,7 +18,7 @@ import shapely
 from rasterio.errors import RasterioIOError
 
 from rsisrefiner_jax.annotate import exports
-from rsisrefiner_jax.annotate.export import FORMATS, checking
+from rsisrefiner_jax.annotate.export import FORMATS, checking, vectors
 from rsisrefiner_jax.annotate.export import export as export_now
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.refusals import NoSpace
@@ -400,7 +400,7 @@ def test_objects_with_parts_are_bent_and_cut_as_single_ones(tmp_path):
     """Long edges get corners, and 180 degrees cuts, in every part of an object."""
     info = Raster("x", 1, 1, ("",), "uint8", None, "EPSG:3035", (1000, 0, 3e6, 0, -1000, 5e6))
     one, other = shapely.box(0, 0, 3000, 2000), shapely.box(3100, 0, 3110, 10)
-    alone, both = georeference.shapes_on_ground(
+    alone, both = georeference.shapes_in_crs(
         info, [one, shapely.MultiPolygon([one, other])], georeference.WGS84
     )
     assert shapely.get_num_coordinates(alone) > 100
@@ -458,6 +458,7 @@ def test_areas_are_found_many_at_a_time(here, client, monkeypatch):
         "areas_m2",
         lambda info, shapes: asked.append(len(shapes)) or areas(info, shapes),
     )
+    monkeypatch.setattr(vectors, "TOGETHER", 100)
     here.project.import_objects(1, annotating.items(annotating.shapes() * 30))
     assert client.get("/api/images/1/export?format=gpkg").status_code == 200
     assert max(asked) == 100

@@ -228,6 +228,20 @@ def test_areas():
     assert georeference.pixel_area_m2(_info(None, None)) is None
 
 
+def test_an_outline_of_thousands_of_kilometres_has_few_corners(monkeypatch):
+    """Its area is right, and is not measured in millions of pieces."""
+    corners = []
+    convert = georeference.convert
+    monkeypatch.setattr(
+        georeference, "convert", lambda a, b, xy: corners.append(len(xy)) or convert(a, b, xy)
+    )
+    info = _info("EPSG:4326", (1e-6, 0, 0, 0, -1e-6, 45))  # 11 cm pixels
+    side = 90_000_000  # 90 degrees
+    (area,) = georeference.areas_m2(info, [shapely.box(0, 0, side, side // 2)])
+    assert area == pytest.approx(44.983e12, rel=1e-3)  # R^2 pi / 2 sin(44.872 degrees)
+    assert max(corners) < 100_000
+
+
 def _info(crs, transform):
     from rsisrefiner_jax.formats.raster_info import Raster
 
@@ -238,7 +252,7 @@ def test_long_edges_stay_straight_on_the_ground(tmp_path):
     """An edge of 3000 coarse pixels goes to degrees and back within a fraction of one."""
     info = _info("EPSG:3035", (1000, 0, 3e6, 0, -1000, 5e6))
     shape = shapely.box(0, 0, 3000, 2000)
-    placed = georeference.shape_on_ground(info, shape, "EPSG:4326")
+    placed = georeference.shape_in_crs(info, shape, "EPSG:4326")
     assert placed.is_valid
     dense = shapely.segmentize(placed, 0.01)
     back = georeference.to_pixels(

@@ -206,7 +206,7 @@ def test_projects_of_earlier_versions_with_links(tmp_path, monkeypatch):
     (tmp_path / "large" / "disk").mkdir(parents=True)
     (tmp_path / "data" / "project").symlink_to(tmp_path / "large" / "disk")
     told = {"path": os.path.join("..", scene.name)}
-    monkeypatch.setattr(raster_paths, "told", lambda *_: told)
+    monkeypatch.setattr(raster_paths, "relative_paths", lambda *_: told)
     add(tmp_path / "data" / "project", scene, tmp_path)
 
 

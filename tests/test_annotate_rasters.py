@@ -73,7 +73,7 @@ def test_tiles_and_model_see_the_same_stretch(start, tmp_path):
     shown = tile(client, 0, 0, 0, v=first["recipe_hash"])[0]
     expected = read_window(str(tmp_path / "scene.tif"), (0, 0, 200, 256))[0]
     np.testing.assert_array_equal(shown[:200], expected)
-    recipe = {"bands": [4, 3, 2], "percentiles": [5, 90], "stretch_8bit": False}
+    recipe = {"bands": [4, 3, 2], "percentiles": [5, 90], "stretch_8bit": False, "fill": None}
     changed = client.put("/api/images/1/recipe", json=recipe).json()
     assert changed["recipe"] == recipe
     assert changed["bands_shown"] == [4, 3, 2]
@@ -112,10 +112,30 @@ def test_a_mask_is_not_black_at_first(start):
     mask[0, 5:9, 20:40] = 1
     client = start(bands=mask)
     recipe = client.get("/api/images/1").json()["recipe"]
-    assert recipe == {"bands": [], "percentiles": [2, 98], "stretch_8bit": None}
+    assert recipe == {"bands": [], "percentiles": [2, 98], "stretch_8bit": None, "fill": None}
     np.testing.assert_array_equal(tile(client, 0, 0, 0)[0][:40, :50, 0], 255 * mask[0])
     client.put("/api/images/1/recipe", json=recipe | {"stretch_8bit": False})
     assert tile(client, 0, 0, 0)[0].max() == 1
+
+
+def test_undeclared_no_data_is_said_and_can_be_changed(start, tmp_path):
+    bands = np.random.default_rng(0).integers(800, 1200, (3, 200, 256)).astype(np.uint16)
+    bands[:, :60] = 65535
+    client = start(bands=bands)
+    found = client.get("/api/images/1/stretch").json()
+    assert found["fill"] == [65535]
+    assert all(780 < low < 820 and 1180 < high < 1220 for low, high in found["limits"])
+    shown = tile(client, 0, 0, 0)[0][:200]
+    np.testing.assert_array_equal(
+        shown, read_window(str(tmp_path / "scene.tif"), (0, 0, 200, 256))[0]
+    )
+    recipe = client.get("/api/images/1").json()["recipe"]
+    changed = client.put("/api/images/1/recipe", json=recipe | {"fill": []}).json()
+    assert changed["recipe"]["fill"] == []
+    assert client.get("/api/images/1/stretch").json()["fill"] == []
+    plain = read_window(str(tmp_path / "scene.tif"), (0, 0, 200, 256), Recipe(fill=()))[0]
+    np.testing.assert_array_equal(tile(client, 0, 0, 0)[0][:200], plain)
+    assert plain[60:].max() < 10
 
 
 def test_nodata_that_is_not_a_number(start):
@@ -151,7 +171,7 @@ def test_previews_are_the_file_thinned_out(tmp_path, monkeypatch, kind):
     source = rasters.open_source(path, tmp_path)
     assert source.preview.levels[0].step == 8
     recipe = Recipe(stretch_8bit=kind == "alpha")
-    own = files.limits_of_file(str(path), recipe)
+    own = files.stretch_of_file(str(path), recipe).limits
     with rasterio.open(source.preview.sample) as sample, rasterio.open(path) as file:
         expected = file.read(out_shape=(file.count, *sample.shape))  # GDAL's choice of pixels
         np.testing.assert_array_equal(sample.read(), expected)

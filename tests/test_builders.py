@@ -12,8 +12,8 @@ import pytest
 from rsisrefiner_jax.data.builders import isaid, potsdam
 from rsisrefiner_jax.data.builders.files import Files, fingerprint
 from rsisrefiner_jax.data.builders.layout import GENERIC, OFFICIAL, find_layout, natural
-from rsisrefiner_jax.data.builders.parts import make_parts
 from rsisrefiner_jax.data.builders.patches import windows
+from rsisrefiner_jax.data.builders.picture_records import make_picture_records
 from rsisrefiner_jax.data.builders.plain_rgb import encoded_rgb
 from rsisrefiner_jax.data.builders.record import areas, encode
 from rsisrefiner_jax.data.object_hash import object_hash
@@ -139,7 +139,7 @@ class Deadly:
 
 def test_a_killed_worker_is_noticed(tmp_path):
     with pytest.raises(BrokenExecutor):
-        make_parts({"train": Deadly()}, str(tmp_path), processes=2)
+        make_picture_records({"train": Deadly()}, str(tmp_path), processes=2)
 
 
 def test_fingerprint(tmp_path):

@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 pytest.importorskip("fastapi")
 
 from rsisrefiner_jax.data.coco import CocoSource
+from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.errors import UserError
 from tests.both_readers import alike, areas, imported, read, trained
 
@@ -136,6 +137,43 @@ def test_run_lengths_with_odd_entries(both):
 )
 def test_names_of_other_machines(both, stated, name):
     assert areas(both([annotation(1, [SQUARE])], name=name, stated=stated)) == {1: 400}
+
+
+def test_pictures_too_large_to_be_read_whole_become_windows(both, tmp_path, monkeypatch):
+    """Of the pixels that are there: the windows tile the picture and its objects."""
+    items = [annotation(1, [SQUARE]), annotation(2, [[20, 5, 80, 5, 80, 15, 20, 15]])]
+    whole = both(items)
+    spec = f"coco:{tmp_path / 'images'},{tmp_path / 'a.json'}"
+    image = open_source(spec)[0].image
+    monkeypatch.setattr("rsisrefiner_jax.data.annotated_picture.LARGEST", 1000)
+    monkeypatch.setattr("rsisrefiner_jax.data.windows.SIDE", 30)
+    source = open_source(spec)
+    scenes = [source[i] for i in range(len(source))]
+    assert [scene.name for scene in scenes] == [
+        "scene.png_y0_x0",
+        "scene.png_y0_x30",
+        "scene.png_y0_x60",
+    ]
+    for number, scene in enumerate(scenes):
+        part = np.s_[:30, 30 * number : 30 * number + 30]
+        np.testing.assert_array_equal(scene.image, image[part])
+        for item in scene.objects:
+            np.testing.assert_array_equal(scene.mask(item), whole[item.id][1][part])
+    assert [[item.id for item in scene.objects] for scene in scenes] == [[1, 2], [2], [2]]
+
+
+def test_large_pictures_are_left_to_rasterio(tmp_path, monkeypatch):
+    from rsisrefiner_jax.data import raster
+
+    pixels = np.random.default_rng(0).integers(0, 255, (H, W, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    expected = raster.read_picture(str(tmp_path / "a.png"))[0]
+    monkeypatch.setattr(raster, "LARGEST", 1000)
+    monkeypatch.setattr(raster, "SMALL_FILE", 0)
+    monkeypatch.setattr(raster, "decode", None)
+    part, valid = raster.read_window(str(tmp_path / "a.png"), (10, 20, 30, 40))
+    np.testing.assert_array_equal(part, expected[10:40, 20:60])
+    assert valid.all()
 
 
 def test_two_names_for_one_file_mean_none(tmp_path):

@@ -267,10 +267,9 @@ def test_objects_in_parts_across_180_degrees_on_utm(scene, tmp_path):
     info = open_raster(str(raster))
     parts = [square(10, 10, 10), square(60, 10, 10), shapely.box(30, 30, 60, 40)]
     shapes = [shapely.MultiPolygon(parts[:2]), parts[2], shapely.MultiPolygon(parts)]
-    cut = [
-        cut_at_antimeridian(shape, info.crs)
-        for shape in georeference.shapes_on_ground(info, shapes, georeference.WGS84)
-    ]
+    cut = cut_at_antimeridian(
+        georeference.shapes_in_crs(info, shapes, georeference.WGS84), info.crs
+    )
     for shape, number in zip(cut, (2, 2, 4), strict=True):
         found = shapely.get_parts(shape)
         assert len(found) == number

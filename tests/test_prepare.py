@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from pycocotools.coco import COCO
 from scipy import ndimage
 
-from rsisrefiner_jax.data.builders.make import prepare
+from rsisrefiner_jax.data.builders.preparation import prepare
 from rsisrefiner_jax.data.prepared import PreparedSource
 from rsisrefiner_jax.errors import UserError
 from tests import official_layouts

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from rsisrefiner_jax.data.builders.make import prepare
+from rsisrefiner_jax.data.builders.preparation import prepare
 from rsisrefiner_jax.data.prepared import PreparedSource
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError

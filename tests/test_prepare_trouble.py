@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsisrefiner_jax.data.builders.make import prepare
+from rsisrefiner_jax.data.builders.preparation import prepare
 from rsisrefiner_jax.data.prepared import PreparedSource
 from rsisrefiner_jax.errors import UserError
 from tests import official_layouts
@@ -192,7 +192,7 @@ def interrupted(source: Path, to: Path, kills: int, pictures: int) -> None:
     for kill in range(1, kills):
         run = start(source, to, processes=1 + kill % 2)
         wanted = kill * pictures // kills
-        kill_after(run, lambda: len(list(unfinished.glob("parts/*/*.part"))) >= wanted)  # noqa: B023
+        kill_after(run, lambda: len(list(unfinished.glob("pictures/*/*.part"))) >= wanted)  # noqa: B023
         assert unfinished.is_dir()
     kill_after(start(source, to, 1), lambda: (unfinished / "records").exists())
     run = start(source, to, processes=1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from rsisrefiner_jax.data.builders.make import prepare
+from rsisrefiner_jax.data.builders.preparation import prepare
 from rsisrefiner_jax.data.prepared import PreparedSource, prepared_root
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.errors import UserError

@@ -4,8 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from rsisrefiner_jax.data.raster import read_picture, read_window
-from rsisrefiner_jax.data.stretch import Recipe, apply, find_limits, sample_shape, thin_out
+from rsisrefiner_jax.data.raster import read_picture, read_window, stretch_of_file
+from rsisrefiner_jax.data.stretch import (
+    Recipe,
+    apply,
+    find_stretch,
+    guessed_fill,
+    sample_shape,
+    thin_out,
+)
 from rsisrefiner_jax.errors import UserError
 
 H, W = 50, 70
@@ -44,7 +51,7 @@ def test_8_bit_is_taken_as_it_is():
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_percentiles_become_0_and_255(dtype):
     pixels = np.arange(101).astype(dtype).reshape(1, -1, 1)
-    limits = find_limits(pixels, np.ones((1, 101), bool), Recipe(percentiles=(10.0, 90.0)))
+    limits = find_stretch(pixels, np.ones((1, 101), bool), Recipe(percentiles=(10.0, 90.0))).limits
     assert limits == ((10.0, 90.0),)
     rgb = apply(pixels, limits)
     assert rgb.dtype == np.uint8
@@ -56,9 +63,9 @@ def test_odd_values():
     odd = np.array([[[np.nan], [np.inf], [-np.inf], [0.5]]], np.float32)
     assert apply(odd, ((0.0, 1.0),))[0, :, 0].tolist() == [0, 255, 0, 127]
     flat = np.full((2, 2, 1), 7, np.uint16)
-    limits = find_limits(flat, np.ones((2, 2), bool), Recipe())
+    limits = find_stretch(flat, np.ones((2, 2), bool), Recipe()).limits
     assert not apply(flat, limits).any()
-    assert find_limits(flat, np.zeros((2, 2), bool), Recipe()) == ((0.0, 1.0),)
+    assert find_stretch(flat, np.zeros((2, 2), bool), Recipe()) == (((0.0, 1.0),), ())
 
 
 def test_thinning_out():
@@ -149,6 +156,64 @@ def test_no_data_by_tag_does_not_count(raster):
     assert 120 < rgb[valid].mean() < 135  # the zeros are in no percentile
     bands[0, 30] = 0  # in one band of three: there are data
     assert read_picture(raster(bands, nodata=0))[1][30].all()
+
+
+FILLS = [
+    (np.int16, -9999, (-9999.0,)),
+    (np.uint16, 65535, (65535.0,)),
+    (np.uint16, 0, (0.0,)),
+    (np.float32, np.float32(-3.4028235e38), (-3.4028234663852886e38,)),
+    (np.float64, 1e20, (1e20,)),
+    (np.uint16, 900, ()),  # within the range of the others
+]
+
+
+@pytest.mark.parametrize(("dtype", "fill", "expected"), FILLS)
+def test_what_no_tag_declares_does_not_eat_the_range(
+    raster, monkeypatch, capsys, dtype, fill, expected
+):
+    """A border of one value: the rest is shown as it would be without; training says so once."""
+    monkeypatch.setattr("rsisrefiner_jax.data.raster._told", set())
+    bands = noise(3, dtype, 800, 1200)
+    bands[:, :20] = fill
+    path = raster(bands)
+    rgb, valid = read_picture(path)
+    assert stretch_of_file(path, Recipe()).fill == expected
+    assert valid.all()  # the guess counts for colours alone
+    if expected:
+        np.testing.assert_array_equal(rgb, read_picture(path, Recipe(fill=expected))[0])
+        low, high = np.percentile(bands[:, 20:].reshape(3, -1).astype(float), (2, 98), axis=1)
+        expected_rgb = np.clip((bands[0, 20:] - low[0]) * 255 / (high[0] - low[0]), 0, 255)
+        assert abs(rgb[20:, :, 0] - expected_rgb).max() <= 1
+        assert rgb[20:].std() > 60
+        assert (rgb[:20] == (255 if fill > 0 else 0)).all()
+        plain = read_picture(path, Recipe(fill=()))[0]
+        assert plain[20:].std() < rgb[20:].std()
+    notes = capsys.readouterr().err
+    assert notes.count("left out of the stretch as no data") == bool(expected)
+
+
+def test_what_is_no_fill():
+    rng = np.random.default_rng(0)
+    mask = np.repeat([0, 1, 2], 1000)[:, None]
+    rare = np.r_[-9999, rng.uniform(0, 1, 5000)][:, None]
+    one_band = np.stack(
+        [np.r_[np.zeros(900), rng.uniform(90, 99, 100)], rng.uniform(90, 99, 1000)], 1
+    )
+    for values in (mask, rare, one_band, np.zeros((9, 3))):
+        assert guessed_fill(values) == ()
+    both = np.r_[np.full(50, -9999), np.full(50, 9999), rng.uniform(0, 99, 900)][:, None]
+    assert guessed_fill(both) == (-9999, 9999)
+
+
+def test_a_tag_rounded_in_writing(raster):
+    """Of 32-bit floats: -3.4e38 in place of the lowest that there is."""
+    bands = noise(1, np.float32, 0, 1)
+    bands[:, :20] = np.finfo(np.float32).min
+    rgb, valid = read_picture(raster(bands, nodata=-3.4e38))
+    assert not valid[:20].any()
+    assert valid[20:].all()
+    assert 100 < rgb[20:].mean() < 155
 
 
 def test_not_a_number_in_any_band_is_no_data(raster):

@@ -6,7 +6,7 @@ import { adopt, begin, refresh, reloadImage } from "./actions/images";
 import { apply } from "./actions/objects";
 import { discarded } from "./actions/session";
 import { highlightLayer, watchHighlight } from "./map/highlightLayer";
-import { objectLayer, watchObjects } from "./map/objectsLayer";
+import { objectLayers, watchObjects } from "./map/objectsLayer";
 import { probabilityLayer, watchProbability } from "./map/probabilityLayer";
 import { clickLayer, outlineLayer, watchSession } from "./map/sessionLayer";
 import { showTiles, tileLayer } from "./map/tiles";
@@ -56,7 +56,7 @@ document
 map.setTarget(canvas);
 for (const layer of [
   tileLayer,
-  objectLayer,
+  ...objectLayers,
   highlightLayer,
   probabilityLayer,
   outlineLayer,

@@ -1,4 +1,4 @@
-"""Under which addresses a server is asked, and with which token: the command line's answers."""
+"""Host names, origins and token of the server, from the options of the command line."""
 
 import dataclasses
 import os

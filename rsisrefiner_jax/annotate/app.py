@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,18 +44,8 @@ def make_app(
     prefix: str = "/",
 ) -> App:
     """The application over a project; see `guard.Guard` for the rest."""
-    app = FastAPI(
-        title="rsisrefiner_jax annotator",
-        openapi_url="/api/openapi.json",
-        docs_url=None,  # they load scripts from elsewhere
-        redoc_url=None,
-        redirect_slashes=False,  # to absolute addresses, which are wrong behind a proxy
-        dependencies=[Depends(require_same_project)],
-    )
+    app = _with_routes()
     app.state.context = context
-    for part in (project, images, files, exports, objects, history, sessions, predict):
-        app.include_router(part.router, prefix="/api")
-    app.include_router(samgeo.router)
     app.add_exception_handler(UserError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -72,6 +63,27 @@ def make_app(
 
     app.mount("/", StaticFiles(directory=PAGE, check_dir=False))
     return Guard(app, hosts, token, origins, prefix)
+
+
+def schemas() -> dict[str, Any]:
+    """What requests and replies look like, by name, as the API's document has it: for the page."""
+    found = _with_routes().openapi()["components"]["schemas"]
+    return {name: schema for name, schema in found.items() if "ValidationError" not in name}
+
+
+def _with_routes() -> FastAPI:
+    app = FastAPI(
+        title="rsisrefiner_jax annotator",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,  # to absolute addresses, which are wrong behind a proxy
+        dependencies=[Depends(require_same_project)],
+    )
+    for part in (project, images, files, exports, objects, history, sessions, predict):
+        app.include_router(part.router, prefix="/api")
+    app.include_router(samgeo.router)
+    return app
 
 
 def _say(status: int, sentence: str) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""What every request may use."""
+"""What all request handlers share: the project, the model's worker, exports and caches."""
 
 import dataclasses
 import threading
@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from rsisrefiner_jax.annotate import safety
 from rsisrefiner_jax.annotate.exports import Exports
+from rsisrefiner_jax.annotate.imports import Imports
 from rsisrefiner_jax.annotate.networks import Networks
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.annotate.receiving import Receiver
@@ -43,6 +44,7 @@ class Context:
         quota = int(self.upload_quota * 1024 * safety.MEBIBYTE)
         self.receiver = Receiver(self.project.cache, self.project.uploads, quota)
         self.exports = Exports(self.project)
+        self.imports = Imports()
 
 
 def _context(request: Request) -> Context:

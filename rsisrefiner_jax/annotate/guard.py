@@ -1,4 +1,4 @@
-"""Who may ask, from where, and how much: checked before any route sees a request."""
+"""Checks of host, origin, token and length, before any route sees a request."""
 
 import base64
 import contextlib

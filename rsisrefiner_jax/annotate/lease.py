@@ -1,4 +1,4 @@
-"""Who may write to a project: one server at a time, also where file locks always succeed.
+"""The right to write to a project: one server at a time, also where file locks always succeed.
 
 SQLite locks its file, but NFS without a lock service and some FUSE file systems grant that to
 everybody. So a file `project.lock` beside it names the server that holds the project and a count

@@ -1,4 +1,4 @@
-"""This machine and its processes, as far as servers on one project must tell them apart."""
+"""Identity of this machine and of its processes, to tell servers of one project apart."""
 
 import os
 import platform

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,6 +56,7 @@ class Project:
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error}); choose --project") from error
         self._lock, self._state = self._recorded.lock, self._recorded.state
+        self._measuring = threading.Lock()
         self._record = self._recorded.record
         self.journal = self._recorded.journal
         self.sessions = Sessions(self._recorded)
@@ -106,7 +108,7 @@ class Project:
                 {
                     "id": id,
                     "name": file.name,
-                    **raster_paths.told(file, self.folder),
+                    **raster_paths.relative_paths(file, self.folder),
                     "info": raster_to(info),
                     "recipe": recipe_to(AT_FIRST),
                     "stamp": size_and_time,
@@ -208,7 +210,8 @@ class Project:
             everything = self._state.objects.values()
             found = [o for o in everything if o.image.id == image_id and o.deleted == deleted]
         if measured:
-            measure(found)
+            with self._measuring:  # whoever asks meanwhile finds them measured
+                measure(found)
         return sorted(found, key=lambda o: (-o.deletion, -o.id)) if deleted else found
 
     def object(self, id: int, may_be_deleted: bool = False) -> Object:

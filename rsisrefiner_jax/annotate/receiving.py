@@ -1,4 +1,4 @@
-"""Files that clients send: few at a time, in the project's folder, and never the disk's last."""
+"""Receiving files from clients: few at a time, and never so much that the disk gets full."""
 
 import asyncio
 import contextlib

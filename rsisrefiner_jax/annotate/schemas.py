@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Id = Annotated[int, Field(ge=1, lt=2**53)]
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+Huge = Annotated[float, Field(allow_inf_nan=False)]
 Pixel = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Scalar = (
@@ -44,6 +45,22 @@ Outline = Annotated[
 ]
 
 
+def _geojson(kind: str, depth: int) -> dict[str, Any]:
+    """The schema of a GeoJSON geometry whose coordinates are lists of numbers, so many deep."""
+    coordinates: dict[str, Any] = {"type": "number"}
+    for _ in range(depth):
+        coordinates = {"type": "array", "items": coordinates}
+    properties = {"type": {"type": "string", "enum": [kind]}, "coordinates": coordinates}
+    return {"type": "object", "properties": properties, "required": ["type", "coordinates"]}
+
+
+# Of a reply, as `geometry.to_json` makes it; looking through every corner of it would take long.
+Shape = Annotated[
+    dict[str, Any],
+    WithJsonSchema({"oneOf": [_geojson("Polygon", 3), _geojson("MultiPolygon", 4)]}),
+]
+
+
 class Given(BaseModel):
     """A request's body: nothing unknown in it."""
 
@@ -65,6 +82,11 @@ class RecipeIn(Given):
     bands: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=3)] = []
     percentiles: tuple[Number, Number] = (2.0, 98.0)
     stretch_8bit: bool | None = None
+    fill: Annotated[list[Huge], Field(max_length=10)] | None = Field(
+        None,
+        description="values that no file declares as no data and that the percentiles leave out; "
+        "null: what looks like it",
+    )
 
 
 class Placed(Given):
@@ -188,6 +210,15 @@ class ImageOut(BaseModel):
     placed_by: str | None
 
 
+class StretchOut(BaseModel):
+    """limits: of each band that is shown what becomes black and white; null where values are taken
+    as they are. fill: values that were left out as no data although the file does not declare
+    them."""
+
+    limits: list[tuple[float, float]] | None
+    fill: list[float]
+
+
 class PointOut(BaseModel):
     x: float
     y: float
@@ -205,7 +236,7 @@ class ObjectOut(BaseModel):
     area_m2: float | None
     clicks: int
     bbox: Bounds
-    geometry: dict[str, Any]
+    geometry: Shape
 
 
 class DrawnOut(ObjectOut):
@@ -240,7 +271,7 @@ class SessionOut(BaseModel):
     clicks: list[ClickOut]
     can_undo: bool
     can_redo: bool
-    geometry: dict[str, Any] | None
+    geometry: Shape | None
     area_px: int
     area_m2: float | None
     window: Window | None = Field(description="where the model looked: x, y, width, height")
@@ -264,7 +295,7 @@ class PredictOut(BaseModel):
     w: int
     h: int
     mask: Rle
-    geometry: dict[str, Any] | None
+    geometry: Shape | None
     seconds: float
 
 
@@ -276,6 +307,14 @@ class ImportOut(BaseModel):
     replaced: int
     skipped: int
     notes: list[str]
+
+
+class ImportProgressOut(BaseModel):
+    """How many objects of the file are read, of how many; total is 0 as long as that is unknown."""
+
+    done: int
+    total: int
+    seconds_left: float | None
 
 
 class ImportPreviewOut(BaseModel):

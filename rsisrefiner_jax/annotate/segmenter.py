@@ -1,4 +1,4 @@
-"""The model on windows of rasters: what a row of clicks comes to, however large the raster.
+"""The model on windows of rasters: the mask of a series of clicks, however large the raster.
 
 The answer is a function of the picture, what it starts from, and the clicks, and of nothing else:
 a session, its undo and redo, its replay after a crash and the stateless call all give the

@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 from rasterio.errors import NotGeoreferencedWarning
 
-from rsisrefiner_jax.annotate import stopping
+from rsisrefiner_jax.annotate import listing, stopping
 from rsisrefiner_jax.annotate.access import Access
 from rsisrefiner_jax.annotate.app import make_app
 from rsisrefiner_jax.annotate.context import Context
@@ -120,7 +120,9 @@ def used_last(project: Project) -> Path:
 
 
 def _prepare(project: Project) -> None:
-    """Makes previews before anybody asks for them, then takes note of what the files hold."""
+    """Makes lists of objects and previews before anybody asks for them, then takes note of what
+    the files hold."""
+    listing.prepare(project)
     for image in project.images():
         with contextlib.suppress(UserError):  # said when the image is looked at
             project.source(image)

@@ -1,4 +1,4 @@
-"""Where clicks meet the model: what a session looks like after its last step."""
+"""The mask of a session after its last step, computed by the model where it is not stored."""
 
 import asyncio
 import base64

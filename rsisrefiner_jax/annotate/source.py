@@ -14,7 +14,14 @@ from rsisrefiner_jax.annotate.preview import Preview, preview_of, sampled, steps
 from rsisrefiner_jax.annotate.refusals import NoSpace
 from rsisrefiner_jax.data import raster as files
 from rsisrefiner_jax.data.raster import Window
-from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape
+from rsisrefiner_jax.data.stretch import (
+    Limits,
+    Recipe,
+    Stretch,
+    apply,
+    find_stretch,
+    sample_shape,
+)
 from rsisrefiner_jax.errors import UserError
 
 
@@ -73,18 +80,22 @@ class Source:
             return None
         return [value if np.isfinite(value) else None for value in found[0][0, 0].tolist()]
 
-    def limits(self, recipe: Recipe) -> Limits | None:
-        """What becomes black and white; broken parts have no say in it."""
+    def stretch(self, recipe: Recipe) -> Stretch:
+        """What becomes black and white, and what is left out; broken parts have no say in it."""
         copied = self.preview or self.path != self.damage.path  # broken parts are zero there
         if self.damage.coarse or (self.damage.count and copied):
-            return _limits_around(self, recipe)
+            return _stretch_around(self, recipe)
         path = self.preview.sample if self.preview else str(self.path)
         try:
-            return files.limits_of_file(path, recipe)
+            return files.stretch_of_file(path, recipe)
         except UserError as error:
             if not unreadable(error):
                 raise
-            return self._without_overviews().limits(recipe)
+            return self._without_overviews().stretch(recipe)
+
+    def limits(self, recipe: Recipe) -> Limits | None:
+        """What becomes black and white."""
+        return self.stretch(recipe).limits
 
     def _end(self) -> None:
         """Ends every reading: what was read is the file's that was opened."""
@@ -156,22 +167,22 @@ def _picked(source: Source, recipe: Recipe, rows: np.ndarray, columns: np.ndarra
 
 
 @functools.lru_cache(maxsize=4096)
-def _limits_around(source: Source, recipe: Recipe) -> Limits | None:
-    """The limits of a raster with broken parts, from what can be read of it."""
+def _stretch_around(source: Source, recipe: Recipe) -> Stretch:
+    """The stretch of a raster with broken parts, from what can be read of it."""
     height, width = source.height, source.width
     counts = sample_shape(height, width)
     rows, columns = sampled(height, counts[0]), sampled(width, counts[1])
     path = source.preview.sample if source.preview else str(source.path)
     with files.opened(path) as file:
         if not recipe.stretches(np.dtype(file.dtypes[0])):
-            return None
+            return Stretch(None)
         if source.preview:
             found: Pixels | None = files.read_bands(file, recipe, None, None)
         else:
             found = _picked(source, recipe, rows, columns)
     if found is None:
-        return None
-    return find_limits(found[0], found[1] & ~source.damage.at(rows, columns), recipe)
+        return Stretch(None)
+    return find_stretch(found[0], found[1] & ~source.damage.at(rows, columns), recipe)
 
 
 def preview_if_room(path: Path, cache: Path, fingerprint: str, damage: Damage) -> Preview | None:

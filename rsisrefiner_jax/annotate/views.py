@@ -1,4 +1,4 @@
-"""Records as replies."""
+"""The replies of the API, made from the records of the project."""
 
 import hashlib
 import math
@@ -82,9 +82,7 @@ def outline(info: Raster, shape: BaseGeometry, crs: str | None) -> dict[str, Any
         UserError: there is no such system, or the shape has no place in it.
     """
     georeference.require_system(info, crs)
-    return geometry.to_json(
-        shape if crs is None else georeference.shape_on_ground(info, shape, crs)
-    )
+    return geometry.to_json(shape if crs is None else georeference.shape_in_crs(info, shape, crs))
 
 
 def object_out(object: Object, crs: str | None = None) -> ObjectOut:

@@ -1,4 +1,4 @@
-"""One thread answers with the model; everyone else hands it work and waits elsewhere."""
+"""The thread that runs the model, and the queue of work for it."""
 
 import contextlib
 import queue

@@ -1,8 +1,6 @@
 """The data SPEC `geo:RASTER.tif,VECTORS.gpkg`: a raster and its polygons as windowed scenes."""
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from tqdm import tqdm
 from rsisrefiner_jax.data.raster import Window, read_window
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.data.windows import windows
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.layers import lay_out
@@ -22,7 +21,6 @@ from rsisrefiner_jax.formats.raster_info import Raster, open_raster
 from rsisrefiner_jax.formats.region import Region
 
 LAYER = "|layername="  # as QGIS writes the source of a layer
-WINDOW = 800  # pixels; the paper cuts its pictures to this side
 
 
 class GeoSource:
@@ -58,12 +56,12 @@ class GeoSource:
         self._raster = raster
         self._recipe = recipe
         self._regions = self._read(vectors, info, class_field)
-        outlines = np.array([region.outline for region in self._regions])
-        self._boxes = shapely.bounds(outlines).reshape(-1, 4)
-        windows = list(_windows(info.height, info.width))
-        bar = tqdm(windows, desc="rasterising", unit="window", delay=1, leave=False)
-        self._windows = [w for w in bar if any(True for _ in self._rasterised(w))]
-        self.windows_left_out = len(windows) - len(self._windows)
+        self._outlines = np.array([region.outline for region in self._regions], object)
+        self._boxes = shapely.bounds(self._outlines).reshape(-1, 4)
+        everywhere = list(windows(info.height, info.width))
+        bar = tqdm(everywhere, desc="rasterising", unit="window", delay=1, leave=False)
+        self._windows = [window for window in bar if self._rasterised(window)]
+        self.windows_left_out = len(everywhere) - len(self._windows)
         placed = "do both show the same place, and are their coordinate reference systems right?"
         if info.transform is None:
             placed = f"coordinates were taken for pixels, as {raster} is not georeferenced"
@@ -92,7 +90,7 @@ class GeoSource:
         """Reads one window of the raster."""
         window = self._windows[index]
         image, valid = read_window(self._raster, window, self._recipe)
-        found = list(self._rasterised(window))
+        found = self._rasterised(window)
         ids = [self._regions[i].id or i + 1 for i, _ in found]
         masks = [mask for _, mask in found]
         labels, layers = lay_out(ids, masks, (window.height, window.width))
@@ -101,26 +99,14 @@ class GeoSource:
             for id, layer, (i, _) in zip(ids, layers, found, strict=True)
         )
         stem = os.path.splitext(os.path.basename(self._raster))[0]
-        return Scene(f"{stem}_y{window.y}_x{window.x}", image, labels, objects, ~valid)
+        return Scene(window.named(stem), image, labels, objects, ~valid)
 
-    def _rasterised(self, window: Window) -> Iterator[tuple[int, Mask]]:
+    def _rasterised(self, window: Window) -> list[tuple[int, Mask]]:
         """The polygons with a pixel in a window, by number, and which pixels of it."""
         low = np.array([window.x, window.y])
         size = np.array([window.width, window.height])
         starts, ends = self._boxes[:, :2] - low, self._boxes[:, 2:] - low
-        for i in np.flatnonzero((ends > 0).all(1) & (starts < size).all(1)).tolist():
-            outline = shapely.transform(self._regions[i].outline, lambda xy: xy - low)
-            mask = geometry.rasterise(outline, window.width, window.height)
-            if mask.area:
-                yield i, mask
-
-
-def _windows(height: int, width: int) -> Iterator[Window]:
-    def edges(side: int) -> Sequence[int]:
-        count = -(-side // WINDOW)
-        return [side * i // count for i in range(count + 1)]
-
-    rows, columns = edges(height), edges(width)
-    for y0, y1 in itertools.pairwise(rows):
-        for x0, x1 in itertools.pairwise(columns):
-            yield Window(y0, x0, y1 - y0, x1 - x0)
+        near = np.flatnonzero((ends > 0).all(1) & (starts < size).all(1))
+        moved = shapely.transform(self._outlines[near], lambda xy: xy - low)
+        masks = geometry.rasterised(moved, window.width, window.height)
+        return [(i, mask) for i, mask in zip(near.tolist(), masks, strict=True) if mask.area]

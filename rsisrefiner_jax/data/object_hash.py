@@ -1,4 +1,4 @@
-"""A name for a list of objects: two evaluations that share it saw the same objects."""
+"""A hash of a list of objects: two evaluations with the same hash saw the same objects."""
 
 import hashlib
 from collections.abc import Iterable

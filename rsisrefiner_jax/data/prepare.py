@@ -21,14 +21,14 @@ NAMES = (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line; see `--help`. Raises UserError as `builders.make.prepare` does."""
+    """Runs the command line; see `--help`. Raises UserError as `preparation.prepare` does."""
     options = _parser().parse_args(arguments)
     require(options.processes >= 1, f"--processes {options.processes}: must be 1 or more")
     require(
         options.limit is None or options.limit >= 1,
         f"--limit {options.limit}: must be 1 or more",
     )
-    from rsisrefiner_jax.data.builders.make import prepare
+    from rsisrefiner_jax.data.builders.preparation import prepare
     from rsisrefiner_jax.data.stretch import Recipe
 
     try:

@@ -13,12 +13,22 @@ where it has them. Nothing stays open between calls, so any thread or process ma
 
 import functools
 import os
-from typing import Any, NamedTuple
+import sys
+from typing import Any
 
 import cv2
 import numpy as np
 
-from rsisrefiner_jax.data.stretch import Limits, Recipe, apply, find_limits, sample_shape, thin_out
+from rsisrefiner_jax.data.stretch import (
+    Limits,
+    Recipe,
+    Stretch,
+    apply,
+    find_stretch,
+    sample_shape,
+    thin_out,
+)
+from rsisrefiner_jax.data.windows import Window
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import raster_info
 from rsisrefiner_jax.formats.pixels import decode
@@ -27,16 +37,10 @@ from rsisrefiner_jax.formats.rasters import reading
 from rsisrefiner_jax.formats.remote import is_allowed
 
 COLOURS = ("red", "green", "blue")
+LARGEST = 1 << 30  # pixels of a picture that is read whole: what OpenCV takes, too
+SMALL_FILE = 1 << 20  # bytes: too few for so many pixels
+HUGE = 1e30  # what no sensor measures: values that are declared as no data lie beyond
 OPENCV = (".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
-
-
-class Window(NamedTuple):
-    """A part of a raster, in pixels."""
-
-    y: int
-    x: int
-    height: int
-    width: int
 
 
 def read_window(
@@ -71,11 +75,12 @@ def read_picture(path: str, recipe: Recipe = Recipe()) -> tuple[np.ndarray, np.n
 
 
 def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    if (path.lower().endswith(OPENCV) and not is_allowed(path)) or raster_info.installed() is None:
+    if _is_for_opencv(path) or raster_info.installed() is None:
         pixels, valid = _decoded(path, recipe)
         limits = None
         if recipe.stretches(pixels.dtype):
-            limits = find_limits(thin_out(pixels), thin_out(valid), recipe)
+            found = find_stretch(thin_out(pixels), thin_out(valid), recipe)
+            limits = _said(path, recipe, found)
         if window is not None:
             _require_inside(path, window, *valid.shape)
             part = np.s_[window.y : window.y + window.height, window.x : window.x + window.width]
@@ -85,28 +90,54 @@ def _read(path: str, window: Window | None, recipe: Recipe) -> tuple[np.ndarray,
             if window is not None:
                 _require_inside(path, window, file.height, file.width)
             pixels, valid = read_bands(file, recipe, window, None)
-        limits = limits_of_file(path, recipe)
+        limits = _said(path, recipe, stretch_of_file(path, recipe))
     return apply(pixels, limits), valid
 
 
-def limits_of_file(path: str, recipe: Recipe) -> Limits | None:
-    """What becomes 0 and 255 in a file; None where its values are taken as they are.
+def _is_for_opencv(path: str) -> bool:
+    """PNG, JPEG and their like on this machine, but those of more pixels than OpenCV takes."""
+    if not path.lower().endswith(OPENCV) or is_allowed(path):
+        return False
+    if not os.path.isfile(path) or os.path.getsize(path) < SMALL_FILE:
+        return True
+    height, width = raster_info.stored_size(path) or (0, 0)
+    return height * width <= LARGEST
+
+
+def stretch_of_file(path: str, recipe: Recipe) -> Stretch:
+    """What becomes 0 and 255 in a file, and what is left out of that.
 
     Found once, as long as the file is not written to. Raises UserError as `read_picture`.
     """
     if is_allowed(path):  # at an address: it is taken to stay as it is
-        return _limits_of_file(path, recipe, 0, 0)
+        return _stretch_of_file(path, recipe, 0, 0)
     stat = os.stat(path)
-    return _limits_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
+    return _stretch_of_file(path, recipe, stat.st_mtime_ns, stat.st_size)
 
 
 @functools.lru_cache(maxsize=4096)
-def _limits_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Limits | None:
+def _stretch_of_file(path: str, recipe: Recipe, _modified: int, _size: int) -> Stretch:
     with opened(path) as file:
         if not recipe.stretches(np.dtype(file.dtypes[0])):
-            return None
+            return Stretch(None)
         sample, valid = read_bands(file, recipe, None, sample_shape(file.height, file.width))
-        return find_limits(sample, valid, recipe)
+        return find_stretch(sample, valid, recipe)
+
+
+_told: set[float] = set()  # values that a note was printed of
+
+
+def _said(path: str, recipe: Recipe, found: Stretch) -> Limits | None:
+    """The limits; prints once of each value that it was guessed to be no data."""
+    for value in found.fill if recipe.fill is None else ():
+        if value not in _told:
+            _told.add(value)
+            print(
+                f"note: {path}: much of it is {value:g}, which is left out of the stretch as no "
+                "data although the file does not declare it; data.fill=[] keeps it in",
+                file=sys.stderr,
+            )
+    return found.limits
 
 
 def _decoded(path: str, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -160,6 +191,9 @@ def read_bands(
     pixels = np.moveaxis(pixels, 0, -1)
     if pixels.dtype.kind == "f":
         valid &= np.isfinite(pixels).all(-1)
+        if file.nodata is not None and HUGE < abs(file.nodata) < np.inf:
+            # A value of 39 digits is often rounded where it is declared.
+            valid &= ~(pixels * np.sign(file.nodata) > HUGE).all(-1)
     if meaning[chosen[0]] == ColorInterp.palette:
         table = np.zeros((np.iinfo(pixels.dtype).max + 1, 3), np.uint8)
         for index, colours in file.colormap(chosen[0]).items():

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from rsisrefiner_jax.data.annotated_picture import picture_problem
 from rsisrefiner_jax.data.mask_pairs import PICTURES
 from rsisrefiner_jax.data.raster import read_picture
@@ -103,7 +105,8 @@ class YoloSource:
         image, valid = read_picture(str(picture), self._recipe)
         height, width = valid.shape
         regions = read_labels(label_file, (height, width), self._names)
-        masks = [geometry.rasterise(region.outline, width, height) for region in regions]
+        outlines = np.array([region.outline for region in regions], object)
+        masks = geometry.rasterised(outlines, width, height)
         kept = [i for i, mask in enumerate(masks) if mask.area]
         ids = [i + 1 for i in kept]
         labels, layers = lay_out(ids, [masks[i] for i in kept], (height, width))

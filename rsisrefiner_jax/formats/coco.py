@@ -68,6 +68,8 @@ class CocoFile:
             outlines: whether those that come as polygons get their outlines, too (needs shapely).
         """
         own = [item for item in self._by_image[image["id"]] if not item.get("iscrowd")]
+        found = list(self._masks(own, size))
+        shapes = _outlines([item for item, _ in found], size) if outlines else [None] * len(found)
         return [
             Region(
                 id=item["id"] if self._keep_ids else number,
@@ -75,9 +77,9 @@ class CocoFile:
                 attributes=_attributes(item),
                 clicks=_clicks(item),
                 mask=mask,
-                outline=_outline(item, size) if outlines else None,
+                outline=shape,
             )
-            for number, (item, mask) in enumerate(self._masks(own, size), start=1)
+            for number, ((item, mask), shape) in enumerate(zip(found, shapes, strict=True), start=1)
         ]
 
     def crowds(self, image: Entry, size: Size) -> list[dict[str, Any]]:
@@ -126,15 +128,21 @@ def _images_dir(content: Entry) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _outline(annotation: Entry, size: Size) -> Any:
-    """The outline of a polygon; None of run lengths."""
-    shape = annotation["segmentation"]
-    parts = polygon_parts(shape, size) if isinstance(shape, list) else None
-    if parts is None or isinstance(parts, Problem):
-        return None
-    from rsisrefiner_jax.formats.rings import from_rings
+def _outlines(annotations: list[Entry], size: Size) -> list[Any]:
+    """The outlines of those that are polygons; None of run lengths."""
+    found: list[Any] = [None] * len(annotations)
+    rings: dict[int, list[np.ndarray]] = {}
+    for i, annotation in enumerate(annotations):
+        shape = annotation["segmentation"]
+        parts = polygon_parts(shape, size) if isinstance(shape, list) else None
+        if isinstance(parts, list):
+            rings[i] = [np.reshape(part, (-1, 2)) for part in parts]
+    if rings:
+        from rsisrefiner_jax.formats.rings import from_rings_each
 
-    return from_rings([np.reshape(part, (-1, 2)) for part in parts])
+        for i, outline in zip(rings, from_rings_each(list(rings.values())), strict=True):
+            found[i] = outline
+    return found
 
 
 def _attributes(annotation: Entry) -> dict[str, Any]:

@@ -107,6 +107,8 @@ def _moved(part: list[float], left: int, top: int) -> list[float]:
 
 def _filled(rings: list[Entry]) -> Entry:
     """The union of polygons given as RLEs; one wholly inside another is a hole in it."""
+    if len(rings) == 1:
+        return rings[0]
     areas = coco_mask.area(rings)
     # With "crowd" the measure is intersection / own area: 1 where ring i lies inside ring j.
     inside = coco_mask.iou(rings, rings, [1] * len(rings)) == 1

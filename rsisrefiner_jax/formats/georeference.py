@@ -1,4 +1,4 @@
-"""Where pixels lie on the ground: affine transforms, coordinate reference systems, areas."""
+"""Coordinates of pixels: affine transforms, coordinate reference systems, areas."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,14 @@ from rsisrefiner_jax.formats.raster_info import Raster
 
 WGS84 = "EPSG:4326"
 TOLERANCE = 0.02  # pixels by which a straight edge may bend in another system
-EDGE = 64  # pixels; longer edges are divided before an area is measured
+EDGE = 64  # pixels; longer edges are divided before an area is measured,
+MOST_CORNERS = 20_000  # into about so many pieces of an outline at most
 _FAR = 1e9  # pixels: outside of any raster
 MOST_TRIES = 1000  # of conversions, where some points have no place in a system
 WIDE = 10  # degrees from the middle of a raster to its corner
 
 
-def to_ground(info: Raster, xy: np.ndarray) -> np.ndarray:
+def to_crs(info: Raster, xy: np.ndarray) -> np.ndarray:
     """Pixels [n, 2] in the raster's own system; pixels themselves where it has none."""
     if info.transform is None:
         return xy
@@ -29,7 +30,7 @@ def to_ground(info: Raster, xy: np.ndarray) -> np.ndarray:
 
 
 def to_pixels(info: Raster, xy: np.ndarray) -> np.ndarray:
-    """The inverse of `to_ground`."""
+    """The inverse of `to_crs`."""
     if info.transform is None:
         return xy
     matrix, offset = info.grid()
@@ -121,7 +122,7 @@ def _near(info: Raster, xy: np.ndarray) -> np.ndarray:
     """Longitudes as a raster in degrees has them: it may go beyond 180, or count from 0 to 360."""
     if info.crs is None or not system(info.crs).is_geographic:
         return xy
-    middle = to_ground(info, np.array([[info.width / 2, info.height / 2]]))[0, 0]
+    middle = to_crs(info, np.array([[info.width / 2, info.height / 2]]))[0, 0]
     turns = np.round((middle - xy[:, 0]) / 360)
     return xy + np.stack([360 * turns, np.zeros(len(xy))], axis=-1)
 
@@ -134,7 +135,7 @@ def pixels_away(one: Raster, other: Raster) -> float:
     if one.transform is None or other.transform is None or (one.crs is None) != (other.crs is None):
         return 0.0
     corners = np.array([[x, y] for x in (0, one.width) for y in (0, one.height)], float)
-    there = to_ground(one, corners)
+    there = to_crs(one, corners)
     if one.crs != other.crs and one.crs is not None and other.crs is not None:
         there = convert(one.crs, other.crs, there)
     away = np.hypot(*(to_pixels(other, _near(other, there)) - corners).T)
@@ -145,7 +146,7 @@ def place(info: Raster, x: float, y: float) -> tuple[float, float] | None:
     """A pixel position in the raster's own system, where it has a georeference."""
     if info.transform is None:
         return None
-    east, north = to_ground(info, np.array([[x, y]]))[0].tolist()
+    east, north = to_crs(info, np.array([[x, y]]))[0].tolist()
     return (east, north) if math.isfinite(east) and math.isfinite(north) else None
 
 
@@ -154,7 +155,7 @@ def lonlat(info: Raster, x: float, y: float) -> tuple[float, float] | None:
     if info.crs is None:
         return None
     try:
-        lon, lat = convert(info.crs, WGS84, to_ground(info, np.array([[x, y]])))[0].tolist()
+        lon, lat = convert(info.crs, WGS84, to_crs(info, np.array([[x, y]])))[0].tolist()
     except UserError:
         return None
     if not (math.isfinite(lon) and math.isfinite(lat)):
@@ -162,12 +163,12 @@ def lonlat(info: Raster, x: float, y: float) -> tuple[float, float] | None:
     return (lon + 180) % 360 - 180 if abs(lon) > 180 else lon, lat
 
 
-def shape_on_ground(info: Raster, shape: BaseGeometry, crs: str | None = None) -> BaseGeometry:
-    """As `shapes_on_ground`, of one."""
-    return shapes_on_ground(info, [shape], crs)[0]
+def shape_in_crs(info: Raster, shape: BaseGeometry, crs: str | None = None) -> BaseGeometry:
+    """As `shapes_in_crs`, of one."""
+    return shapes_in_crs(info, [shape], crs)[0]
 
 
-def shapes_on_ground(
+def shapes_in_crs(
     info: Raster, shapes: Sequence[BaseGeometry], crs: str | None = None
 ) -> np.ndarray:
     """Geometries [n] of pixels in the raster's system or in another.
@@ -180,11 +181,11 @@ def shapes_on_ground(
     """
     given = np.array(shapes)
     if crs is None or crs == info.crs or info.crs is None or not len(given):
-        return shapely.transform(given, lambda xy: to_ground(info, xy))
+        return shapely.transform(given, lambda xy: to_crs(info, xy))
     own = info.crs
 
     def there(xy: np.ndarray) -> np.ndarray:
-        return convert(own, crs, to_ground(info, xy))
+        return convert(own, crs, to_crs(info, xy))
 
     moved = shapely.transform(_bent(info, given, own, crs), there)
     require(
@@ -196,30 +197,37 @@ def shapes_on_ground(
 
 def _bent(info: Raster, shapes: np.ndarray, own: str, crs: str) -> np.ndarray:
     """Geometries with corners added until `crs` bends no edge visibly."""
-    degrees = system(crs).is_geographic
+    shapes, pending = shapes.copy(), np.arange(len(shapes))
     for _ in range(12):
-        parts, shape_of = shapely.get_parts(shapes, return_index=True)
-        rings, part_of = shapely.get_rings(parts, return_index=True)
-        xy, ring_of = shapely.get_coordinates(rings, return_index=True)
-        starts, ends = xy[:-1], xy[1:]
-        middle = (starts + ends) / 2
-        moved = convert(own, crs, to_ground(info, xy))
-        if degrees:  # the shorter way around, also across 180
-            moved[1:, 0] -= 360 * np.cumsum(np.round(np.nan_to_num(np.diff(moved[:, 0])) / 360))
-        straight = convert(crs, own, (moved[:-1] + moved[1:]) / 2)
-        off = np.hypot(*(to_pixels(info, straight) - middle).T)
-        length = np.hypot(*(ends - starts).T)
-        bent = np.isfinite(off) & (length > 1) & (ring_of[1:] == ring_of[:-1]) & (off > TOLERANCE)
-        if not bent.any():
-            return shapes
-        # The bend grows with the square of the length.
-        straight_enough = length[bent] * np.sqrt(TOLERANCE / off[bent])
-        longest = np.full(len(shapes), np.inf)
-        np.minimum.at(longest, shape_of[part_of[ring_of[1:][bent]]], straight_enough)
+        longest = _longest_straight(info, shapes[pending], own, crs)
         some = np.isfinite(longest)
-        shapes = shapes.copy()
-        shapes[some] = shapely.segmentize(shapes[some], np.maximum(0.9 * longest[some], 1.0))
+        if not some.any():
+            break
+        pending, longest = pending[some], longest[some]
+        shapes[pending] = shapely.segmentize(shapes[pending], np.maximum(0.9 * longest, 1.0))
     return shapes
+
+
+def _longest_straight(info: Raster, shapes: np.ndarray, own: str, crs: str) -> np.ndarray:
+    """How long edges of geometries [n] may be, in pixels, for `crs` not to bend them visibly;
+    infinite where none is bent."""
+    parts, shape_of = shapely.get_parts(shapes, return_index=True)
+    rings, part_of = shapely.get_rings(parts, return_index=True)
+    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
+    starts, ends = xy[:-1], xy[1:]
+    middle = (starts + ends) / 2
+    moved = convert(own, crs, to_crs(info, xy))
+    if system(crs).is_geographic:  # the shorter way around, also across 180
+        moved[1:, 0] -= 360 * np.cumsum(np.round(np.nan_to_num(np.diff(moved[:, 0])) / 360))
+    straight = convert(crs, own, (moved[:-1] + moved[1:]) / 2)
+    off = np.hypot(*(to_pixels(info, straight) - middle).T)
+    length = np.hypot(*(ends - starts).T)
+    bent = np.isfinite(off) & (length > 1) & (ring_of[1:] == ring_of[:-1]) & (off > TOLERANCE)
+    # The bend grows with the square of the length.
+    straight_enough = length[bent] * np.sqrt(TOLERANCE / off[bent])
+    longest = np.full(len(shapes), np.inf)
+    np.minimum.at(longest, shape_of[part_of[ring_of[1:][bent]]], straight_enough)
+    return longest
 
 
 def areas_m2(info: Raster, shapes: Sequence[BaseGeometry]) -> list[float | None]:
@@ -244,9 +252,10 @@ def _area(
     own = info.crs
     assert own is not None
     local = f"+proj=laea +lon_0={centre[0]:.6f} +lat_0={centre[1]:.6f} +datum=WGS84 +units=m"
-    dense = shapely.segmentize(shapes, EDGE)
+    # An edge of a hundred million pixels is divided no finer than the earth's curve needs.
+    dense = shapely.segmentize(shapes, np.maximum(EDGE, shapely.length(shapes) / MOST_CORNERS))
     try:
-        moved = shapely.transform(dense, lambda xy: convert(own, local, to_ground(info, xy)))
+        moved = shapely.transform(dense, lambda xy: convert(own, local, to_crs(info, xy)))
     except UserError:
         return [None] * len(shapes)
     areas = shapely.area(moved).tolist()

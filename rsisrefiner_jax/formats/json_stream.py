@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+_encoder = json.JSONEncoder(ensure_ascii=False)  # made once: thousands of small texts are encoded
+
 
 def compact(content: Any) -> str:
     """As JSON, in UTF-8."""
-    return json.dumps(content, ensure_ascii=False)
+    return _encoder.encode(content)
 
 
 def write(file: Path, head: dict[str, Any], name: str, items: Iterable[str]) -> None:

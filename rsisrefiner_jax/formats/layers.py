@@ -1,5 +1,6 @@
 """Objects that may overlap, in as few pictures of ids as it takes."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -38,10 +39,12 @@ def layers_of(masks: Sequence[Mask], each: Callable[..., Iterable[Mask]] = iter)
 
     chosen: list[int] = []
     boxes = shapely.box(*np.array([mask.box for mask in masks]).reshape(-1, 4).T)
-    tree = shapely.STRtree(boxes)
+    near: dict[int, list[int]] = defaultdict(list)  # of masks the earlier ones beside or on them
+    for i, j in shapely.STRtree(boxes).query(boxes).T.tolist():
+        if j < i:
+            near[i].append(j)
     for i, mask in enumerate(each(masks)):
-        near = tree.query(boxes[i])
-        taken = {chosen[j] for j in near[near < i].tolist() if _overlap(masks[j], mask)}
+        taken = {chosen[j] for j in near[i] if _overlap(masks[j], mask)}
         chosen.append(next(n for n in range(len(taken) + 1) if n not in taken))
     return chosen
 

@@ -1,7 +1,7 @@
 """The pixels of an object: a box of them, wherever it lies in however large a raster."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,14 @@ class Mask:
         window = np.zeros((height, width), bool)
         copy_shared(self.pixels, (self.x, self.y), window, (x, y))
         return window
+
+    def cut_to(self, x: int, y: int, width: int, height: int) -> "Mask":
+        """What of it lies in a window, counted from the window's corner; trimmed."""
+        left, top, right, bottom = self.box
+        x0, y0 = max(left, x), max(top, y)
+        x1, y1 = max(min(right, x + width), x0), max(min(bottom, y + height), y0)
+        part = self.pixels[y0 - top : y1 - top, x0 - left : x1 - left]
+        return Mask(x0 - x, y0 - y, part).trimmed()
 
     def pasted(self, x: int, y: int, pixels: np.ndarray) -> "Mask":
         """With a window's pixels in place of its own, trimmed."""
@@ -169,11 +177,12 @@ def runs_in(mask: Mask, height: int, width: int) -> list[int]:
     last = np.argwhere(edges == -1)
     start = (first[:, 0] + mask.x) * height + first[:, 1] + mask.y
     end = (last[:, 0] + mask.x) * height + last[:, 1] + mask.y
-    joined = start[1:] == end[:-1]  # a run that goes on at the top of the next column
-    keep_start, keep_end = np.r_[True, ~joined], np.r_[~joined, True]
-    bounds = np.stack([start[keep_start[: len(start)]], end[keep_end[: len(end)]]], 1).ravel()
-    rest = [] if len(bounds) and bounds[-1] == height * width else [height * width]
-    return np.diff(np.r_[0, bounds, rest].astype(np.int64)).tolist()
+    apart = start[1:] != end[:-1]  # otherwise a run goes on at the top of the next column
+    one = np.ones(min(len(start), 1), bool)
+    runs = np.stack([start[np.concatenate([one, apart])], end[np.concatenate([apart, one])]], 1)
+    bounds = np.concatenate([[0], runs.ravel(), [height * width]]).astype(np.int64)
+    counts = np.diff(bounds).tolist()
+    return counts if counts[-1] or len(counts) == 1 else counts[:-1]
 
 
 def coco_rle(mask: Mask, height: int, width: int) -> dict[str, Any]:
@@ -181,6 +190,13 @@ def coco_rle(mask: Mask, height: int, width: int) -> dict[str, Any]:
     counts = runs_in(mask, height, width)
     rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+
+def areas_of(masks: Sequence[dict[str, Any]]) -> list[int]:
+    """The pixels of masks that `Mask.encode` gave, without decoding them."""
+    rles = [{"size": [m["h"], m["w"]], "counts": m["rle"].encode("ascii")} for m in masks]
+    parts = [rles[start : start + 255] for start in range(0, len(rles), 255)]  # it takes no more
+    return [int(area) for part in parts for area in coco_mask.area(part)]
 
 
 def counts_of(text: str) -> list[int]:

@@ -1,6 +1,7 @@
 """Outlines, whichever way they come in: cut to the image, with the pixels that they cover."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,27 +32,37 @@ def outlined(shape: BaseGeometry, info: Raster) -> Outline:
     Raises:
         UserError: the box around it is larger than any object may be.
     """
-    shape, cut = cut_to_image(shape, info)
-    return Outline(shape, geometry.rasterise(shape, info.width, info.height), cut)
+    shapes, (cut,) = cut_to_image(np.array([shape]), info)
+    return Outline(shapes[0], geometry.rasterise(shapes[0], info.width, info.height), bool(cut))
 
 
-def cut_to_image(shape: BaseGeometry, info: Raster) -> tuple[BaseGeometry, bool]:
-    """The part of a valid shape of pixels that lies in the image, and whether some does not."""
-    left, top, right, bottom = (0, 0, 0, 0) if shape.is_empty else shape.bounds
-    beyond = max(-left, -top, right - info.width, bottom - info.height)
-    if beyond > 0:
-        inside = shapely.intersection(shape, shapely.box(0, 0, info.width, info.height))
-        shape = geometry.united([part for part in geometry.flat(inside) if part.area > 0])
-    return shape, beyond > SAME
+def cut_to_image(shapes: np.ndarray, info: Raster) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of valid shapes [n] of pixels that lie in the image, and whether some of each lies
+    elsewhere, bool [n]."""
+    left, top, right, bottom = np.nan_to_num(shapely.bounds(shapes)).T
+    beyond = np.max([-left, -top, right - info.width, bottom - info.height], axis=0)
+    image = shapely.box(0, 0, info.width, info.height)
+    found = shapes.copy()
+    for i in np.flatnonzero(beyond > 0).tolist():
+        inside = geometry.flat(shapely.intersection(shapes[i], image))
+        found[i] = geometry.united([part for part in inside if part.area > 0])
+    return found, beyond > SAME
 
 
-def along_pixels(shape: BaseGeometry, mask: Mask) -> bool:
-    """Whether an outline says no more than the mask does: it runs along the edges of pixels."""
-    edges = shapely.normalize(shapely.simplify(geometry.polygons(mask), 0))
-    near = shapely.transform(shape, lambda xy: xy.round())
-    close = abs(shapely.get_coordinates(near) - shapely.get_coordinates(shape)).max() < SAME
-    plain = shapely.simplify(near, 0) if close else shape  # without corners that add nothing
-    return bool(shapely.equals_exact(edges, shapely.normalize(plain), tolerance=SAME))
+def along_pixels(shapes: np.ndarray, masks: Sequence[Mask]) -> np.ndarray:
+    """Whether outlines [n] say no more than their masks do, bool [n]: they run along the edges of
+    pixels and enclose as many as the mask has."""
+    parts, shape_of = shapely.get_parts(shapes, return_index=True)
+    rings, part_of = shapely.get_rings(parts, return_index=True)
+    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
+    near = xy.round()
+    off = abs(near - xy).max(axis=1) >= SAME
+    slanting = (np.diff(near, axis=0) != 0).all(axis=1) & (ring_of[1:] == ring_of[:-1])
+    own = shape_of[part_of[ring_of]]
+    others = np.bincount(own[off], minlength=len(shapes))
+    others += np.bincount(own[1:][slanting], minlength=len(shapes))
+    areas = np.array([mask.area for mask in masks], float)
+    return (others == 0) & (abs(shapely.area(shapes) - areas) < 0.5)
 
 
 def outline_sent(given: dict[str, Any], info: Raster, crs: str | None) -> Outline:

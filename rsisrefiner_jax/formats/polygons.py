@@ -165,10 +165,10 @@ def extent_in(raster: Raster, crs: str | None) -> Box | None:
     from rasterio.warp import transform_bounds
 
     from rsisrefiner_jax.formats.crs import system
-    from rsisrefiner_jax.formats.georeference import to_ground
+    from rsisrefiner_jax.formats.georeference import to_crs
 
     corners = np.array([[x, y] for x in (0, raster.width) for y in (0, raster.height)], float)
-    placed = to_ground(raster, corners)
+    placed = to_crs(raster, corners)
     box = (*placed.min(axis=0).tolist(), *placed.max(axis=0).tolist())
     if raster.crs is not None and crs is not None:
         if system(raster.crs).is_geographic and max(abs(box[0]), abs(box[2])) > 180:

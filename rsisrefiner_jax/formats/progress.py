@@ -1,4 +1,4 @@
-"""How far an export is, and whether it is still wanted."""
+"""How far long work on many objects is, and whether it is still wanted."""
 
 import threading
 import time
@@ -9,11 +9,11 @@ Item = TypeVar("Item")
 
 
 class Cancelled(Exception):
-    """The export is not wanted any more."""
+    """The work is not wanted any more."""
 
 
 class Progress:
-    """Counted by the thread that writes, read and cancelled by others.
+    """Counted by the thread that works, read and cancelled by others.
 
     total: how many steps there are, 0 as long as that is unknown; done: how many are done.
     """
@@ -42,7 +42,7 @@ class Progress:
             raise Cancelled
 
     def cancel(self) -> None:
-        """Makes the writer stop at its next step."""
+        """Makes the worker stop at its next step."""
         self._cancelled.set()
 
     @property

@@ -1,6 +1,7 @@
 """Outlines as single rings, for formats that know neither holes nor parts."""
 
 import contextlib
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,8 @@ from scipy.spatial import Delaunay, QhullError
 from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.formats.geometry import filled, flat
+
+FEW = 200  # vertices of two rings that are all compared with one another
 
 
 def single_ring(shape: BaseGeometry) -> np.ndarray:
@@ -32,6 +35,20 @@ def single_ring(shape: BaseGeometry) -> np.ndarray:
     return ring[np.r_[True, (np.diff(ring, axis=0) != 0).any(axis=1)]]
 
 
+def single_rings(shapes: np.ndarray) -> list[np.ndarray]:
+    """As `single_ring`, of many geometries [n] at once, which is much quicker."""
+    plain = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
+    plain &= shapely.get_num_interior_rings(shapes) == 0
+    chosen = np.flatnonzero(plain)
+    outer = shapely.get_exterior_ring(shapely.orient_polygons(shapes[chosen]))
+    xy, ring_of = shapely.get_coordinates(outer, return_index=True)
+    new = np.r_[True, (np.diff(xy, axis=0) != 0).any(axis=1) | (np.diff(ring_of) != 0)]
+    xy, ring_of = xy[new[: len(xy)]], ring_of[new[: len(xy)]]
+    each = np.split(xy, np.flatnonzero(np.diff(ring_of)) + 1) if len(chosen) else []
+    found = dict(zip(chosen.tolist(), each, strict=True))
+    return [found[i] if i in found else single_ring(shape) for i, shape in enumerate(shapes)]
+
+
 def _bridges(xy: np.ndarray, ring_of: np.ndarray) -> np.ndarray:
     """Pairs of vertices int [rings - 1, 2] that join all rings, by the shortest ways together.
 
@@ -40,6 +57,11 @@ def _bridges(xy: np.ndarray, ring_of: np.ndarray) -> np.ndarray:
     firsts = np.flatnonzero(np.r_[True, ring_of[1:] != ring_of[:-1]])
     if len(firsts) == 1:
         return np.zeros((0, 2), int)
+    if len(firsts) == 2 and len(xy) <= FEW:
+        one, other = xy[: firsts[1]], xy[firsts[1] :]
+        away = ((one[:, None] - other[None]) ** 2).sum(axis=-1)
+        u, v = np.unravel_index(away.argmin(), away.shape)
+        return np.array([[u, firsts[1] + v]])
     # Moved by a hair: Qhull drops a vertex that two rings share, and is slow on regular grids.
     moved = xy - xy[0] + np.random.default_rng(0).random(xy.shape) * 1e-3
     # From ring to ring in their order: enough where there is no triangulation, as along a line.
@@ -88,10 +110,31 @@ def from_rings(rings: list[np.ndarray]) -> BaseGeometry:
     return filled([_filled(ring) for ring in rings])
 
 
+def from_rings_each(rings: Sequence[list[np.ndarray]]) -> np.ndarray:
+    """As `from_rings`, of the rings of many outlines, which is much quicker: geometries [n]."""
+    found = np.empty(len(rings), object)
+    single = [i for i, own in enumerate(rings) if len(own) == 1 and len(_closed(own[0])) > 3]
+    if single:
+        closed = [_closed(rings[i][0]) for i in single]
+        ring_of = np.repeat(np.arange(len(closed)), [len(ring) for ring in closed])
+        found[single] = shapely.polygons(
+            shapely.linearrings(np.concatenate(closed), indices=ring_of)
+        )
+    good = shapely.is_valid(found) & (shapely.area(found) > 0)  # False where there is none yet
+    for i in np.flatnonzero(~good).tolist():
+        found[i] = from_rings(rings[i])
+    return found
+
+
+def _closed(ring: np.ndarray) -> np.ndarray:
+    return ring if (ring[0] == ring[-1]).all() else np.concatenate([ring, ring[:1]])
+
+
 def _filled(ring: np.ndarray) -> BaseGeometry:
     """What a ring encloses, even where it touches itself or goes to and fro."""
-    if not (ring[0] == ring[-1]).all():
-        ring = np.concatenate([ring, ring[:1]])
+    ring = _closed(ring)
+    if len(ring) < 4:
+        return shapely.Polygon()
     polygon = shapely.Polygon(ring)
     if polygon.is_valid:
         return polygon

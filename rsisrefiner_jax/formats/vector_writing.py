@@ -62,16 +62,24 @@ def write_layer(
         raise UserError(f"{file.name}: cannot be written ({error})") from error
 
 
-def cut_at_antimeridian(shape: BaseGeometry, crs: str | None) -> BaseGeometry:
-    """Longitudes and latitudes in parts within 180 degrees to either side, as RFC 7946 asks.
+def cut_at_antimeridian(shapes: np.ndarray, crs: str | None) -> np.ndarray:
+    """Geometries [n] of longitudes and latitudes in parts within 180 degrees to either side, as
+    RFC 7946 asks.
 
     crs: the system that they were converted from, or are in; None where they are no longitudes.
     """
     if crs is None:
-        return shape
-    xy = shapely.get_coordinates(shape)
-    if abs(xy[:, 0]).max(initial=0) <= 180 and not (crs != WGS84 and _jumps(shape)):
-        return shape
+        return shapes
+    west, _, east, _ = np.nan_to_num(shapely.bounds(shapes)).T
+    beyond = (west < -180) | (east > 180)
+    found = shapes.copy()
+    for i in np.flatnonzero(beyond | (east - west > 180)).tolist():
+        if beyond[i] or (crs != WGS84 and _jumps(shapes[i])):
+            found[i] = _cut(shapes[i], crs)
+    return found
+
+
+def _cut(shape: BaseGeometry, crs: str) -> BaseGeometry:
     if crs != WGS84:
         shape = shapely.transform(shape, lambda p: np.stack([p[:, 0] % 360, p[:, 1]], -1))
     parts = []

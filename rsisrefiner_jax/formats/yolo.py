@@ -22,9 +22,10 @@ def read_labels(file: Path, size: tuple[int, int], names: dict[int, str]) -> lis
     Raises:
         UserError: a line that is not a class and the corners of a ring.
     """
-    from rsisrefiner_jax.formats.rings import from_rings
+    from rsisrefiner_jax.formats.rings import from_rings_each
 
-    found: list[Region] = []
+    classes: list[str] = []
+    rings: list[list[np.ndarray]] = []
     line = ""
     try:
         for line in file.read_text(encoding="utf-8-sig").splitlines():
@@ -32,18 +33,25 @@ def read_labels(file: Path, size: tuple[int, int], names: dict[int, str]) -> lis
                 continue
             first, *values = line.split()
             ring = np.array(values, float).reshape(-1, 2) * size[::-1]
-            if len(ring) < 3 or not np.isfinite(ring).all() or abs(ring).max() > 1e9:
+            if (
+                len(np.unique(ring, axis=0)) < 3
+                or not np.isfinite(ring).all()
+                or abs(ring).max() > 1e9
+            ):
                 raise ValueError(line)
             near = ring.round()
             ring = np.where(abs(ring - near) < _SAME, near, ring)
-            name = names.get(int(first), str(int(first)))
-            found.append(Region(category=class_name(name), outline=from_rings([ring])))
+            classes.append(class_name(names.get(int(first), str(int(first)))))
+            rings.append([ring])
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(
             f"{printable(file.name)}: not YOLO segmentation, which is a class number and the "
             f"corners of a ring in fractions of the image a line: {printable(line)!r}"
         ) from error
-    return found
+    return [
+        Region(category=category, outline=outline)
+        for category, outline in zip(classes, from_rings_each(rings), strict=True)
+    ]
 
 
 def line_of(index: int, ring: np.ndarray, size: tuple[int, int]) -> str:

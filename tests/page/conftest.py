@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rsisrefiner_jax.data.synthetic import SyntheticSource
-from tests.browser import SIZE, Desk, Server, chromium
+from tests.browser import SIZE, PageDriver, Server, chromium
 from tests.page.scene import CELL, SIDE, TANKS, write_mosaic
 
 
@@ -37,24 +37,24 @@ def server(raster, browser, tmp_path) -> Iterator[Server]:
 def open_page(browser, server):
     """Opens further tabs of one browser profile; in the end nobody may have complained."""
     context = browser.new_context(viewport=SIZE, color_scheme="dark", accept_downloads=True)
-    desks: list[Desk] = []
+    drivers: list[PageDriver] = []
 
-    def opened() -> Desk:
-        desks.append(Desk(context.new_page(), server.url))
-        return desks[-1]
+    def opened() -> PageDriver:
+        drivers.append(PageDriver(context.new_page(), server.url))
+        return drivers[-1]
 
     yield opened
     context.close()
-    for desk in desks:
-        assert desk.complaints == []
-        assert desk.hosts == {server.url.split("/")[2]}
+    for driver in drivers:
+        assert driver.complaints == []
+        assert driver.hosts == {server.url.split("/")[2]}
 
 
 @pytest.fixture
 def elsewhere(browser, server):
     """Opens the page in another browser profile."""
     context = browser.new_context(viewport=SIZE)
-    yield lambda: Desk(context.new_page(), server.url)
+    yield lambda: PageDriver(context.new_page(), server.url)
     context.close()
 
 

@@ -5,76 +5,76 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.browser import Desk
+from tests.browser import PageDriver
 
 pytest.importorskip("rasterio")
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def few_corners(open_page, server, tank) -> tuple[Desk, int]:
+def few_corners(open_page, server, tank) -> tuple[PageDriver, int]:
     """A tab in which a new object's corners are edited, and the image's id."""
-    desk = open_page()
+    driver = open_page()
     server.wait_for_model()
     x, y, _ = tank
-    desk.draw(x, y, scale=6.0)
-    desk.press("n")
-    desk.settled()
-    desk.press("e")
-    desk.part("simplify").click()
-    return desk, server.get("project")["images"][0]["id"]
+    driver.draw(x, y, scale=6.0)
+    driver.press("n")
+    driver.settled()
+    driver.press("e")
+    driver.part("simplify").click()
+    return driver, server.get("project")["images"][0]["id"]
 
 
-def leftmost(desk: Desk, made: dict[str, Any]) -> np.ndarray:
+def leftmost(driver: PageDriver, made: dict[str, Any]) -> np.ndarray:
     """Where an object's leftmost corner is on the screen."""
     ring = np.array(made["geometry"]["coordinates"][0])
-    return desk.on_screen(ring[ring[:, 0].argmin()][None])[0]
+    return driver.on_screen(ring[ring[:, 0].argmin()][None])[0]
 
 
-def drag_to_the_left(desk: Desk, left: float, top: float) -> None:
+def drag_to_the_left(driver: PageDriver, left: float, top: float) -> None:
     """Moves the corner there by 60 pixels of the screen, and finishes."""
-    desk.page.mouse.move(left, top)
-    desk.page.mouse.down()
-    desk.page.mouse.move(left - 60, top, steps=5)
-    desk.page.mouse.up()
-    desk.press("Enter")
-    desk.settled()
+    driver.page.mouse.move(left, top)
+    driver.page.mouse.down()
+    driver.page.mouse.move(left - 60, top, steps=5)
+    driver.page.mouse.up()
+    driver.press("Enter")
+    driver.settled()
 
 
 def test_corners_by_hand(few_corners, server):
-    desk, image = few_corners
+    driver, image = few_corners
     (before,) = server.get(f"images/{image}/objects")
-    left, top = leftmost(desk, before)
-    drag_to_the_left(desk, left, top)
+    left, top = leftmost(driver, before)
+    drag_to_the_left(driver, left, top)
     (after,) = server.get(f"images/{image}/objects")
     assert after["bbox"][0] == pytest.approx(before["bbox"][0] - 10, abs=1.5)
-    desk.press("Control+z")
-    desk.settled()
+    driver.press("Control+z")
+    driver.settled()
     (undone,) = server.get(f"images/{image}/objects")
     assert undone["geometry"] == before["geometry"]
 
 
 def test_corners_by_keyboard(few_corners, server):
-    desk, image = few_corners
+    driver, image = few_corners
 
     def corners():
-        desk.settled()
+        driver.settled()
         (made,) = server.get(f"images/{image}/objects")
         return [tuple(corner) for corner in made["geometry"]["coordinates"][0][:-1]]
 
-    desk.page.evaluate("document.activeElement.blur()")
-    desk.press("Enter")
+    driver.page.evaluate("document.activeElement.blur()")
+    driver.press("Enter")
     before = corners()
-    scale = desk.view()[1]
-    desk.press("e", "n", "n", "Space", *["Shift+ArrowRight"] * 6, "Space", "Shift+ArrowRight")
-    desk.press("Enter")
+    scale = driver.view()[1]
+    driver.press("e", "n", "n", "Space", *["Shift+ArrowRight"] * 6, "Space", "Shift+ArrowRight")
+    driver.press("Enter")
     moved = corners()
     ((old, new),) = [pair for pair in zip(before, moved, strict=True) if pair[0] != pair[1]]
     assert new == pytest.approx((old[0] + 6 / scale, old[1]), abs=0.01)
-    desk.press("e", "n", "p", "p", "Delete", "Control+z", "Control+y", "n", "Delete", "Enter")
+    driver.press("e", "n", "p", "p", "Delete", "Control+z", "Control+y", "n", "Delete", "Enter")
     assert corners() == moved[:-2]
     # A new corner on an edge, and a change of mind.
-    desk.press("e", "n", "Space", "ArrowUp", "Escape")
+    driver.press("e", "n", "Space", "ArrowUp", "Escape")
     assert corners() == moved[:-2]
 
 
@@ -97,11 +97,11 @@ CALLED_OFF = {
 
 
 def test_a_drag_that_is_called_off_starts_nothing(open_page, server):
-    desk = open_page()
-    mouse, box = desk.page.mouse, desk.page.locator(".drag-box")
+    driver = open_page()
+    mouse, box = driver.page.mouse, driver.page.locator(".drag-box")
     for tool in "bc":
         for name, call_off in CALLED_OFF.items():
-            desk.press(tool)
+            driver.press(tool)
             mouse.move(500, 300)
             mouse.down()
             if tool == "b":
@@ -109,57 +109,57 @@ def test_a_drag_that_is_called_off_starts_nothing(open_page, server):
                 assert box.count() == 1, name
             elif name in ("outside", "context menu"):
                 mouse.move(520, 310, steps=3)  # panning
-            call_off(desk.page)
+            call_off(driver.page)
             if name != "outside":
                 assert box.count() == 0, name
                 mouse.move(700, 450, steps=3)
                 assert box.count() == 0, name
             mouse.up()
-            desk.page.wait_for_timeout(50)
+            driver.page.wait_for_timeout(50)
             assert server.get("sessions") == [], (tool, name)
     server.wait_for_model()
     # Afterwards everything is as ever.
-    desk.press("b")
+    driver.press("b")
     mouse.move(500, 300)
     mouse.down()
     mouse.move(600, 400, steps=4)
     mouse.up()
-    desk.settled()
+    driver.settled()
     assert len(server.get("sessions")) == 1
-    desk.press("c")
+    driver.press("c")
     mouse.click(560, 340)
-    desk.settled()
+    driver.settled()
     mouse.move(560, 350)
     mouse.down()
-    desk.press("Escape")  # takes back the press, not the object
+    driver.press("Escape")  # takes back the press, not the object
     mouse.up()
-    desk.settled()
+    driver.settled()
     (session,) = server.get("sessions")
     assert len(session["clicks"]) == 2
     mouse.click(560, 350, button="right")
-    desk.settled()
+    driver.settled()
     assert [c["positive"] for c in server.get("sessions")[0]["clicks"]] == [True, True, False]
 
 
 def test_a_corner_that_is_called_off_stays(few_corners, server):
-    desk, image = few_corners
-    desk.page.evaluate("document.activeElement.blur()")
-    desk.press("Enter")
-    desk.settled()
+    driver, image = few_corners
+    driver.page.evaluate("document.activeElement.blur()")
+    driver.press("Enter")
+    driver.settled()
     (before,) = server.get(f"images/{image}/objects")
-    desk.press("e")
-    left, top = leftmost(desk, before)
+    driver.press("e")
+    left, top = leftmost(driver, before)
     for keys in (["Escape"], ["Control+z"], ["v", "e"]):
-        desk.page.mouse.move(left, top)
-        desk.page.mouse.down()
-        desk.page.mouse.move(left - 60, top, steps=5)
-        desk.press(*keys)
-        desk.page.mouse.move(left - 90, top, steps=3)
-        desk.page.mouse.up()
-    desk.press("Enter")
-    desk.settled()
+        driver.page.mouse.move(left, top)
+        driver.page.mouse.down()
+        driver.page.mouse.move(left - 60, top, steps=5)
+        driver.press(*keys)
+        driver.page.mouse.move(left - 90, top, steps=3)
+        driver.page.mouse.up()
+    driver.press("Enter")
+    driver.settled()
     assert server.get(f"images/{image}/objects") == [before]
-    desk.press("e")
-    drag_to_the_left(desk, left, top)
+    driver.press("e")
+    drag_to_the_left(driver, left, top)
     (after,) = server.get(f"images/{image}/objects")
     assert after["bbox"][0] == pytest.approx(before["bbox"][0] - 10, abs=1.5)

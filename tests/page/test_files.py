@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.browser import SIZE, Desk, Server, chromium
+from tests.browser import SIZE, PageDriver, Server, chromium
 
 pytest.importorskip("fastapi")
 rasterio = pytest.importorskip("rasterio")
@@ -35,32 +35,32 @@ def test_a_changed_and_a_broken_file(tmp_path):
         server = Server(tmp_path, tmp_path / "project")
         try:
             server.wait_for_model()
-            desk = Desk(browser.new_page(viewport=SIZE), server.url)
+            driver = PageDriver(browser.new_page(viewport=SIZE), server.url)
             before = server.get("images/1")
             write(scene, 2)
-            desk.click(400, 300)
-            banner = desk.part("banner")
+            driver.click(400, 300)
+            banner = driver.part("banner")
             banner.get_by_text("a.tif: the file was changed, its pixels are others").wait_for()
-            assert desk.part("toast").first.inner_text().startswith("a.tif: the file was changed")
+            assert driver.part("toast").first.inner_text().startswith("a.tif: the file was changed")
             assert server.get("sessions?image_id=1") == []
-            desk.part("accept-file").click()
+            driver.part("accept-file").click()
             banner.wait_for(state="hidden")
-            desk.settled()
+            driver.settled()
             assert server.get("images/1")["recipe_hash"] != before["recipe_hash"]
-            desk.click(400, 300)
-            desk.press("Enter")
-            desk.settled()
+            driver.click(400, 300)
+            driver.press("Enter")
+            driver.settled()
             assert len(server.get("images/1/objects")) == 1
 
             write(scene, 3)  # noticed without a click
             banner.get_by_text("its pixels are others").wait_for()
 
-            desk.part("images").click()
-            desk.part("project-images").get_by_text("b.tif").click()
-            desk.part("project-images").wait_for(state="detached")
-            desk.loaded()
-            desk.page.get_by_text("blocks cannot be read").wait_for()
-            refusals = [c for c in desk.complaints if "409" not in c]
+            driver.part("images").click()
+            driver.part("project-images").get_by_text("b.tif").click()
+            driver.part("project-images").wait_for(state="detached")
+            driver.loaded()
+            driver.page.get_by_text("blocks cannot be read").wait_for()
+            refusals = [c for c in driver.complaints if "409" not in c]
             assert refusals == []
         finally:
             server.kill()

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.browser import SIZE, Desk, Server
+from tests.browser import SIZE, PageDriver, Server
 from tests.page.scene import squares
 from tests.proxy import SITE, notebook_proxy
 
@@ -33,29 +33,29 @@ def test_two_tabs_draw_two_objects(open_page, server, tank):
 
 
 def test_the_token_is_kept_out_of_sight_and_asked_for_again(open_page, server, tank):
-    desk = open_page()
-    assert desk.page.url == server.url.partition("#")[0]
+    driver = open_page()
+    assert driver.page.url == server.url.partition("#")[0]
     server.wait_for_model()
     x, y, radius = tank
-    desk.go_to(x, y, scale=2.0)
+    driver.go_to(x, y, scale=2.0)
     server.kill()
-    desk.click(x, y)
-    desk.click(x + 0.4 * radius, y)
+    driver.click(x, y)
+    driver.click(x + 0.4 * radius, y)
     (server.project / "token").unlink()
     server.start()  # with another token
-    desk.part("token-prompt").wait_for()
-    desk.part("token").fill("a wrong one")
-    desk.page.keyboard.press("Enter")
-    desk.part("token-prompt").get_by_text("Nothing is lost").wait_for()
-    desk.part("token").fill(server.url)
-    desk.page.keyboard.press("Enter")
-    desk.part("token-prompt").wait_for(state="hidden")
+    driver.part("token-prompt").wait_for()
+    driver.part("token").fill("a wrong one")
+    driver.page.keyboard.press("Enter")
+    driver.part("token-prompt").get_by_text("Nothing is lost").wait_for()
+    driver.part("token").fill(server.url)
+    driver.page.keyboard.press("Enter")
+    driver.part("token-prompt").wait_for(state="hidden")
     server.wait_for_model()
-    desk.settled()
-    assert "2 clicks" in desk.part("session-detail").inner_text()
-    desk.page.reload()
-    desk.loaded()
-    desk.expect_trouble("401")
+    driver.settled()
+    assert "2 clicks" in driver.part("session-detail").inner_text()
+    driver.page.reload()
+    driver.loaded()
+    driver.expect_trouble("401")
 
 
 def test_an_object_behind_a_proxy(raster, browser, tank, tmp_path):
@@ -69,18 +69,18 @@ def test_an_object_behind_a_proxy(raster, browser, tank, tmp_path):
         try:
             assert server.url.startswith(proxy.url)
             page = browser.new_context(viewport=SIZE).new_page()
-            desk = Desk(page, server.url)
+            driver = PageDriver(page, server.url)
             server.wait_for_model()
             x, y, _ = tank
-            desk.draw(x, y, scale=2.0)
-            assert desk.part("object-row").count() == 1
+            driver.draw(x, y, scale=2.0)
+            assert driver.part("object-row").count() == 1
             (made,) = server.get("images/1/objects")
             assert made["clicks"] == 1
-            desk.page.reload()
-            desk.loaded()
-            desk.settled()
-            assert desk.complaints == []
-            desk.page.context.close()
+            driver.page.reload()
+            driver.loaded()
+            driver.settled()
+            assert driver.complaints == []
+            driver.page.context.close()
         finally:
             server.kill()
     assert proxy.strays == []
@@ -90,97 +90,97 @@ def test_an_object_behind_a_proxy(raster, browser, tank, tmp_path):
 
 
 def test_undo_survives_a_reload(open_page, server, tmp_path):
-    desk = open_page()
-    total = desk.part("object-count")
-    desk.part("import").click()
-    desk.part("import-file").set_input_files(squares(server, tmp_path, 3000))
-    desk.part("confirm").click()
-    notice = desk.says("3,000 objects imported")
+    driver = open_page()
+    total = driver.part("object-count")
+    driver.part("import").click()
+    driver.part("import-file").set_input_files(squares(server, tmp_path, 3000))
+    driver.part("confirm").click()
+    notice = driver.says("3,000 objects imported")
     notice.get_by_role("button", name="Undo").click()
-    desk.says("Undone: import of 3000 objects")
+    driver.says("Undone: import of 3000 objects")
     assert total.inner_text() == "0 objects"
 
-    desk.page.reload()
-    desk.loaded()
-    desk.part("show-deleted").click()
-    rows = desk.part("deleted-row")
+    driver.page.reload()
+    driver.loaded()
+    driver.part("show-deleted").click()
+    rows = driver.part("deleted-row")
     rows.first.wait_for()
     assert rows.count() < 60  # only those in sight
     assert rows.first.get_attribute("data-object") == "3000"
-    before = desk.part("map").screenshot()
+    before = driver.part("map").screenshot()
     rows.first.hover()
-    desk.page.wait_for_timeout(300)
-    assert desk.part("map").screenshot() != before  # where it was
-    desk.part("restore").first.click()
+    driver.page.wait_for_timeout(300)
+    assert driver.part("map").screenshot() != before  # where it was
+    driver.part("restore").first.click()
     total.get_by_text("1 object").wait_for()
     assert rows.first.get_attribute("data-object") == "2999"
-    desk.part("show-deleted").click()
-    row = desk.part("object-row")
+    driver.part("show-deleted").click()
+    row = driver.part("object-row")
     row.wait_for()
     row.click()
-    desk.press("Delete")
+    driver.press("Delete")
     row.wait_for(state="detached")
 
-    desk.page.reload()
-    desk.loaded()
-    desk.press("Control+z")
-    desk.says("Undone: deletion of object 3000")
+    driver.page.reload()
+    driver.loaded()
+    driver.press("Control+z")
+    driver.says("Undone: deletion of object 3000")
     row.wait_for()
     # What was drawn and discarded comes back, and nothing that was finished goes.
     server.wait_for_model()
-    desk.press("c", "ArrowRight", *["+"] * 6, "Space")
-    desk.settled()
-    detail = desk.part("session-detail").inner_text()
-    desk.press("Escape", "Control+z")  # both before the server has answered
-    desk.says("Undone: discarding of an object, 1 step")
-    desk.settled()
-    assert desk.part("session-detail").inner_text() == detail
+    driver.press("c", "ArrowRight", *["+"] * 6, "Space")
+    driver.settled()
+    detail = driver.part("session-detail").inner_text()
+    driver.press("Escape", "Control+z")  # both before the server has answered
+    driver.says("Undone: discarding of an object, 1 step")
+    driver.settled()
+    assert driver.part("session-detail").inner_text() == detail
     assert total.inner_text() == "1 object"
-    desk.press("Enter", "Control+z")
-    desk.says("Undone: object 3001")
-    desk.press("Control+y")
+    driver.press("Enter", "Control+z")
+    driver.says("Undone: object 3001")
+    driver.press("Control+y")
     total.get_by_text("2 objects").wait_for()
-    desk.press("Control+y")
-    desk.says("nothing to redo")
-    desk.expect_trouble()
+    driver.press("Control+y")
+    driver.says("nothing to redo")
+    driver.expect_trouble()
 
 
 def test_clicks_wait_for_their_own_project(open_page, server, tank, tmp_path, monkeypatch):
     """After a restart another one is served at the same address, with the same ids and token."""
     monkeypatch.setenv("RSISREFINER_TOKEN", server.token)
-    desk = open_page()
+    driver = open_page()
     server.wait_for_model()
     x, y, radius = tank
-    desk.go_to(x, y, scale=2.0)
-    desk.click(x, y)
-    desk.settled()
+    driver.go_to(x, y, scale=2.0)
+    driver.click(x, y)
+    driver.settled()
     own = server.project
     server.kill()
-    desk.click(x + 0.4 * radius, y)
-    desk.part("banner").wait_for()
+    driver.click(x + 0.4 * radius, y)
+    driver.part("banner").wait_for()
     server.project = tmp_path / "other"
     server.start()
-    desk.says(f"1 click waits for project {own.name}")
-    desk.loaded()
+    driver.says(f"1 click waits for project {own.name}")
+    driver.loaded()
     assert server.get("sessions") == []
     server.send("POST", "sessions", {"image_id": 1})
-    desk.page.reload()
-    desk.says("1 click waits")
-    desk.loaded()
+    driver.page.reload()
+    driver.says("1 click waits")
+    driver.loaded()
     (there,) = server.get("sessions")
     assert there["clicks"] == []
-    assert not desk.part("session-detail").inner_text()  # begun elsewhere: not taken over
-    desk.part("unfinished").wait_for()
+    assert not driver.part("session-detail").inner_text()  # begun elsewhere: not taken over
+    driver.part("unfinished").wait_for()
 
     server.kill()
-    desk.part("banner").wait_for()
+    driver.part("banner").wait_for()
     server.project = own
     server.start()
-    desk.part("session-detail").get_by_text("2 clicks").wait_for()
-    desk.settled()
+    driver.part("session-detail").get_by_text("2 clicks").wait_for()
+    driver.settled()
     (session,) = server.get("sessions")
     assert len(session["clicks"]) == 2
-    desk.expect_trouble()
+    driver.expect_trouble()
 
 
 def test_another_browser_takes_nothing_over(open_page, elsewhere, server, tank):
@@ -203,12 +203,12 @@ def test_another_browser_takes_nothing_over(open_page, elsewhere, server, tank):
 
     first.press("Enter")
     first.settled()
-    for desk in (first, second):
-        desk.page.reload()
-        desk.loaded()
-        desk.part("object-row").click()
-        desk.press("r")
-        desk.settled()
+    for driver in (first, second):
+        driver.page.reload()
+        driver.loaded()
+        driver.part("object-row").click()
+        driver.press("r")
+        driver.settled()
     second.says("refined elsewhere")
     first.click(x + 0.4 * radius, y)
     first.press("Enter")

@@ -2,9 +2,8 @@
 // reload, and shared by all who work on the image.
 import { api } from "../net/api";
 import { untilReachable } from "../net/connection";
-import { newKey } from "../net/keys";
 import { allDone, drawing, setSession } from "../net/operations";
-import { Refused } from "../net/request";
+import { Refused, newKey } from "../net/request";
 import { state } from "../state";
 import { complain, toast } from "../ui/toast";
 import type { Id, Outcome } from "../types";

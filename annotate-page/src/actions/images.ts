@@ -133,6 +133,23 @@ state.on(["image"], () => {
   if (place) toast(`${image.name}: ${place}`, { bad: image.unplaced !== null });
 });
 
+const guessed = new Set<string>();
+
+/** What is taken for no data in the stretch although the file does not declare it is said once. */
+state.on(["image"], () => {
+  const { image } = state.now;
+  if (!image || image.recipe.fill !== null || guessed.has(image.recipe_hash)) return;
+  guessed.add(image.recipe_hash);
+  api.stretch(image.id).then(
+    ({ fill }) => {
+      if (!fill.length || state.now.image?.id !== image.id) return;
+      const values = fill.join(" and ");
+      toast(`${image.name}: ${values} is taken for no data; "Bands and stretch" changes that`);
+    },
+    () => undefined, // the tiles say what is wrong
+  );
+});
+
 export async function addImage(opened: Promise<{ id: Id }>): Promise<void> {
   const { id } = await opened;
   await loadProject();

@@ -1,5 +1,5 @@
 // Drawing one object by clicks.
-import { newKey } from "../net/keys";
+import { newKey } from "../net/request";
 import { allDone, drawing, enqueue, setSession } from "../net/operations";
 import { state } from "../state";
 import { toast } from "../ui/toast";

@@ -1,6 +1,7 @@
 // Finished objects on the map.
-import Feature from "ol/Feature";
+import Feature, { type FeatureLike } from "ol/Feature";
 import VectorLayer from "ol/layer/Vector";
+import VectorImageLayer from "ol/layer/VectorImage";
 import VectorSource from "ol/source/Vector";
 import type { Style } from "ol/style";
 import type { MultiPolygon, Polygon } from "ol/geom";
@@ -14,6 +15,7 @@ type ObjectFeature = Feature<Polygon | MultiPolygon>;
 export const objectSource = new VectorSource<ObjectFeature>();
 const cache = new Map<string, Style[]>();
 
+const MANY = 3000; // objects: beyond, they are drawn anew only when the map stands still
 const COARSE = 3; // pixels per screen pixel: beyond, objects are small and many, their lines thin
 
 function styleOf(feature: ObjectFeature, resolution: number): Style[] | undefined {
@@ -34,11 +36,26 @@ function styleOf(feature: ObjectFeature, resolution: number): Style[] | undefine
   return styles;
 }
 
-export const objectLayer = new VectorLayer({
+const look = {
   source: objectSource,
-  className: "objects",
-  style: (feature, resolution) => styleOf(feature as ObjectFeature, resolution),
-});
+  style: (feature: FeatureLike, resolution: number) =>
+    styleOf(feature as ObjectFeature, resolution),
+};
+const few = new VectorLayer({ ...look, className: "objects" });
+// While the map moves, a picture of them moves along, half as wide again as what is in sight.
+const many = new VectorImageLayer({ ...look, className: "objects", imageRatio: 1.5 });
+many.setRenderOrder(null); // sorting them takes as long as drawing them
+
+/** Of which one is shown. */
+export const objectLayers = [few, many];
+
+function showLayer(): void {
+  const crowded = state.now.objects.size > MANY;
+  // Fills of thousands are painted together, as if none lay on another.
+  if (objectSource.getOverlaps() === crowded) objectSource.setOverlaps(!crowded);
+  few.setVisible(!state.now.hidden && !crowded);
+  many.setVisible(!state.now.hidden && crowded);
+}
 
 const known = new Map<Id, ObjectFeature>();
 
@@ -76,8 +93,8 @@ export function objectAt(x: number, y: number): Annotation | null {
 
 export function watchObjects(): void {
   state.on(["objects"], synchronise);
-  state.on(["hidden"], () => objectLayer.setVisible(!state.now.hidden));
+  state.on(["objects", "hidden"], showLayer);
   state.on(["project", "session", "selected", "outlineOnly", "opacity", "tool"], () =>
-    objectLayer.changed(),
+    objectLayers.find((layer) => layer.getVisible())?.changed(),
   );
 }

@@ -8,6 +8,7 @@ import type {
   ExportOptions,
   Forecast,
   ImportPreview,
+  ImportProgress,
   ImportReport,
   Id,
   Listing,
@@ -20,6 +21,7 @@ import type {
   Repeated,
   Session,
   Shape,
+  Stretch,
 } from "../types";
 
 export const api = {
@@ -38,6 +40,7 @@ export const api = {
   image: (id: Id) => json<Picture>("GET", `images/${id}`),
   acceptFile: (id: Id) => json<Picture>("POST", `images/${id}/accept`),
   putRecipe: (id: Id, recipe: Recipe) => json<Picture>("PUT", `images/${id}/recipe`, recipe),
+  stretch: (id: Id) => json<Stretch>("GET", `images/${id}/stretch`),
   point: async (id: Id, x: number, y: number): Promise<PointInfo> =>
     (await send("GET", url(`images/${id}/point`, { x: String(x), y: String(y) }))).json(),
 
@@ -70,10 +73,12 @@ export const api = {
   cancel: (id: Id) => json<{ edit: number | null }>("DELETE", `sessions/${id}`),
   probability: (id: Id) => blob(url(`sessions/${id}/probability.png`)),
 
-  previewImport: (image: Id, file: File) =>
-    json<ImportPreview>("POST", `images/${image}/import/preview`, form(file)),
-  importFile: (image: Id, file: File, repeated: Repeated) =>
-    json<ImportReport>("POST", `images/${image}/import`, form(file, { repeated })),
+  previewImport: (image: Id, file: File, key: string) =>
+    json<ImportPreview>("POST", `images/${image}/import/preview`, form(file, { key })),
+  importFile: (image: Id, file: File, repeated: Repeated, key: string) =>
+    json<ImportReport>("POST", `images/${image}/import`, form(file, { repeated, key })),
+  importState: (key: string) => json<ImportProgress>("GET", `imports/${key}`),
+  cancelImport: (key: string) => json<{ ok: true }>("DELETE", `imports/${key}`),
   startExport: (image: Id, options: ExportOptions) =>
     json<ExportJob>("POST", `images/${image}/exports`, options),
   exportState: (id: string) => json<ExportJob>("GET", `exports/${id}`),

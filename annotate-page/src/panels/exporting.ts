@@ -1,11 +1,9 @@
 // Objects to a file.
 import { exported } from "../actions/exporting";
 import { state } from "../state";
-import type { ExportJob } from "../types";
-import { button } from "../ui/button";
 import { openForm } from "../ui/dialog";
 import { h } from "../ui/dom";
-import { timeLeft } from "../ui/format";
+import { progressRow } from "../ui/progress";
 import { toast } from "../ui/toast";
 
 const FORMATS: [string, string, string][] = [
@@ -50,7 +48,7 @@ export function openExport(): void {
     { class: "options", role: "radiogroup", "aria-label": "Format" },
     ...formats,
   );
-  const running = progressRow();
+  const running = progressRow("Export", "export");
   openForm(
     "Export objects",
     "export-dialog",
@@ -80,34 +78,6 @@ export function openExport(): void {
       }
     },
   );
-}
-
-/** How far an export is, and a button that ends it; hidden while there is none. */
-function progressRow() {
-  let wanted = new AbortController();
-  const bar = h("progress", { "aria-label": "Export" });
-  const words = h("span", { class: "hint", "data-testid": "export-progress" });
-  const cancel = () => wanted.abort();
-  const stop = button({ label: "Cancel", text: "Cancel", testid: "export-cancel", run: cancel });
-  const row = h("div", { class: "running", hidden: true }, bar, words, stop);
-  return {
-    row,
-    cancel,
-    begin: () => {
-      wanted = new AbortController();
-      bar.removeAttribute("value"); // not known yet
-      words.textContent = "";
-      row.hidden = false;
-      return wanted.signal;
-    },
-    show: ({ done, total, seconds_left }: ExportJob) => {
-      if (!total) return;
-      bar.value = done / total;
-      const left = seconds_left === null ? "" : `, ${timeLeft(seconds_left)}`;
-      words.textContent = `${Math.floor((100 * done) / total)} %${left}`;
-    },
-    end: () => (row.hidden = true),
-  };
 }
 
 function save(content: Blob, name: string): void {

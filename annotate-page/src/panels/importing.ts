@@ -2,10 +2,12 @@
 import { wayBack } from "../actions/history";
 import { reload } from "../actions/objects";
 import { api } from "../net/api";
+import { newKey } from "../net/request";
 import { state } from "../state";
 import { openForm } from "../ui/dialog";
 import { h } from "../ui/dom";
 import { count } from "../ui/format";
+import { progressRow } from "../ui/progress";
 import { toast } from "../ui/toast";
 import type { Id, ImportPreview, Repeated } from "../types";
 
@@ -14,6 +16,7 @@ const CHOICES: [Repeated, string][] = [
   ["replace", "Replace those that are there"],
   ["add", "Add all"],
 ];
+const INTERVAL = 500; // ms between questions how far it is
 const KINDS = ".gpkg,.geojson,.json,.zip,.png,.tif,.tiff";
 
 export function openImport(): void {
@@ -26,6 +29,7 @@ export function openImport(): void {
     "aria-label": "File with objects",
     "data-testid": "import-file",
   });
+  const running = progressRow("Import", "import");
   openForm(
     "Import objects",
     "import-dialog",
@@ -36,16 +40,42 @@ export function openImport(): void {
         { class: "hint" },
         "GeoPackage, GeoJSON, a zipped Shapefile, COCO, or a mask of this image (PNG, TIFF) whose values are ids.",
       ),
+      running.row,
     ],
     "Import",
-    async () => {
+    async (closed) => {
       const chosen = file.files?.[0];
       if (!chosen) return;
-      const preview = await api.previewImport(image.id, chosen);
+      const read = (key: string) => api.previewImport(image.id, chosen, key);
+      const preview = await watched(read, running, closed);
       if (preview.repeated || preview.doubts.length) ask(image.id, chosen, preview);
-      else await bring(image.id, chosen, "skip");
+      else await bring(image.id, chosen, "skip", running, closed);
     },
   );
+}
+
+type Row = ReturnType<typeof progressRow>;
+
+/** Shows how far the server is with a request; its button, or closing the dialog, cancels it. */
+async function watched<T>(
+  request: (key: string) => Promise<T>,
+  running: Row,
+  closed: AbortSignal,
+): Promise<T> {
+  const key = newKey();
+  const cancel = () => void api.cancelImport(key).catch(() => undefined);
+  running.begin().addEventListener("abort", cancel);
+  closed.addEventListener("abort", cancel);
+  // Before the file is there, the server knows nothing of it.
+  const look = () => void api.importState(key).then(running.show, () => undefined);
+  const timer = setInterval(look, INTERVAL);
+  try {
+    return await request(key);
+  } finally {
+    clearInterval(timer);
+    closed.removeEventListener("abort", cancel);
+    running.end();
+  }
 }
 
 /** Asks what to do with a file that may belong to another image, or whose objects are there. */
@@ -59,6 +89,7 @@ function ask(image: Id, file: File, preview: ImportPreview): void {
     { "aria-label": "Objects that are there already", "data-testid": "import-repeated" },
     ...CHOICES.map(([value, text]) => h("option", { value }, text)),
   );
+  const running = progressRow("Import", "import");
   const lines = [`${file.name} holds ${count(objects, "object")}${where}.`, ...preview.doubts];
   if (repeated)
     lines.push(
@@ -67,14 +98,21 @@ function ask(image: Id, file: File, preview: ImportPreview): void {
   openForm(
     "Import objects",
     "import-choice",
-    [...lines.map((line) => h("p", {}, line)), ...(repeated ? [choice] : [])],
+    [...lines.map((line) => h("p", {}, line)), ...(repeated ? [choice] : []), running.row],
     "Import",
-    () => bring(image, file, choice.value as Repeated),
+    (closed) => bring(image, file, choice.value as Repeated, running, closed),
   );
 }
 
-async function bring(image: Id, file: File, repeated: Repeated): Promise<void> {
-  const report = await api.importFile(image, file, repeated);
+async function bring(
+  image: Id,
+  file: File,
+  repeated: Repeated,
+  running: Row,
+  closed: AbortSignal,
+): Promise<void> {
+  const send = (key: string) => api.importFile(image, file, repeated, key);
+  const report = await watched(send, running, closed);
   const { undo } = await api.history(image);
   await reload();
   const replaced = report.replaced ? `, ${report.replaced} of them in the place of others` : "";

@@ -10,6 +10,18 @@ const EIGHT_BIT: [boolean | null, string][] = [
   [true, "stretched"],
 ];
 
+/** Values that stand for no data: null = what looks like it, [] = none. Throws what is no number. */
+export function fillOf(text: string): number[] | null {
+  const words = text.split(/[\s,;]+/).filter((word) => word);
+  if (!words.length) return null;
+  if (words.length === 1 && words[0] === "none") return [];
+  const values = words.map(Number);
+  if (!values.every(Number.isFinite)) throw new Error(`No data: numbers, or "none", not ${text}`);
+  return values;
+}
+
+const fillText = (fill: number[] | null) => (fill?.length === 0 ? "none" : (fill ?? []).join(" "));
+
 export function openRecipe(): void {
   const { image } = state.now;
   if (!image) return;
@@ -51,6 +63,13 @@ export function openRecipe(): void {
       h("option", { value: String(value), selected: value === stretched }, name),
     ),
   );
+  const fill = h("input", {
+    type: "text",
+    value: fillText(image.recipe.fill),
+    placeholder: "what looks like it",
+    "aria-label": "Values that stand for no data, or none",
+    "data-testid": "stretch-fill",
+  });
   const line = (name: string, ...fields: Node[]) =>
     h("div", { class: "field" }, h("span", { class: "field-name" }, name), ...fields);
 
@@ -67,6 +86,7 @@ export function openRecipe(): void {
         "One band alone is shown as grey; the model sees the same picture.",
       ),
       line("Percentiles", low, h("span", {}, "to"), high),
+      line("No data", fill),
       ...(image.dtype === "uint8" ? [line("8-bit values", eight)] : []),
     ],
     "Apply",
@@ -79,6 +99,7 @@ export function openRecipe(): void {
         bands: given,
         percentiles: [Number(low.value), Number(high.value)],
         stretch_8bit: JSON.parse(eight.value) as boolean | null,
+        fill: fillOf(fill.value),
       });
     },
   );

@@ -1,4 +1,4 @@
-"""The journal as data: who clicked where and when, and what it came to."""
+"""All clicks of an image with their times and the masks that they led to, as JSON."""
 
 from pathlib import Path
 from typing import Any

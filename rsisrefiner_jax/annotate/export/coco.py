@@ -1,16 +1,19 @@
 """COCO instances: exact run lengths, or polygons whose holes any COCO reader leaves open."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rsisrefiner_jax.annotate.export.job import Job
+import numpy as np
+import shapely
+
+from rsisrefiner_jax.annotate.export.job import TOGETHER, Job
 from rsisrefiner_jax.data.project.records import Object
 from rsisrefiner_jax.formats import json_stream
-from rsisrefiner_jax.formats.geometry import flat
-from rsisrefiner_jax.formats.masks import coco_rle
+from rsisrefiner_jax.formats.masks import coco_rle, encoded_box
 from rsisrefiner_jax.formats.region import UNCLASSIFIED
-from rsisrefiner_jax.formats.rings import single_ring
+from rsisrefiner_jax.formats.rings import single_rings
 
 
 def write_rle(job: Job, folder: Path) -> list[Path]:
@@ -70,13 +73,17 @@ def _run_lengths(job: Job) -> Iterator[dict[str, Any]]:
 
 
 def _polygons(job: Job) -> Iterator[list[list[float]]]:
-    for outline in job.outlines:
-        yield [single_ring(part)[:-1].ravel().tolist() for part in flat(outline)]
+    outlines = job.outlines
+    for start in range(0, len(outlines), TOGETHER):
+        parts, number = shapely.get_parts(outlines[start : start + TOGETHER], return_index=True)
+        rings = [ring[:-1].ravel().tolist() for ring in single_rings(parts)]
+        first = np.searchsorted(number, np.arange(number.max() + 2)).tolist()
+        yield from (rings[a:b] for a, b in pairwise(first))
 
 
 def _annotation(object: Object, unclassified: int) -> dict[str, Any]:
     """All but the segmentation."""
-    left, top, right, bottom = object.mask.box
+    left, top, right, bottom = encoded_box(object.encoded)
     return {
         "id": object.id,
         "image_id": object.image.id,

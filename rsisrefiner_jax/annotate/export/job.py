@@ -1,4 +1,4 @@
-"""What is to be written."""
+"""The input of every export: the objects of an image and the options."""
 
 import dataclasses
 import functools
@@ -8,8 +8,10 @@ from shapely.geometry.base import BaseGeometry
 from rsisrefiner_jax.annotate.journal import Journal
 from rsisrefiner_jax.annotate.safety import safe_name
 from rsisrefiner_jax.annotate.simplify_outlines import right_angled, simplified
-from rsisrefiner_jax.data.project.records import Class, Image, Object, Session
+from rsisrefiner_jax.data.project.records import Class, Image, Object, Session, find_outlines
 from rsisrefiner_jax.formats.progress import Progress
+
+TOGETHER = 2000  # objects that are dealt with at a time, which is much quicker than singly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,13 @@ class Job:
     @functools.cached_property
     def outlines(self) -> list[BaseGeometry]:
         """Of the objects, in pixels; each is a step. Raises Cancelled."""
-        objects = self.progress.each(self.objects)
-        if self.rectangles:
-            return [right_angled(object.shape, max(self.simplify, 2.0)) for object in objects]
-        return simplified([object.shape for object in objects], self.simplify)
+        shapes: list[BaseGeometry] = []
+        for start in range(0, len(self.objects), TOGETHER):
+            some = self.objects[start : start + TOGETHER]
+            find_outlines(some)
+            for object in self.progress.each(some):
+                shape = object.shape
+                if self.rectangles:
+                    shape = right_angled(shape, max(self.simplify, 2.0))
+                shapes.append(shape)
+        return shapes if self.rectangles else simplified(shapes, self.simplify)

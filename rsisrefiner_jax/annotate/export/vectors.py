@@ -1,13 +1,13 @@
-"""GeoPackage, GeoJSON and Shapefile: outlines on the ground with their attributes."""
+"""GeoPackage, GeoJSON and Shapefile: outlines in the raster's coordinates, with attributes."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
-from rsisrefiner_jax.annotate.export.job import Job
+from rsisrefiner_jax.annotate.export.job import TOGETHER, Job
 from rsisrefiner_jax.data.project.records import measure
 from rsisrefiner_jax.formats import geometry, georeference, json_stream
 from rsisrefiner_jax.formats.georeference import WGS84
@@ -15,7 +15,6 @@ from rsisrefiner_jax.formats.polygons import OURS
 from rsisrefiner_jax.formats.vector_writing import Column, cut_at_antimeridian, write_layer
 
 TYPES = {"id": int, "class_id": int, "area_px": int, "clicks": int, "area_m2": float}
-TOGETHER = 100  # objects that are measured and placed at a time, which is quicker than singly
 TAKEN = {*OURS, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by the formats
 
 
@@ -47,24 +46,26 @@ def write_geojson(job: Job, folder: Path) -> list[Path]:
 def _features(job: Job) -> Iterator[str]:
     info = job.image.info
     names = _columns(job, 0)
-    for i, placed in enumerate(_placed(job, None if info.crs is None else WGS84)):
-        shape = shapely.orient_polygons(cut_at_antimeridian(placed, info.crs))
-        values = {name: _value(job, i, field) for name, field in names.items()}
-        # Our own always, also when empty: by them the file is known again.
-        properties = {k: v for k, v in values.items() if v is not None or k in OURS}
-        head = {"type": "Feature", "id": job.objects[i].id, "properties": properties}
-        yield f'{json_stream.compact(head)[:-1]}, "geometry": {shapely.to_geojson(shape)}}}'
+    for start, placed in _placed(job, None if info.crs is None else WGS84):
+        shapes = shapely.orient_polygons(cut_at_antimeridian(placed, info.crs))
+        texts = job.progress.each(shapely.to_geojson(shapes).tolist())
+        for i, text in enumerate(texts, start):
+            values = {name: _value(job, i, field) for name, field in names.items()}
+            # Our own always, also when empty: by them the file is known again.
+            properties = {k: v for k, v in values.items() if v is not None or k in OURS}
+            head = {"type": "Feature", "id": job.objects[i].id, "properties": properties}
+            yield f'{json_stream.compact(head)[:-1]}, "geometry": {text}}}'
 
 
-def _placed(job: Job, crs: str | None = None) -> Iterator[BaseGeometry]:
-    """The outlines on the ground, in the raster's system or another; areas are found as well."""
+def _placed(job: Job, crs: str | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """The outlines on the ground, in the raster's system or another, many at a time: the number of
+    the first and geometries [n]. Areas are found as well; each object is yet to be counted."""
     job.progress.begin(2 * len(job.objects))
     outlines = job.outlines
     for start in range(0, len(outlines), TOGETHER):
         some = slice(start, start + TOGETHER)
         measure(job.objects[some])
-        placed = georeference.shapes_on_ground(job.image.info, outlines[some], crs)
-        yield from job.progress.each(placed)
+        yield start, georeference.shapes_in_crs(job.image.info, outlines[some], crs)
 
 
 def _columns(job: Job, short: int) -> dict[str, str]:
@@ -92,7 +93,9 @@ def _value(job: Job, index: int, field: str) -> Any:
 
 
 def _write(job: Job, file: Path, driver: str, short: int = 0, **options: Any) -> None:
-    several = [shapely.MultiPolygon(geometry.flat(shape)) for shape in _placed(job)]
+    several = [
+        shape for _, placed in _placed(job) for shape in job.progress.each(geometry.several(placed))
+    ]
     columns = {
         name: Column([_value(job, i, field) for i in range(len(job.objects))], TYPES.get(field))
         for name, field in _columns(job, short).items()

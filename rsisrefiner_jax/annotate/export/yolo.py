@@ -1,11 +1,15 @@
 """YOLO segmentation: a line an object, its class and one ring in fractions of the image."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from rsisrefiner_jax.annotate.export.job import Job
+import numpy as np
+import shapely
+
+from rsisrefiner_jax.annotate.export.job import TOGETHER, Job
 from rsisrefiner_jax.formats.outlines import cut_to_image
 from rsisrefiner_jax.formats.region import UNCLASSIFIED
-from rsisrefiner_jax.formats.rings import single_ring
+from rsisrefiner_jax.formats.rings import single_rings
 from rsisrefiner_jax.formats.yolo import about_lines, line_of
 
 
@@ -19,14 +23,21 @@ def write(job: Job, folder: Path) -> list[Path]:
     labels = folder / "labels" / f"{job.stem}.txt"
     labels.parent.mkdir()
     job.progress.begin(2 * len(job.objects))
-    outlines = iter(job.outlines)
     with open(labels, "w", encoding="utf-8") as out:
-        for object in job.progress.each(job.objects):
+        for object, ring in zip(job.progress.each(job.objects), _rings(job), strict=True):
             index = len(order) if object.class_id is None else order[object.class_id]
-            outline, _ = cut_to_image(next(outlines), info)
-            if not outline.is_empty:
-                ring = single_ring(outline)[:-1]
-                out.write(line_of(index, ring, (info.height, info.width)))
+            if len(ring):
+                out.write(line_of(index, ring[:-1], (info.height, info.width)))
     about = folder / "data.yaml"
     about.write_text("".join(about_lines(names)), encoding="utf-8")
     return [about, labels]
+
+
+def _rings(job: Job) -> Iterator[np.ndarray]:
+    """Of each object a closed ring within the image; empty where nothing of it lies there."""
+    outlines = job.outlines
+    for start in range(0, len(outlines), TOGETHER):
+        shapes, _ = cut_to_image(np.array(outlines[start : start + TOGETHER]), job.image.info)
+        some = ~shapely.is_empty(shapes)
+        rings = iter(single_rings(shapes[some]))
+        yield from (next(rings) if there else np.zeros((0, 2)) for there in some)

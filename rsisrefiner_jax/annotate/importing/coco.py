@@ -35,8 +35,7 @@ def read(file: Path, target: Target) -> Reading:
             f"{shown} is about an image called {printable(image['file_name'])}; its objects were "
             "taken because it has the same size"
         )
-    for region in coco.objects(image, size, outlines=True):
-        reading.add(region, target)
+    reading.add(coco.objects(image, size, outlines=True), target)
     if crowds := len(coco.crowds(image, size)):
         reading.notes.append(f"{counted(crowds, 'crowd region')} left out: no single objects")
     if lost := coco.left_out.number("object"):

@@ -39,6 +39,5 @@ def read(file: Path, target: Target, kind: str | None) -> Reading:
         found = (
             id_regions(labels) if chosen == "ids" else class_regions(labels, chosen == "classes")
         )
-    for region in found:
-        reading.add(region, target)
+    reading.add(found, target)
     return reading

@@ -1,23 +1,32 @@
-"""What is found in a file."""
+"""The objects of a file, cut to the image that they are imported for."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.formats import geometry
-from rsisrefiner_jax.formats.masks import Mask, encoded_box, union_box
+from rsisrefiner_jax.formats.masks import EMPTY, Mask, encoded_box, union_box
 from rsisrefiner_jax.formats.outlines import along_pixels, cut_to_image
+from rsisrefiner_jax.formats.progress import Progress
+from rsisrefiner_jax.formats.raster_info import Raster
 from rsisrefiner_jax.formats.region import Region
 
 OBJECT_LIMIT = 200_000
+TOGETHER = 2000  # regions that are looked at at a time, which is quicker than singly
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where objects go. classes: names in order."""
+    """Where objects go. classes: names in order. progress: counts the objects as they are read."""
 
     image: Image
     classes: list[str]
+    progress: Progress = dataclasses.field(default_factory=Progress)
 
 
 @dataclasses.dataclass
@@ -39,30 +48,54 @@ class Reading:
         boxes = [encoded_box(item["mask"]) for item in self.items]
         return union_box(boxes) if boxes else None
 
-    def add(self, region: Region, target: Target) -> None:
-        """An object, its outline cut to the image; without a pixel there it is skipped.
+    def add(self, regions: Sequence[Region], target: Target) -> None:
+        """Objects, their outlines cut to the image; those without a pixel there are skipped.
 
-        An outline without a mask covers the pixels whose centres lie in it.
+        An outline without a mask covers the pixels whose centres lie in it. Raises Cancelled.
         """
-        info, shape, cut = target.image.info, region.outline, False
-        if shape is not None:
-            shape, cut = cut_to_image(shape, info)
-        if region.mask is not None:
-            mask = Mask.decode(region.mask).trimmed()
-        else:
-            mask = geometry.rasterise(shape, info.width, info.height)
-        if not mask.area:
-            self.skipped += 1
-            return
-        self.cut += cut
-        plain = shape is None or shape.is_empty or along_pixels(shape, mask)
-        self.items.append(
-            {
-                "id": region.id,
-                "class": region.category,
-                "attributes": region.attributes,
-                "clicks": region.clicks,
-                "mask": mask.encode(),
-                "drawn": None if plain else geometry.to_json(shape),
-            }
-        )
+        target.progress.begin(len(regions))
+        for start in range(0, len(regions), TOGETHER):
+            target.progress.check()
+            some = regions[start : start + TOGETHER]
+            self._add(some, target.image.info)
+            target.progress.done += len(some)
+
+    def _add(self, regions: Sequence[Region], info: Raster) -> None:
+        own = [region.mask and Mask.decode(region.mask).trimmed() for region in regions]
+        outlined = np.flatnonzero([region.outline is not None for region in regions])
+        shapes, cut = cut_to_image(_array([regions[i].outline for i in outlined]), info)
+        bare = np.flatnonzero([own[i] is None for i in outlined])
+        for i, mask in zip(
+            outlined[bare],
+            geometry.rasterised(shapes[bare], info.width, info.height),
+            strict=True,
+        ):
+            own[i] = mask
+        masks = [mask or EMPTY for mask in own]
+        plain = along_pixels(shapes, [masks[i] for i in outlined]) | shapely.is_empty(shapes)
+        place_of = {i: place for place, i in enumerate(outlined.tolist())}
+        drawn_at = np.flatnonzero(~plain)
+        drawn = dict(zip(drawn_at.tolist(), geometry.to_json_all(shapes[drawn_at]), strict=True))
+        for i, (region, mask) in enumerate(zip(regions, masks, strict=True)):
+            if not mask.area:
+                self.skipped += 1
+                continue
+            place = place_of.get(i, -1)
+            self.cut += place >= 0 and bool(cut[place])
+            self.items.append(
+                {
+                    "id": region.id,
+                    "class": region.category,
+                    "attributes": region.attributes,
+                    "clicks": region.clicks,
+                    "mask": mask.encode(),
+                    "drawn": drawn.get(place),
+                }
+            )
+
+
+def _array(shapes: Sequence[BaseGeometry]) -> np.ndarray:
+    """Geometries [n], of which there may be none."""
+    found = np.empty(len(shapes), object)
+    found[:] = shapes
+    return found

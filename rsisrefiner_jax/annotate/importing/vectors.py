@@ -26,8 +26,7 @@ def read(file: Path, target: Target, class_field: str | None = None) -> Reading:
         shown=shown,
     )
     reading = Reading(skipped=found.others + found.unplaced)
-    for region in found.regions:
-        reading.add(region, target)
+    reading.add(found.regions, target)
     if reading.skipped:
         reading.notes.append(
             f"{reading.skipped} features are no polygons or cover no pixel of the image"

@@ -23,8 +23,7 @@ def read(file: Path, target: Target, names: dict[int, str]) -> Reading:
     stem = Path(target.image.name).stem
     if not names_meant([file.stem], stem):
         reading.doubts.append(f"{printable(file.name)} is not called {stem}.txt as the image is")
-    for region in found:
-        reading.add(region, target)
+    reading.add(found, target)
     if reading.skipped:
         reading.notes.append(f"{reading.skipped} rings cover no pixel of the image")
     return reading

@@ -1,4 +1,4 @@
-"""Objects out as files."""
+"""Exporting objects to files."""
 
 import shutil
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Objects in from files."""
+"""Importing objects from files."""
 
 import tempfile
 from pathlib import Path
@@ -9,20 +9,23 @@ from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 
 from rsisrefiner_jax.annotate import importing, safety
-from rsisrefiner_jax.annotate.context import Here
+from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.disk import room_for
 from rsisrefiner_jax.annotate.importing.reading import Reading, Target
 from rsisrefiner_jax.annotate.importing.repeats import repeats
+from rsisrefiner_jax.annotate.imports import digest
 from rsisrefiner_jax.annotate.project import Project, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent, body_with_file
-from rsisrefiner_jax.annotate.schemas import ImportOut, ImportPreviewOut
+from rsisrefiner_jax.annotate.refusals import Conflict
+from rsisrefiner_jax.annotate.schemas import Done, ImportOut, ImportPreviewOut, ImportProgressOut
 from rsisrefiner_jax.data.project.records import Image, Object
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.left_out import counted
+from rsisrefiner_jax.formats.progress import Cancelled
 
-router = APIRouter(prefix="/images/{id}", tags=["files"])
+router = APIRouter(tags=["files"])
 ImageId = Annotated[int, InPath(ge=1, lt=2**53)]
-
+ImportKey = Annotated[str, InPath(min_length=1, max_length=200)]
 
 KINDS = ("ids", "classes", "binary")
 REPEATED = ("skip", "replace", "add")
@@ -34,19 +37,23 @@ TOLD = {
 READING: dict[str, Any] = {
     "kind": {"type": "string", "enum": [*KINDS]},
     "class_field": {"type": "string"},
+    "key": {"type": "string"},
 }
 REPEATING: dict[str, Any] = {"repeated": {"type": "string", "enum": [*REPEATED]}}
 
 
-@router.post("/import/preview", openapi_extra=body_with_file(**READING))
+@router.post("/images/{id}/import/preview", openapi_extra=body_with_file(**READING))
 async def preview(id: ImageId, request: Request, here: Here) -> ImportPreviewOut:
     """What an import of a file would bring, and whether the file belongs to this image; nothing
-    is changed. kind and class_field: as for the import."""
+    is changed. kind, class_field and key: as for the import. An import of the same file that
+    follows does not read it again."""
     image = here.project.image(id)
 
     def look(sent: Sent) -> ImportPreviewOut:
-        found = _read(here.project, image, sent)
+        about = _about(here.project, image, sent)
+        found = _read(here, image, sent)
         on = _repeats(here.project, image, found)
+        here.imports.keep(about, found)
         return ImportPreviewOut(
             objects=len(found.items),
             skipped=found.skipped,
@@ -61,7 +68,7 @@ async def preview(id: ImageId, request: Request, here: Here) -> ImportPreviewOut
         return await run_in_threadpool(look, sent)
 
 
-@router.post("/import", openapi_extra=body_with_file(**READING, **REPEATING))
+@router.post("/images/{id}/import", openapi_extra=body_with_file(**READING, **REPEATING))
 async def read(id: ImageId, request: Request, here: Here) -> ImportOut:
     """Adds the objects of a file, all or none; ids and attributes are kept where they can be.
 
@@ -69,18 +76,41 @@ async def read(id: ImageId, request: Request, here: Here) -> ImportOut:
     from the file where they are left out. repeated: what becomes of objects that lie on one that
     is there (intersection over union of half or more): they are left out ("skip", as they are by
     default), give it their outline, class and attributes ("replace"), or come all the same
-    ("add").
+    ("add"). key: chosen by the client, for `GET /api/imports/KEY` meanwhile.
     """
     image = here.project.image(id)
     async with here.receiver.receive(request) as sent:
         repeated = sent.fields.get("repeated", "skip")
         require(repeated in REPEATED, f"repeated: one of {', '.join(REPEATED)}")
-        return await run_in_threadpool(_add, here.project, image, sent, repeated)
+        return await run_in_threadpool(_add, here, image, sent, repeated)
 
 
-def _read(project: Project, image: Image, sent: Sent) -> Reading:
+@router.get("/imports/{key}")
+def watch(key: ImportKey, here: Here) -> ImportProgressOut:
+    """How far the import or preview with this key is."""
+    progress = here.imports.progress(key)
+    return ImportProgressOut(
+        done=progress.done, total=progress.total, seconds_left=progress.seconds_left
+    )
+
+
+@router.delete("/imports/{key}")
+def cancel(key: ImportKey, here: Here) -> Done:
+    """Stops the import or preview with this key, if it is still being read; nothing comes of it."""
+    here.imports.progress(key).cancel()
+    return Done()
+
+
+def _about(project: Project, image: Image, sent: Sent) -> Any:
+    """What decides which objects are found in a file."""
+    options = sent.fields.get("kind"), sent.fields.get("class_field")
+    classes = tuple(item.name for item in project.classes())
+    return image.id, image.info, sent.name, digest(sent.content), options, classes
+
+
+def _read(here: Context, image: Image, sent: Sent) -> Reading:
     """The objects in a client's file."""
-    kind = sent.fields.get("kind")
+    project, kind = here.project, sent.fields.get("kind")
     require(kind in (None, *KINDS), f"kind: one of {', '.join(KINDS)}")
     with (
         room_for(safety.printable(sent.name)),
@@ -91,8 +121,12 @@ def _read(project: Project, image: Image, sent: Sent) -> Reading:
             copy_limited(sent.content, out, safety.IMPORT_LIMIT, sent.name)
         unpacked = Path(folder) / "unpacked"
         unpacked.mkdir()
-        target = Target(image, [item.name for item in project.classes()])
-        found = importing.read(kept, target, unpacked, kind, sent.fields.get("class_field"))
+        progress = here.imports.begin(sent.fields.get("key"))
+        target = Target(image, [item.name for item in project.classes()], progress)
+        try:
+            found = importing.read(kept, target, unpacked, kind, sent.fields.get("class_field"))
+        except Cancelled:
+            raise Conflict("the import was cancelled; nothing was added") from None
     if found.cut:
         found.notes.append(f"{found.cut} outlines went beyond the image and were cut to it")
     return found
@@ -105,8 +139,9 @@ def _repeats(project: Project, image: Image, found: Reading) -> dict[int, tuple[
     return {place: (there[other], iou) for place, (other, iou) in on.items()}
 
 
-def _add(project: Project, image: Image, sent: Sent, repeated: str) -> ImportOut:
-    found = _read(project, image, sent)
+def _add(here: Context, image: Image, sent: Sent, repeated: str) -> ImportOut:
+    project = here.project
+    found = here.imports.take(_about(project, image, sent)) or _read(here, image, sent)
     on = _repeats(project, image, found)
     replaced = {}
     if repeated == "skip":

@@ -9,7 +9,15 @@ from pydantic import ValidationError
 from rsisrefiner_jax.annotate import tiles
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.receiving import body_with_file
-from rsisrefiner_jax.annotate.schemas import Crs, ImageOut, Number, PathIn, PointOut, RecipeIn
+from rsisrefiner_jax.annotate.schemas import (
+    Crs,
+    ImageOut,
+    Number,
+    PathIn,
+    PointOut,
+    RecipeIn,
+    StretchOut,
+)
 from rsisrefiner_jax.annotate.views import image_out, recipe_hash
 from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.errors import UserError
@@ -63,6 +71,16 @@ def accept(id: ImageId, here: Here, afterwards: BackgroundTasks) -> ImageOut:
 def recipe(id: ImageId, given: RecipeIn, here: Here) -> ImageOut:
     """How it is shown, and what the model sees from now on."""
     return image_out(here.project, here.project.set_recipe(id, given.model_dump()))
+
+
+@router.get("/{id}/stretch")
+def stretch(id: ImageId, here: Here) -> StretchOut:
+    """From which values to which it is shown; of a large raster that may take seconds at first."""
+    image = here.project.image(id)
+    with here.readers:
+        found = here.project.source(image).stretch(image.recipe)
+    limits = None if found.limits is None else list(found.limits)
+    return StretchOut(limits=limits, fill=list(found.fill))
 
 
 @router.get(

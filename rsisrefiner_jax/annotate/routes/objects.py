@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
 from rsisrefiner_jax.annotate.context import Here
+from rsisrefiner_jax.annotate.listing import listed
 from rsisrefiner_jax.annotate.schemas import Crs, Done, DrawnOut, ObjectIn, ObjectOut, ObjectPatch
 from rsisrefiner_jax.annotate.views import drawn_out, object_out
 from rsisrefiner_jax.formats import georeference
@@ -14,12 +15,11 @@ router = APIRouter(tags=["objects"])
 Number = Annotated[int, Path(ge=1, lt=2**53)]
 
 
-@router.get("/images/{id}/objects")
-def objects(
-    id: Number, here: Here, crs: Crs | None = None, deleted: bool = False
-) -> list[ObjectOut]:
+@router.get("/images/{id}/objects", response_model=list[ObjectOut])
+def objects(id: Number, here: Here, crs: Crs | None = None, deleted: bool = False) -> Response:
     """Those of an image without the deleted ones; or these alone, the last one deleted first."""
-    return [object_out(object, crs) for object in here.project.objects(id, deleted)]
+    found = here.project.objects(id, deleted)
+    return Response(listed(found, crs), media_type="application/json")
 
 
 @router.post("/images/{id}/objects")

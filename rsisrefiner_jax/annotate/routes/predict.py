@@ -1,4 +1,4 @@
-"""The stateless call that adapters of other tools stand on."""
+"""A mask for clicks in one request, without a session: for the adapters of other tools."""
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool

@@ -5,34 +5,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rsisrefiner_jax.data.builders.layout import Layout
-from rsisrefiner_jax.data.builders.parts import load_part
+from rsisrefiner_jax.data.builders.picture_records import load_picture_records
 from rsisrefiner_jax.data.object_hash import object_hash
 
 
 def describe(
-    layout: Layout, parts: Mapping[str, Sequence[str]]
+    layout: Layout, files: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Counts what is in the parts of each split.
+    """Counts what is in the files of records of each split.
 
     Returns:
         The content of about.json: counts by split and class, object hashes, licence, notes, and
-        the pictures that were left out; and the parts that hold a record, by split.
+        the pictures that were left out; and the files that hold a record, by split.
     """
     splits: dict[str, Any] = {}
     used: dict[str, list[str]] = {}
     left_out: list[str] = []
     listed: list[tuple[str, int, int]] = []
-    for split, paths in parts.items():
+    for split, paths in files.items():
         own: list[tuple[str, int, int]] = []
         classes: collections.Counter[str] = collections.Counter()
         scenes = empty = 0
         for path in paths:
-            part = load_part(path)
-            empty += part.empty
-            left_out += [part.problem] if part.problem else []
-            if part.scenes:
+            found = load_picture_records(path)
+            empty += found.empty
+            left_out += [found.problem] if found.problem else []
+            if found.scenes:
                 used.setdefault(split, []).append(path)
-            for scene, objects in part.scenes:
+            for scene, objects in found.scenes:
                 scenes += 1
                 classes.update(category for _, category, _ in objects)
                 own += [(scene, id, area) for id, _, area in objects if area]
@@ -52,7 +52,7 @@ def describe(
         "paper": _against_paper(layout, splits),
         "note": layout.note,
         "licence": layout.licence,
-        "pictures": sum(map(len, parts.values())),
+        "pictures": sum(map(len, files.values())),
         "left_out": left_out,
     }
     return content, used

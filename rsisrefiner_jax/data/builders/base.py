@@ -1,4 +1,4 @@
-"""The TFDS builder of all data sets: the features, and records from parts.
+"""The TFDS builder of all data sets: the features, and the records of pictures.
 
 TFDS runs here without TensorFlow. `GeneratorBasedBuilder` would not do: it sorts all records in
 memory and, beyond 1 GB, in files that it opens with TensorFlow. `ShardBasedBuilder` writes shard
@@ -16,20 +16,20 @@ from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
 from rsisrefiner_jax.data.builders.layout import VERSION, Layout
-from rsisrefiner_jax.data.builders.parts import load_part, load_record
+from rsisrefiner_jax.data.builders.picture_records import load_picture_records, load_record
 from rsisrefiner_jax.data.builders.record import Record
 
 SHARD_BYTES = 128 << 20  # TFDS holds one shard in memory
 
-Parts = Mapping[str, Sequence[str]]  # split -> paths of its parts, in order
+Files = Mapping[str, Sequence[str]]  # split -> paths of its files, in order
 
 
 class SceneBuilder(tfds.core.ShardBasedBuilder):
-    """Writes the records of parts (builders/parts.py), in order.
+    """Writes the records of pictures (builders/picture_records.py), in order.
 
     Args:
         layout: says what the data set is.
-        parts: the parts of each split; those without a record must not be among them.
+        files: of records, by split; those without a record must not be among them.
         name: of the data set.
         data_dir: the records go to data_dir/name/version.
     """
@@ -38,9 +38,9 @@ class SceneBuilder(tfds.core.ShardBasedBuilder):
     # To find it, TFDS 4.9 imports importlib_resources, which it does not require to be installed.
     code_path = None
 
-    def __init__(self, *, layout: Layout, parts: Parts, name: str, **kwargs: Any) -> None:
+    def __init__(self, *, layout: Layout, files: Files, name: str, **kwargs: Any) -> None:
         self._layout = layout
-        self._parts = parts
+        self._files = files
         self.name = name
         super().__init__(file_format="array_record", **kwargs)
 
@@ -77,7 +77,7 @@ class SceneBuilder(tfds.core.ShardBasedBuilder):
         return _SameBytes(self.info.file_format)
 
     def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list[Any]]:
-        shards = {split: list(_shards(paths)) for split, paths in self._parts.items()}
+        shards = {split: list(_shards(paths)) for split, paths in self._files.items()}
         total = sum(len(shard) for own in shards.values() for shard in own)
         bar = tqdm(desc="records", total=total, unit="scene", mininterval=1)
         return {
@@ -102,14 +102,14 @@ class _SameBytes(tfds.core.ExampleWriter):
         return super().write(path, in_order)
 
 
-Shard = list[tuple[str, int]]  # part, and where in it a record starts
+Shard = list[tuple[str, int]]  # file, and where in it a record starts
 
 
 def _shards(paths: Sequence[str]) -> Iterator[Shard]:
     shard: Shard = []
     size = 0
     for path in paths:
-        for start, end in itertools.pairwise(load_part(path).starts):
+        for start, end in itertools.pairwise(load_picture_records(path).starts):
             if shard and size + end - start > SHARD_BYTES:
                 yield shard
                 shard, size = [], 0

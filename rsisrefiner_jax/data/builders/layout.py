@@ -1,4 +1,4 @@
-"""What the module of every data set says, and how it is found by name."""
+"""What the module of a data set must define, and how it is found by the name of the data set."""
 
 import dataclasses
 import importlib

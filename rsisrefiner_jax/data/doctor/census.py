@@ -1,4 +1,4 @@
-"""What training and evaluation get of a data set, counted through the sources they use."""
+"""Counts of pictures and objects as training and evaluation get them, through their sources."""
 
 import dataclasses
 from collections import Counter, defaultdict

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rsisrefiner_jax.data.doctor import coco_checks, folder_checks  # noqa: F401  registers checks
-from rsisrefiner_jax.data.doctor.against import compare_categories, compare_pictures
+from rsisrefiner_jax.data.doctor.between_splits import compare_categories, compare_pictures
 from rsisrefiner_jax.data.doctor.census import Census, colour_doubt, take_census
 from rsisrefiner_jax.data.doctor.coco_set import CocoSet
 from rsisrefiner_jax.data.doctor.fix import write_fixed

@@ -1,4 +1,4 @@
-"""Objects picked at random, to see whether masks lie where they should."""
+"""A picture of objects picked at random, to see whether masks lie where they should."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where rasters lie: told from the project's folder, so that both may be moved together.
+"""Paths of rasters, relative to the project's folder, so that both may be moved together.
 
 ".." leads out of the folder that a link points to, not out of the one that holds the link. Either
 may be what is moved together with the raster, so a raster is told of from both.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def told(file: Path, folder: Path) -> dict[str, str]:
+def relative_paths(file: Path, folder: Path) -> dict[str, str]:
     """What an event says of a file: "path", from the real folder, and where that is another one,
     "beside", from the folder as it is called."""
     # The raster itself may be a link to one elsewhere, and is then what is moved along.
@@ -19,8 +19,8 @@ def told(file: Path, folder: Path) -> dict[str, str]:
     return {"path": path} | ({"beside": beside} if beside != path else {})
 
 
-def found(payload: dict[str, str], folder: Path) -> Path:
-    """The inverse of `told`: whichever is there; the real folder's when none is.
+def resolved(payload: dict[str, str], folder: Path) -> Path:
+    """The inverse of `relative_paths`: whichever is there; the real folder's when none is.
 
     Events of earlier versions have a "path" from the folder as it was called.
     """

@@ -61,7 +61,7 @@ class State:
 
     def _image_added(self, event: Event) -> None:
         p = event.payload
-        path = raster_paths.found(p, self._folder)
+        path = raster_paths.resolved(p, self._folder)
         info, recipe = raster_from(p["info"], path), recipe_from(p["recipe"])
         size_and_time = SizeAndTime(*p["stamp"]) if p.get("stamp") else None
         self.images[p["id"]] = Image(p["id"], p["name"], path, info, recipe, size_and_time)
@@ -275,7 +275,13 @@ def raster_to(info: Raster) -> dict[str, Any]:
 
 def recipe_from(fields: dict[str, Any]) -> Recipe:
     """The inverse of `recipe_to`. Raises UserError for values that no recipe has."""
-    return Recipe(tuple(fields["bands"]), tuple(fields["percentiles"]), fields["stretch_8bit"])
+    fill = fields.get("fill")  # earlier versions knew none
+    return Recipe(
+        tuple(fields["bands"]),
+        tuple(fields["percentiles"]),
+        fields["stretch_8bit"],
+        None if fill is None else tuple(map(float, fill)),
+    )
 
 
 def recipe_to(recipe: Recipe) -> dict[str, Any]:
@@ -284,4 +290,5 @@ def recipe_to(recipe: Recipe) -> dict[str, Any]:
         "bands": list(recipe.bands),
         "percentiles": list(recipe.percentiles),
         "stretch_8bit": recipe.stretch_8bit,
+        "fill": None if recipe.fill is None else list(recipe.fill),
     }

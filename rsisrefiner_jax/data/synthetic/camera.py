@@ -1,4 +1,4 @@
-"""What stands between the ground and the file: optics, atmosphere, sensor, compression."""
+"""The simulated sensor: blur of the optics, haze, noise and compression."""
 
 import cv2
 import numpy as np

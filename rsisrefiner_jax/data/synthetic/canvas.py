@@ -1,4 +1,4 @@
-"""Where a scene is drawn: colours, surfaces and shadows, filled by the same polygons."""
+"""The canvas of a scene: colours, surfaces and shadows, filled by the same polygons."""
 
 import dataclasses
 import math

@@ -4,12 +4,12 @@ import numpy as np
 
 from rsisrefiner_jax.data.synthetic.canvas import Canvas, Pose, Surface, blob
 from rsisrefiner_jax.data.synthetic.objects import draw_ship
-from rsisrefiner_jax.data.synthetic.parts import (
+from rsisrefiner_jax.data.synthetic.shared_features import (
     Scatter,
     cell_at,
+    draw_distractors,
     draw_fields,
     draw_lake,
-    draw_litter,
     draw_road,
 )
 from rsisrefiner_jax.data.synthetic.structures import draw_bridge, draw_house
@@ -21,7 +21,7 @@ def farmland(canvas: Canvas, palette: Palette) -> None:
     rng, frame = canvas.rng, canvas.centre
     area = (canvas.extent**2) / rng.uniform(6, 22)
     draw_fields(canvas, frame, palette, area, rng.uniform(3, 9) * canvas.gsd)
-    draw_litter(canvas, 8, canvas.extent / 20)
+    draw_distractors(canvas, 8, canvas.extent / 20)
     scatter = Scatter(canvas)
     for _ in range(rng.integers(0, 4)):  # ponds and copses
         length = canvas.extent * rng.uniform(0.06, 0.2)
@@ -45,7 +45,7 @@ def farmland(canvas: Canvas, palette: Palette) -> None:
 def lakes(canvas: Canvas, palette: Palette) -> None:
     """Many small lakes in meadows and woods."""
     rng, scatter = canvas.rng, Scatter(canvas)
-    draw_litter(canvas, 20, canvas.extent / 6)
+    draw_distractors(canvas, 20, canvas.extent / 6)
     for _ in range(rng.integers(7, 22)):
         length = canvas.extent * rng.uniform(0.06, 0.26)
         if (spot := scatter.place(length * 0.55)) is not None:
@@ -63,7 +63,7 @@ def river(canvas: Canvas, palette: Palette) -> None:
     rng, frame, extent = canvas.rng, canvas.centre, canvas.extent
     if rng.random() < 0.6:
         draw_fields(canvas, frame, palette, extent**2 / rng.uniform(10, 30), 4 * canvas.gsd)
-    draw_litter(canvas, 16, extent / 8)
+    draw_distractors(canvas, 16, extent / 8)
     ahead = np.linspace(-0.8, 0.8, 60) * extent
     swing, pace, phase = rng.uniform(0.03, 0.14), rng.uniform(3, 8), rng.uniform(0, 6.3, 3)
     middle = swing * extent * np.sin(pace * ahead / extent + phase[0])

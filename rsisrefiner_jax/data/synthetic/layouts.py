@@ -7,9 +7,9 @@ import numpy as np
 
 from rsisrefiner_jax.data.synthetic.canvas import Canvas, Surface
 from rsisrefiner_jax.data.synthetic.country import farmland, lakes, river
+from rsisrefiner_jax.data.synthetic.industry import airport, marina, tank_farm
 from rsisrefiner_jax.data.synthetic.terrain import Palette, draw_palette
 from rsisrefiner_jax.data.synthetic.towns import car_park, city, junction, residential, sports
-from rsisrefiner_jax.data.synthetic.works import airport, marina, tank_farm
 
 REFERENCE_SIZE = 384  # pixels, the picture that the GSD ranges below are made for
 

@@ -1,4 +1,4 @@
-"""Things that move: vehicles, planes and ships. Sizes in metres."""
+"""Drawing vehicles, planes and ships. Sizes in metres."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Things that stay: buildings, tanks, pools, sports grounds, bridges. Sizes in metres."""
+"""Drawing buildings, tanks, pools, sports grounds and bridges. Sizes in metres."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The land itself: palettes, noise, surface textures and trees."""
+"""Land cover: palettes, noise, surface textures and trees."""
 
 import dataclasses
 import functools

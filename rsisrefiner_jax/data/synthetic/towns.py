@@ -4,10 +4,10 @@ import numpy as np
 
 from rsisrefiner_jax.data.synthetic.canvas import Canvas, Pose, Surface, blob, box, circle
 from rsisrefiner_jax.data.synthetic.objects import draw_vehicle
-from rsisrefiner_jax.data.synthetic.parts import (
+from rsisrefiner_jax.data.synthetic.shared_features import (
     Scatter,
     cell_at,
-    draw_litter,
+    draw_distractors,
     draw_parking,
     draw_road,
     grid,
@@ -35,7 +35,7 @@ def residential(canvas: Canvas, palette: Palette) -> None:
         for k in range(-8, 9)
         if abs(k) * (width + 2 * depth) < canvas.extent * 0.75
     ]
-    draw_litter(canvas, 25, 7)
+    draw_distractors(canvas, 25, 7)
     for street in streets:
         draw_road(canvas, street, palette, width, road, traffic=0.25)
     if rng.random() < 0.6:
@@ -87,7 +87,7 @@ def city(canvas: Canvas, palette: Palette) -> None:
         if abs(k) * ahead < canvas.extent * 0.8:
             street = frame.move((k + 0.5) * ahead, 0, np.pi / 2)
             draw_road(canvas, street, palette, width, road, traffic=0.2)
-    draw_litter(canvas, 20, 10)
+    draw_distractors(canvas, 20, 10)
     tall = rng.uniform(6, 35)
     for block in grid(canvas, frame, ahead, aside):
         length, depth = ahead - width - 8, aside - width - 8
@@ -109,7 +109,7 @@ def city(canvas: Canvas, palette: Palette) -> None:
 def car_park(canvas: Canvas, palette: Palette) -> None:
     """A large car park beside a hall and a road."""
     rng, frame, extent = canvas.rng, canvas.centre, canvas.extent
-    draw_litter(canvas, 15, 5)
+    draw_distractors(canvas, 15, 5)
     full = rng.uniform(0.3, 0.85)
     draw_parking(canvas, frame, palette, extent * rng.uniform(0.8, 1.5), extent * 0.9, full)
     for _ in range(10):  # islands with a tree or two
@@ -127,7 +127,7 @@ def car_park(canvas: Canvas, palette: Palette) -> None:
 def junction(canvas: Canvas, palette: Palette) -> None:
     """Roads that meet at a roundabout, a crossing or an overpass."""
     rng, frame, extent = canvas.rng, canvas.centre, canvas.extent
-    draw_litter(canvas, 25, 12)
+    draw_distractors(canvas, 25, 12)
     scatter = Scatter(canvas)
     for _ in range(14):
         if (spot := scatter.place(14, frame.angle)) is not None:
@@ -162,7 +162,7 @@ def junction(canvas: Canvas, palette: Palette) -> None:
 def sports(canvas: Canvas, palette: Palette) -> None:
     """Tracks, diamonds, courts and pools in a park."""
     rng, frame, scatter = canvas.rng, canvas.centre, Scatter(canvas)
-    draw_litter(canvas, 20, 20)
+    draw_distractors(canvas, 20, 20)
     wood = canvas.add(Surface("", 0.08, 0.1, trees=1.0))
     edge = frame.move(rng.uniform(-0.2, 0.2) * canvas.extent, -canvas.extent * 0.7)
     grove = blob(rng, 2 * canvas.extent, canvas.extent * 0.8, 0.2)

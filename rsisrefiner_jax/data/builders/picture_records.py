@@ -1,7 +1,7 @@
-"""The work of preparing, in parts: one file for each source picture, made once.
+"""The records of a data set, one file for each source picture, made once.
 
-A part is written whole or not at all, so after a crash the next run goes on with the first one
-that is missing. What is in a part depends on its picture alone, not on processes or order.
+A file is written whole or not at all, so after a crash the next run goes on with the first one
+that is missing. What is in a file depends on its picture alone, not on processes or order.
 """
 
 import dataclasses
@@ -25,12 +25,12 @@ from rsisrefiner_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class PictureRecords:
     """What a source picture became, but for the records themselves.
 
     scenes: name and (object id, category, area) of the objects of each scene that has some, in
         order; area as `record.areas` counts it.
-    starts: where in the part's file the record of each of them starts, in bytes, and then where
+    starts: where in the file the record of each of them starts, in bytes, and then where
         the last one ends.
     empty: how many scenes had no object.
     problem: why the picture was left out, in a sentence; "" if it was not.
@@ -45,13 +45,13 @@ class Part:
 Splits = Mapping[str, Pictures]
 
 
-def make_parts(splits: Splits, folder: str, processes: int) -> dict[str, list[str]]:
-    """Makes the parts that are missing in `folder`.
+def make_picture_records(splits: Splits, folder: str, processes: int) -> dict[str, list[str]]:
+    """Makes the files that are missing in `folder`.
 
     Shows progress, and every left-out picture, on stderr.
 
     Returns:
-        The parts' paths, in order, of each split.
+        The paths of the files, in order, of each split.
 
     Raises:
         BrokenProcessPool: something killed a worker, most likely for want of memory.
@@ -79,12 +79,12 @@ def make_parts(splits: Splits, folder: str, processes: int) -> dict[str, list[st
     return paths
 
 
-# A part's file: the records, one pickle after another; the Part; where the Part begins.
+# A file: the records, one pickle after another; PictureRecords; where these begin.
 _WHERE = struct.Struct("<Q")
 
 
-def load_part(path: str) -> Part:
-    """Reads a part that `make_parts` wrote, without its records."""
+def load_picture_records(path: str) -> PictureRecords:
+    """Reads a file that `make_picture_records` wrote, without its records."""
     with open(path, "rb") as file:
         file.seek(-_WHERE.size, os.SEEK_END)
         (begin,) = _WHERE.unpack(file.read())
@@ -93,13 +93,13 @@ def load_part(path: str) -> Part:
 
 
 def load_record(path: str, start: int) -> Record:
-    """Reads the record of a part that starts at this byte of its file."""
+    """Reads the record that starts at this byte of a file of `make_picture_records`."""
     with open(path, "rb") as file:
         file.seek(start)
         return pickle.load(file)
 
 
-_Task = tuple[str, int, str]  # split, index of the picture, path of the part
+_Task = tuple[str, int, str]  # split, index of the picture, path of the file
 
 
 def _run(splits: Splits, tasks: list[_Task], folder: str, processes: int) -> Iterator[str]:
@@ -141,26 +141,26 @@ def _make_in_worker(task: _Task) -> str:
 
 
 def _make(splits: Splits, task: _Task) -> str:
-    """Makes one part. Returns its problem."""
+    """Makes one file. Returns the problem of its picture."""
     split, index, path = task
     unfinished = f"{path}.{os.getpid()}.unfinished"
     with open(unfinished, "wb") as file:
         try:
-            part = _dump_records(splits[split], index, file)
+            found = _dump_records(splits[split], index, file)
         except UserError as error:
             file.seek(0)
             file.truncate()
-            part = Part(problem=str(error))
+            found = PictureRecords(problem=str(error))
         begin = file.tell()
-        pickle.dump(part, file)
+        pickle.dump(found, file)
         file.write(_WHERE.pack(begin))
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
-    return part.problem
+    return found.problem
 
 
-def _dump_records(pictures: Pictures, index: int, file: BinaryIO) -> Part:
+def _dump_records(pictures: Pictures, index: int, file: BinaryIO) -> PictureRecords:
     """Writes the records of one picture as they are made: together they may be large."""
     scenes, starts, empty = [], [0], 0
     for scene, picture in pictures.scenes(index):
@@ -171,4 +171,4 @@ def _dump_records(pictures: Pictures, index: int, file: BinaryIO) -> Part:
         starts.append(file.tell())
         objects = zip(scene.objects, areas(scene), strict=True)
         scenes.append((scene.name, tuple((item.id, item.category, n) for item, n in objects)))
-    return Part(tuple(scenes), tuple(starts), empty)
+    return PictureRecords(tuple(scenes), tuple(starts), empty)

@@ -1,4 +1,4 @@
-"""Parts that several kinds of scene share: roads, car parks, fields, lakes, free places."""
+"""What several kinds of scene share: roads, car parks, fields, lakes, and places for objects."""
 
 from collections.abc import Iterator
 
@@ -94,7 +94,7 @@ def draw_parking(
                     draw_vehicle(canvas, spot.move(0, rng.normal(0, 0.2), turn))
 
 
-def draw_litter(canvas: Canvas, amount: int, largest: float) -> None:
+def draw_distractors(canvas: Canvas, amount: int, largest: float) -> None:
     """Patches, crates and stains coloured like objects: distractors, part of the background."""
     rng = canvas.rng
     for _ in range(amount):

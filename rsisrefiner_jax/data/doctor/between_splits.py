@@ -1,4 +1,4 @@
-"""What can be wrong between two splits of one data set."""
+"""Checks between two splits of one data set: shared pictures, different categories."""
 
 import os
 from collections.abc import Iterable, Iterator

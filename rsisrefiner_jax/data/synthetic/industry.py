@@ -4,7 +4,12 @@ import numpy as np
 
 from rsisrefiner_jax.data.synthetic.canvas import Canvas, Colour, Pose, Surface, box
 from rsisrefiner_jax.data.synthetic.objects import draw_plane, draw_ship, draw_vehicle
-from rsisrefiner_jax.data.synthetic.parts import cell_at, draw_litter, draw_road, grid
+from rsisrefiner_jax.data.synthetic.shared_features import (
+    cell_at,
+    draw_distractors,
+    draw_road,
+    grid,
+)
 from rsisrefiner_jax.data.synthetic.structures import draw_block, draw_tank
 from rsisrefiner_jax.data.synthetic.terrain import Palette
 
@@ -18,7 +23,7 @@ def airport(canvas: Canvas, palette: Palette) -> None:
     for at in seams:
         canvas.line(frame.place(np.array([(at, -extent), (at, extent)])), 0.5, joint)
         canvas.line(frame.place(np.array([(-extent, at), (extent, at)])), 0.5, joint)
-    draw_litter(canvas, 25, 10)
+    draw_distractors(canvas, 25, 10)
     if rng.random() < 0.5:
         lawn = canvas.add(Surface("", 0.07, 0.09))
         strip = box(extent * 2, extent * 0.3, 0, extent * rng.uniform(0.4, 0.55))
@@ -105,7 +110,7 @@ def tank_farm(canvas: Canvas, palette: Palette) -> None:
     rng, frame, extent = canvas.rng, canvas.centre, canvas.extent
     radius = float(np.clip(rng.uniform(5, 22), extent * 0.05, extent * 0.12))
     pitch = radius * rng.uniform(2.5, 4)
-    draw_litter(canvas, 20, radius * 2)
+    draw_distractors(canvas, 20, radius * 2)
     path = canvas.add(Surface("road", 0.03, 0.035))
     yard = rng.integers(2, 4)
     draw_road(canvas, frame.move(0, -pitch / 2 * yard), palette, 7, path, 0.2)

@@ -29,7 +29,7 @@ from rsisrefiner_jax.data.builders.layout import (
     Request,
     find_layout,
 )
-from rsisrefiner_jax.data.builders.parts import make_parts
+from rsisrefiner_jax.data.builders.picture_records import make_picture_records
 from rsisrefiner_jax.data.builders.pictures import First, Pictures
 from rsisrefiner_jax.data.prepared import ABOUT, prepared_root, read_about
 from rsisrefiner_jax.data.spec import nearest
@@ -108,8 +108,8 @@ def _write(
     made_from: str,
 ) -> dict[str, Any]:
     """Writes records and about.json to `work`/records/`called`."""
-    parts = make_parts(splits, os.path.join(work, "parts"), processes)
-    about, used = describe(layout, parts)
+    files = make_picture_records(splits, os.path.join(work, "pictures"), processes)
+    about, used = describe(layout, files)
     if not used:
         reason = f"; the first of its faults is {about['left_out'][0]}" if about["left_out"] else ""
         raise UserError(f"{name}: not a single object in {about['pictures']} pictures{reason}")
@@ -117,8 +117,8 @@ def _write(
     shutil.rmtree(records, ignore_errors=True)
     from rsisrefiner_jax.data.builders.base import SceneBuilder  # TensorFlow Datasets: seconds
 
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS would name the folder of the moment
-        builder = SceneBuilder(layout=layout, parts=used, name=called, data_dir=records)
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS would name the unfinished folder
+        builder = SceneBuilder(layout=layout, files=used, name=called, data_dir=records)
         builder.download_and_prepare()
     about = {
         "name": called,
@@ -144,7 +144,7 @@ def _work_folder(folder: str, made_from: str) -> Iterator[str]:
             raise UserError(f"{folder}: another run is preparing this data set") from error
         note = Path(folder, "made_from")
         if not (note.exists() and note.read_text() == made_from):
-            for rest in ("parts", "unpacked"):
+            for rest in ("pictures", "unpacked"):
                 shutil.rmtree(os.path.join(folder, rest), ignore_errors=True)
             note.write_text(made_from)
         try:

@@ -1,0 +1,68 @@
+"""Files with objects while they are read: how far that is, and what was found last."""
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from typing import Any, BinaryIO
+
+from rsisrefiner_jax.annotate.importing.reading import Reading
+from rsisrefiner_jax.annotate.refusals import Missing
+from rsisrefiner_jax.annotate.safety import MEBIBYTE
+from rsisrefiner_jax.formats.progress import Progress
+
+KEPT = 300.0  # seconds that what a preview found waits for its import
+MOST = 20  # imports whose progress is known; the oldest are forgotten first
+
+
+class Imports:
+    """Those of a project. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._progress: OrderedDict[str, Progress] = OrderedDict()
+        self._found: tuple[Any, Reading, float] | None = None
+
+    def begin(self, key: str | None) -> Progress:
+        """The progress of an import, which `progress` gives by the key that its client chose."""
+        progress = Progress()
+        if key is not None:
+            with self._lock:
+                self._progress[key] = progress
+                self._progress.move_to_end(key)
+                while len(self._progress) > MOST:
+                    self._progress.popitem(last=False)
+        return progress
+
+    def progress(self, key: str) -> Progress:
+        """Raises Missing."""
+        with self._lock:
+            if key not in self._progress:
+                raise Missing(f"there is no import with the key {key[:40]!r}")
+            return self._progress[key]
+
+    def keep(self, about: Any, reading: Reading) -> None:
+        """What a preview found, for the import of the same file that follows.
+
+        about: file, image and options; whatever decides what is found.
+        """
+        with self._lock:
+            self._found = about, reading, time.monotonic()
+
+    def take(self, about: Any) -> Reading | None:
+        """What `keep` was given of the same file, image and options, once."""
+        with self._lock:
+            found, self._found = self._found, None
+        if found is None or found[0] != about or time.monotonic() - found[2] > KEPT:
+            return None
+        return found[1]
+
+
+def digest(content: BinaryIO) -> str:
+    """SHA-256 of a file, which is read from its start and left there."""
+    content.seek(0)
+    found = hashlib.sha256()
+    while part := content.read(MEBIBYTE):
+        found.update(part)
+    content.seek(0)
+    return found.hexdigest()
