@@ -22,7 +22,8 @@ TOGETHER = 2000  # regions that are looked at at a time, which is quicker than s
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where objects go. classes: names in order. progress: counts the objects as they are read."""
+    """The image that objects are imported for. classes: names of the project's, in order.
+    progress: counts the objects as they are read."""
 
     image: Image
     classes: list[str]
