@@ -11,6 +11,8 @@ export type Annotation = Schemas["ObjectOut"];
 export type Shape = Annotation["geometry"];
 export type Box = Annotation["bbox"];
 export type ObjectClass = Schemas["ClassOut"];
+/** A class as it is sent: without an id it is new. */
+export type ClassInput = Schemas["ClassIn"];
 export type Project = Schemas["ProjectOut"];
 /** A network that may answer clicks. */
 export type Network = Schemas["NetworkOut"];

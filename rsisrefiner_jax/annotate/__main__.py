@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def project_folder(images: list[Path]) -> Path:
-    """Where the work on these images is kept."""
+    """The project folder for these images."""
     if len(images) == 1:
         only = images[0].resolve()
         return only / "annotations" if only.is_dir() else only.with_suffix(".annotations")

@@ -41,17 +41,19 @@ class Access:
         return self.host in LOOPBACK
 
     def token_for(self, project: Path) -> str | None:
-        """What clients must know, if anything. Raises UserError: it cannot be kept."""
+        """The token that clients must send; None if none is needed. Raises UserError: it cannot be
+        stored."""
         return None if self.no_token else self.token or project_token(project)
 
     def address(self, port: int, token: str | None) -> str:
-        """What to open. The token is behind a "#", which browsers send to no server."""
+        """The address of the page. The token is behind a "#", which browsers send to no server."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         own = f"http://{'localhost' if self.local else host}:{port}/"
         return self._base(port, own) + (f"#token={quote(token, safe='')}" if token else "")
 
     def origins(self, port: int) -> tuple[str, ...]:
-        """Those that pages may have besides the server's own. Raises UserError: one is none."""
+        """Origins of pages that may call the server besides its own. Raises UserError: one is no
+        origin."""
         given = [("--allow-origin", text) for text in self.allowed]
         if self.base_url:
             given.append(("--base-url", self._base(port)))
@@ -65,7 +67,7 @@ class Access:
         return (*LOOPBACK, *names)
 
     def prefix(self, port: int) -> str:
-        """What a proxy may leave in front of every path; it begins and ends with a slash."""
+        """The prefix that a proxy leaves in front of every path; begins and ends with a slash."""
         return unquote(urlsplit(self._base(port)).path) or "/"
 
     def _base(self, port: int, default: str = "") -> str:

@@ -66,7 +66,7 @@ def make_app(
 
 
 def schemas() -> dict[str, Any]:
-    """What requests and replies look like, by name, as the API's document has it: for the page."""
+    """The JSON schemas of requests and replies by name, of which the page's types are made."""
     found = _with_routes().openapi()["components"]["schemas"]
     return {name: schema for name, schema in found.items() if "ValidationError" not in name}
 

@@ -78,7 +78,7 @@ def copying(target: Path, like: Any, height: int, width: int, **profile: Any) ->
 
 @contextlib.contextmanager
 def _room(name: str) -> Iterator[None]:
-    """What GDAL says when it cannot write, as NoSpace."""
+    """Turns GDAL's errors about writing into NoSpace."""
     try:
         yield
     except (RasterioError, CPLE_BaseError) as error:

@@ -62,7 +62,7 @@ class Damage:
         return int(np.count_nonzero(self._broken))
 
     def sentence(self) -> str | None:
-        """What is broken, for people; None where nothing is known to be."""
+        """A sentence that says what is broken; None where nothing is known to be."""
         name, count = self.path.name, self.count
         if not count:
             return f"{name}: its overviews are broken; it is shown without" if self.coarse else None

@@ -48,12 +48,12 @@ def room_for(what: str) -> Iterator[None]:
 
 
 def full(what: str) -> NoSpace:
-    """What is said of something that a full disk had no room for."""
+    """The error for something that a full disk had no room for."""
     return NoSpace(f"{what}: the disk is full; nothing of it was kept")
 
 
 def not_whole(name: str) -> NoSpace:
-    """What is said of a file that lacks something."""
+    """The error for a file that was not written whole."""
     return NoSpace(f"{name}: it could not be written whole; is the disk full?")
 
 

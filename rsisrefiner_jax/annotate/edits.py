@@ -10,7 +10,7 @@ from rsisrefiner_jax.data.project.undo_history import Edit, History
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What an edit is about, as it is now. session: the one brought back."""
+    """The objects of an edit as they are after undo or redo. session: one that undo reopened."""
 
     edit: Edit
     changed: list[Object]
@@ -19,14 +19,14 @@ class Outcome:
 
 
 class Edits:
-    """What clients may do with the history of a project. Any thread may call it."""
+    """Undo and redo of a project's edits. Any thread may call it."""
 
     def __init__(self, recorded: RecordedState) -> None:
         self._recorded = recorded
         self._state = recorded.state
 
     def ends(self, image_id: int) -> tuple[Edit | None, Edit | None]:
-        """What undo and redo would do next. Raises Missing: there is no such image."""
+        """The edits that undo and redo would move next. Raises Missing: there is no such image."""
         with self._recorded.lock:
             lookup(self._state.images, image_id, "image")
             history = self._state.histories[image_id]
@@ -72,7 +72,7 @@ class Edits:
 
 
 def _next(history: History, kind: str, event: int | None) -> Edit:
-    """What undo or redo would do next. Raises Conflict: nothing, or not the edit that is meant."""
+    """The edit that undo or redo moves next. Raises Conflict: none, or not the one meant."""
     edits = history.done if kind == "undo" else history.undone
     if not edits:
         raise Conflict(f"nothing to {kind}")

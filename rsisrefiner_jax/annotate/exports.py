@@ -38,7 +38,7 @@ class Export:
 
 
 class Exports:
-    """Those of a project. Any thread may call it."""
+    """The exports of a project: started, watched, cancelled, fetched. Any thread may call it."""
 
     def __init__(self, project: Project) -> None:
         self._project = project

@@ -15,7 +15,7 @@ _hashing = threading.Lock()
 
 
 def size_and_time_of(path: Path | str) -> SizeAndTime | None:
-    """What a file's content had when it was written last; None where there is no file."""
+    """Size and time of a file when it was written last; None where there is no file."""
     try:
         stat = os.stat(path)
     except (OSError, ValueError):

@@ -151,7 +151,7 @@ class Guard:
 
 
 def body_limit(path: str, headers: dict[str, str]) -> int:
-    """How many bytes a request may have."""
+    """The largest number of bytes that a request to this path may have."""
     if headers.get("content-type", "").startswith("multipart/form-data"):
         if path.endswith(("/import", "/import/preview")):
             return IMPORT_LIMIT + MEBIBYTE

@@ -16,7 +16,7 @@ from rsisrefiner_jax.formats.raster_info import Raster
 
 
 class ImageFiles:
-    """What clients may do to the files behind images. Any thread may call it."""
+    """The files behind images: noticing and accepting changes. Any thread may call it."""
 
     def __init__(self, recorded: RecordedState, roots: Roots, uploads: Path) -> None:
         self._recorded = recorded

@@ -16,7 +16,7 @@ MOST = 20  # imports whose progress is known; the oldest are forgotten first
 
 
 class Imports:
-    """Those of a project. Any thread may call it."""
+    """The imports of a project: their progress, and the last preview. Any thread may call it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,7 +50,7 @@ class Imports:
             self._found = about, reading, time.monotonic()
 
     def take(self, about: Any) -> Reading | None:
-        """What `keep` was given of the same file, image and options, once."""
+        """The reading that `keep` was given for the same file, image and options; given once."""
         with self._lock:
             found, self._found = self._found, None
         if found is None or found[0] != about or time.monotonic() - found[2] > KEPT:

@@ -130,12 +130,12 @@ class Journal:
                 yield Event(id, when, kind, json.loads(payload))
 
     def keep_result(self, event: int, result: dict[str, Any]) -> None:
-        """What a click came to. One that cannot be kept is computed again."""
+        """Stores the mask that a click led to. One that cannot be stored is computed again."""
         with self._lock, contextlib.suppress(sqlite3.Error, NoSpace, Conflict):
             self._write("INSERT OR REPLACE INTO results VALUES (?, ?)", (event, json.dumps(result)))
 
     def result(self, event: int) -> dict[str, Any] | None:
-        """What `keep_result` was given."""
+        """The result of a click that `keep_result` stored; None where there is none."""
         row = self._read("SELECT result FROM results WHERE event = ?", event)
         return json.loads(row[0]) if row else None
 

@@ -222,7 +222,7 @@ def _holder(path: Path, content: bytes) -> Holder:
 
 
 def _watched(path: Path, content: bytes) -> bytes | None:
-    """What a file says as soon as that is something else, or at the end of WATCHED seconds."""
+    """The content of a file once it differs, or after WATCHED seconds."""
     end = time.monotonic() + WATCHED
     while (now := _content(path)) == content and time.monotonic() < end:
         time.sleep(RENEWAL / 10)

@@ -65,7 +65,7 @@ class Project:
 
     @property
     def id(self) -> str:
-        """Of this project alone, for good; also when its folder is moved."""
+        """A random id of this project, which stays when its folder is moved."""
         return self._state.project_id
 
     @property
@@ -147,7 +147,7 @@ class Project:
         return rasters.open_source(image.path, self.cache)
 
     def set_recipe(self, id: int, fields: dict[str, Any]) -> Image:
-        """How an image is shown from now on. Raises UserError: bands that it has not got."""
+        """Sets how an image is shown. Raises UserError: it lacks one of the bands."""
         image = self.image(id)
         recipe = recipe_from(fields)
         count = len(image.info.bands)
@@ -317,7 +317,7 @@ class Project:
 
 
 def _fields(outline: Outline) -> dict[str, Any]:
-    """Of an object."""
+    """The fields of an event that an outline gives to an object."""
     return {"mask": outline.mask.encode(), "drawn": geometry.to_json(outline.shape)}
 
 

@@ -46,7 +46,7 @@ class _Coming:
 
     @property
     def missing(self) -> int:
-        """What it is yet to take of the disk: the rest of it, and one copy."""
+        """Bytes of disk that it will still take: the rest of the file, and one copy of it."""
         return 2 * self.whole - self.received
 
 

@@ -370,7 +370,7 @@ class Edit(BaseModel):
 
 
 class HistoryOut(BaseModel):
-    """What undo and redo do next."""
+    """The edits that undo and redo move next; null where there is none."""
 
     undo: Edit | None
     redo: Edit | None

@@ -36,7 +36,7 @@ Array = jax.Array | np.ndarray
 
 
 class Picture(Protocol):
-    """Where pixels come from. key: two pictures of the same have the same pixels."""
+    """A source of pixels. key: two pictures with the same key have the same pixels."""
 
     key: str
     height: int
@@ -130,7 +130,7 @@ class Segmenter:
             side *= 2
 
     def segment(self, task: SegmentationTask, clicks: Sequence[Click]) -> Segmentation:
-        """What the clicks, at least one, come to."""
+        """The mask of one click or more."""
         started = time.perf_counter()
         state = self._state_after(task, tuple(clicks))
         mask, probabilities = state.mask, state.session.probs
@@ -257,7 +257,7 @@ class Segmenter:
 
 
 def _without(mask: Mask, window: Window) -> Mask:
-    """What of a mask lies beyond a window."""
+    """The part of a mask that lies outside a window."""
     return mask.pasted(window.x, window.y, np.zeros((window.height, window.width), bool))
 
 

@@ -20,7 +20,7 @@ from rsisrefiner_jax.formats.masks import EMPTY, Mask, union_box
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a session has come to. window: (x, y, w, h) that the model looked at."""
+    """The mask of a session. window: (x, y, w, h) that the model looked at last."""
 
     mask: Mask
     window: tuple[int, int, int, int] | None = None
@@ -35,7 +35,7 @@ class SessionResults:
         self._worker = worker
 
     def task(self, session: Session) -> tuple[SegmentationTask, tuple[Click, ...]]:
-        """What a session asks the model. Raises UserError: its raster cannot be read."""
+        """The task of a session for the model. Raises UserError: its raster cannot be read."""
         image = self._project.image(session.image_id)
         self._project.files.require_unchanged(image)
         source = self._project.source(image)
@@ -51,7 +51,7 @@ class SessionResults:
         )
 
     def known(self, session: Session) -> Result | None:
-        """What it has come to, unless that is still to be computed."""
+        """The result of a session if it is stored; None if it has to be computed."""
         if not session.steps:
             return Result(Mask.decode(session.start) if session.start else EMPTY)
         last = session.steps[-1]
@@ -63,7 +63,7 @@ class SessionResults:
         return Result(Mask.decode(found["mask"]), tuple(found["window"]), found["seconds"])
 
     async def result(self, session: Session) -> Result:
-        """What it has come to; computed, if need be, when the model is free.
+        """The result of a session; computed, if need be, when the model is free.
 
         Raises:
             UserError: the raster cannot be read, or there is no model.
@@ -72,7 +72,7 @@ class SessionResults:
         return found or await self._asked(lambda model: self._computed(session, model))
 
     async def known_or_before(self, session: Session) -> Result:
-        """What it has come to, or where that cannot be found out, what it was before that."""
+        """The result of a session; where it cannot be computed, that of its last step that can."""
         try:
             return await self.result(session)
         except UserError:

@@ -12,7 +12,7 @@ from rsisrefiner_jax.formats.masks import Mask
 
 
 class Sessions:
-    """What clients may do to objects that are not finished. Any thread may call it."""
+    """Sessions, the objects being drawn: start, click, undo, finish. Any thread may call it."""
 
     def __init__(self, recorded: RecordedState) -> None:
         self._recorded = recorded

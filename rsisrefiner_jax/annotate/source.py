@@ -81,7 +81,7 @@ class Source:
         return [value if np.isfinite(value) else None for value in found[0][0, 0].tolist()]
 
     def stretch(self, recipe: Recipe) -> Stretch:
-        """What becomes black and white, and what is left out; broken parts have no say in it."""
+        """The values that become black and white, and those left out. Broken parts do not count."""
         copied = self.preview or self.path != self.damage.path  # broken parts are zero there
         if self.damage.coarse or (self.damage.count and copied):
             return _stretch_around(self, recipe)
@@ -94,7 +94,7 @@ class Source:
             return self._without_overviews().stretch(recipe)
 
     def limits(self, recipe: Recipe) -> Limits | None:
-        """What becomes black and white."""
+        """The values that become black and white, of each band."""
         return self.stretch(recipe).limits
 
     def _end(self) -> None:

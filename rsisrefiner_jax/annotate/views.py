@@ -37,7 +37,7 @@ def recipe_hash(project: Project, image: Image) -> str:
 
 
 def _damage(project: Project, image: Image) -> Damage | None:
-    """What is broken in an image's file, where it can be opened at all."""
+    """The broken blocks of an image's file; None where the file cannot be opened at all."""
     try:
         project.files.info(image)
         return rasters.damage_of(image.path, fingerprint_of(image.path), project.cache)

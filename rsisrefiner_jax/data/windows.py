@@ -16,7 +16,7 @@ class Window(NamedTuple):
     width: int
 
     def named(self, picture: str) -> str:
-        """What the scene of this window of a picture is called."""
+        """The name of the scene of this window of a picture."""
         return f"{picture}_y{self.y}_x{self.x}"
 
 

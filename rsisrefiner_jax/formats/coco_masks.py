@@ -140,7 +140,8 @@ def _of_run_lengths(rle: Any, size: Size) -> dict[str, Any] | Problem:
 
 
 def _whole(counts: str | list[int], size: Size) -> dict[str, Any] | Problem:
-    """With the whole picture as its box: quicker than finding the box, where that is small."""
+    """A mask whose box is the whole picture, which is quicker than finding its box where the
+    picture is small."""
     height, width = size
     runs = counts_of(counts) if isinstance(counts, str) else counts
     if min(runs, default=-1) < 0 or sum(runs) != height * width:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 
 def spellings(name: str) -> Iterator[str]:
-    """What a name can mean, the likeliest first: its path, then without its outer folders."""
+    """The paths that a name can mean, the likeliest first: its own, then without outer folders."""
     for text in dict.fromkeys((name, unquote(name))):
         path = re.sub(r"^[A-Za-z]:", "", text.replace("\\", "/"))
         parts = [part for part in path.split("/") if part not in ("", ".", "..")]

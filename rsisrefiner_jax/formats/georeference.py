@@ -164,7 +164,7 @@ def lonlat(info: Raster, x: float, y: float) -> tuple[float, float] | None:
 
 
 def shape_in_crs(info: Raster, shape: BaseGeometry, crs: str | None = None) -> BaseGeometry:
-    """As `shapes_in_crs`, of one."""
+    """One geometry as `shapes_in_crs` gives many."""
     return shapes_in_crs(info, [shape], crs)[0]
 
 

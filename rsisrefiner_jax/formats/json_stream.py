@@ -9,7 +9,7 @@ _encoder = json.JSONEncoder(ensure_ascii=False)  # made once: thousands of small
 
 
 def compact(content: Any) -> str:
-    """As JSON, in UTF-8."""
+    """Content as JSON text, letters of other scripts as they are."""
     return _encoder.encode(content)
 
 

@@ -46,12 +46,12 @@ _READ = {*DRIVERS.values(), "GIF", "NITF"}
 
 
 def kind_of(file: str | os.PathLike[str]) -> str | None:
-    """What a file's first bytes say it is, where they are known."""
+    """The kind of a file by its first bytes; None where they are not known."""
     return kind_of_data(_head(file))
 
 
 def kind_of_data(head: bytes) -> str | None:
-    """What the first bytes of a file (12 or more) say it is, where they are known."""
+    """The kind of a file by its first 12 bytes or more; None where they are not known."""
     kind = next((kind for start, kind in SIGNATURES.items() if head.startswith(start)), None)
     return None if kind == "WEBP" and head[8:12] != b"WEBP" else kind
 

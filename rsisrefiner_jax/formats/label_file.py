@@ -136,7 +136,7 @@ def _open(path: str) -> Any:
 
 @contextlib.contextmanager
 def _streamed(path: str) -> Iterator[LabelFile]:
-    """By rasterio, some rows at a time."""
+    """Opens a mask with rasterio, which reads some rows at a time."""
     from rasterio.enums import ColorInterp
 
     require(os.path.isfile(path), f"{path}: no such label picture")
@@ -181,7 +181,7 @@ def _names(tags: dict[str, str]) -> dict[int, str]:
 
 
 def _decoded(path: str) -> LabelFile:
-    """By Pillow or OpenCV, whole."""
+    """Reads a mask whole, with Pillow or OpenCV."""
     palette, alpha = None, None
     if is_palette(path):
         values, palette = _palette_picture(path)

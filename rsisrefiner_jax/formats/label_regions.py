@@ -90,7 +90,7 @@ def class_regions(file: LabelFile, by_class: bool = True) -> list[Region]:
 
 
 def code_name(file: LabelFile, code: int) -> str:
-    """What a number's class is called: as the file says, else the number, or the colour."""
+    """The name of the class of a number: as the file says, else the number or the colour."""
     if code in file.names:
         return class_name(file.names[code])
     if file.is_colour:
@@ -109,7 +109,7 @@ def regions_of(pixels: np.ndarray) -> Iterator[Mask]:
 
 
 def masks_of(regions: Sequence[Region]) -> list[Mask]:
-    """Of regions that have one."""
+    """The masks of regions that have one."""
     return [Mask.decode(region.mask) for region in regions if region.mask is not None]
 
 

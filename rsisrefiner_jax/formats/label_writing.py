@@ -43,7 +43,7 @@ def paint(
 
 
 def profile(info: Any, dtype: str, count: int) -> dict[str, Any]:
-    """Of a GeoTIFF on a raster's grid."""
+    """The profile of a GeoTIFF on a raster's grid, as rasterio takes it."""
     from affine import Affine
 
     return {

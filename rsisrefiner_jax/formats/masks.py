@@ -39,7 +39,7 @@ class Mask:
         return self.x, self.y, self.x + self.width, self.y + self.height
 
     def trimmed(self) -> "Mask":
-        """Without empty rows and columns around it."""
+        """The same mask without empty rows and columns around it."""
         rows, columns = (np.flatnonzero(self.pixels.any(axis)) for axis in (1, 0))
         if not len(rows):
             return Mask(0, 0, np.zeros((0, 0), bool))
@@ -54,7 +54,7 @@ class Mask:
         return window
 
     def cut_to(self, x: int, y: int, width: int, height: int) -> "Mask":
-        """What of it lies in a window, counted from the window's corner; trimmed."""
+        """The part that lies in a window, trimmed; x and y count from the window's corner."""
         left, top, right, bottom = self.box
         x0, y0 = max(left, x), max(top, y)
         x1, y1 = max(min(right, x + width), x0), max(min(bottom, y + height), y0)
@@ -62,7 +62,7 @@ class Mask:
         return Mask(x0 - x, y0 - y, part).trimmed()
 
     def pasted(self, x: int, y: int, pixels: np.ndarray) -> "Mask":
-        """With a window's pixels in place of its own, trimmed."""
+        """The mask with other pixels in a window, trimmed."""
         height, width = pixels.shape
         outer = union_box([self.box, (x, y, x + width, y + height)]) if self.area else None
         if outer is None:
@@ -73,7 +73,7 @@ class Mask:
         return Mask(left, top, full).trimmed()
 
     def joined(self, other: "Mask") -> "Mask":
-        """With another's pixels as well. Raises UserError: larger than any object may be."""
+        """The union with another mask. Raises UserError: larger than any object may be."""
         boxes = [mask.box for mask in (self, other) if mask.area]
         left, top, right, bottom = union_box(boxes or [self.box])
         width, height = right - left, bottom - top
@@ -86,7 +86,7 @@ class Mask:
         return Mask(left, top, self.within(*window) | other.within(*window)).trimmed()
 
     def without(self, other: "Mask") -> "Mask":
-        """Without another's pixels."""
+        """The difference to another mask."""
         taken = other.within(self.x, self.y, self.width, self.height)
         return Mask(self.x, self.y, self.pixels & ~taken).trimmed()
 
@@ -104,7 +104,7 @@ class Mask:
         return self.box == other.box and np.array_equal(self.pixels, other.pixels)
 
     def encode(self) -> dict[str, Any]:
-        """As JSON: its box and COCO's compressed run lengths within it."""
+        """As JSON: the box and COCO's compressed run lengths within it."""
         return {
             "x": self.x,
             "y": self.y,
@@ -141,7 +141,7 @@ def copy_shared(
 
 
 def _shared(a: int, a_length: int, b: int, b_length: int) -> tuple[slice, slice]:
-    """What two intervals have in common, counted from the start of either."""
+    """The intersection of two intervals, as slices counted from the start of either."""
     first, last = max(a, b), min(a + a_length, b + b_length)
     last = max(first, last)
     return slice(first - a, last - a), slice(first - b, last - b)

@@ -22,7 +22,7 @@ _vectors = threading.Lock()
 
 @contextlib.contextmanager
 def rasters_offline() -> Iterator[None]:
-    """For rasterio, in this thread. Whoever uses rasterio besides keeps the network."""
+    """Takes the network from rasterio in this thread; other threads keep it."""
     import rasterio
     from rasterio.session import DummySession
 
@@ -32,7 +32,8 @@ def rasters_offline() -> Iterator[None]:
 
 @contextlib.contextmanager
 def vectors_offline(**more: str) -> Iterator[None]:
-    """For pyogrio, whose options hold in all threads: one file at a time. more: options besides."""
+    """Takes the network from pyogrio, whose options hold in all threads: one file at a time.
+    more: further options."""
     import pyogrio
 
     options = _VECTORS | more

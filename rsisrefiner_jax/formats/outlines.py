@@ -37,8 +37,8 @@ def outlined(shape: BaseGeometry, info: Raster) -> Outline:
 
 
 def cut_to_image(shapes: np.ndarray, info: Raster) -> tuple[np.ndarray, np.ndarray]:
-    """The parts of valid shapes [n] of pixels that lie in the image, and whether some of each lies
-    elsewhere, bool [n]."""
+    """The parts of valid shapes [n] of pixels (None where there is none) that lie in the image, and
+    whether some of each lies elsewhere, bool [n]."""
     left, top, right, bottom = np.nan_to_num(shapely.bounds(shapes)).T
     beyond = np.max([-left, -top, right - info.width, bottom - info.height], axis=0)
     image = shapely.box(0, 0, info.width, info.height)

@@ -28,7 +28,8 @@ def packed(sizes: np.ndarray) -> Iterator[Sheet]:
     """
     large = (sizes > SIDE).any(axis=1)
     for number in np.flatnonzero(large).tolist():
-        yield Sheet(np.array([number]), np.zeros((1, 2), int), tuple(sizes[number].tolist()))
+        width, height = sizes[number].tolist()
+        yield Sheet(np.array([number]), np.zeros((1, 2), int), (width, height))
     numbers: list[int] = []
     corners: list[tuple[int, int]] = []
     x = y = row = right = 0

@@ -127,7 +127,7 @@ def _found(raster: Raster, features: Features, class_field: str | None) -> Polyg
 
 
 def covered_by(outlines: np.ndarray, usable: np.ndarray) -> list[Any]:
-    """What each geometry covers; None where that is nothing."""
+    """The area that each geometry covers; None where it covers nothing."""
     import shapely
 
     from rsisrefiner_jax.formats.geometry import filled

@@ -80,13 +80,13 @@ def open_raster(path: str) -> Raster:
 
 
 def _without_transform(file: Any) -> tuple[Any, Any, str]:
-    """Of a file without a transform: system, transform and hint as its control points give them."""
+    """System, transform and hint of a file without a transform, from its control points."""
     points, crs = file.gcps
     return (crs, *fitted(points)) if points else (None, None, _hint(file))
 
 
 def _hint(file: Any) -> str:
-    """What a file without a transform and control points says of where it lies."""
+    """A hint how to use what a file without a transform says of where it lies."""
     if file.rpcs:
         return (
             "it has RPCs, which are not used here: make a georeferenced copy with "

@@ -131,7 +131,7 @@ def _closed(ring: np.ndarray) -> np.ndarray:
 
 
 def _filled(ring: np.ndarray) -> BaseGeometry:
-    """What a ring encloses, even where it touches itself or goes to and fro."""
+    """The area that a ring encloses, even where it touches itself or goes to and fro."""
     ring = _closed(ring)
     if len(ring) < 4:
         return shapely.Polygon()
@@ -150,7 +150,7 @@ def _filled(ring: np.ndarray) -> BaseGeometry:
 
 
 def _crossings(edges: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Of every point [n] how many edges [m, 2, 2] lie to its right."""
+    """For each point [n] the number of edges [m, 2, 2] to its right."""
     x, y = shapely.get_x(points), shapely.get_y(points)
     right = np.full(len(points), edges[..., 0].max())
     rays = shapely.box(x, y, np.maximum(x, right), y)

@@ -86,7 +86,7 @@ def _shapes(
         if not here:
             continue
         outlines = [_outline(prompt, answers[prompt.number], info) for prompt in here]
-        placed = georeference.shapes_on_ground(info, outlines, layer.features.crs)
+        placed = georeference.shapes_in_crs(info, outlines, layer.features.crs)
         for prompt, shape in zip(here, placed, strict=True):
             shapes[prompt.number] = _several(shape)
     return shapes

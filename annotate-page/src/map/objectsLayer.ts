@@ -36,6 +36,8 @@ function styleOf(feature: ObjectFeature, resolution: number): Style[] | undefine
   return styles;
 }
 
+const classIdOf = (feature: FeatureLike) => (feature.get("object") as Annotation).class_id ?? 0;
+
 const look = {
   source: objectSource,
   style: (feature: FeatureLike, resolution: number) =>
@@ -43,8 +45,12 @@ const look = {
 };
 const few = new VectorLayer({ ...look, className: "objects" });
 // While the map moves, a picture of them moves along, half as wide again as what is in sight.
-const many = new VectorImageLayer({ ...look, className: "objects", imageRatio: 1.5 });
-many.setRenderOrder(null); // sorting them takes as long as drawing them
+const many = new VectorImageLayer({
+  ...look,
+  className: "objects",
+  imageRatio: 1.5,
+  renderOrder: (a, b) => classIdOf(a) - classIdOf(b), // those of one colour are painted together
+});
 
 /** Of which one is shown. */
 export const objectLayers = [few, many];

@@ -3,6 +3,7 @@ import { blob, json, send, url } from "./request";
 import type {
   Annotation,
   Box,
+  ClassInput,
   Edit,
   ExportJob,
   ExportOptions,
@@ -26,7 +27,7 @@ import type {
 
 export const api = {
   project: () => json<Project>("GET", "project"),
-  putClasses: (classes: (Omit<ObjectClass, "id"> & { id?: Id })[]) =>
+  putClasses: (classes: ClassInput[]) =>
     json<ObjectClass[]>("PUT", "project/classes", classes),
 
   useNetwork: (name: string) => json<Project>("PUT", "project/network", { name }),

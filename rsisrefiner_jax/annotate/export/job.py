@@ -34,17 +34,18 @@ class Job:
 
     @property
     def stem(self) -> str:
-        """What files are called."""
+        """The name of the files, without an ending."""
         return safe_name(self.image.name).rpartition(".")[0]
 
     @functools.cached_property
     def class_names(self) -> dict[int | None, str]:
-        """Of class ids; those that are unclassified have none."""
+        """Names of classes by id; "" for objects without a class (None)."""
         return {None: "", **{item.id: item.name for item in self.classes}}
 
     @functools.cached_property
     def outlines(self) -> list[BaseGeometry]:
-        """Of the objects, in pixels; each is a step. Raises Cancelled."""
+        """The outlines of the objects in pixels. Each is a step of the progress. Raises
+        Cancelled."""
         shapes: list[BaseGeometry] = []
         for start in range(0, len(self.objects), TOGETHER):
             some = self.objects[start : start + TOGETHER]

@@ -19,7 +19,7 @@ TAKEN = {*OURS, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by t
 
 
 def write_geopackage(job: Job, folder: Path) -> list[Path]:
-    """In the raster's own system; in its pixels, y downwards, where it has none."""
+    """Coordinates are in the raster's own system; in pixels, y downwards, where it has none."""
     file = folder / f"{job.stem}.gpkg"
     _write(job, file, "GPKG", layer="objects")
     return [file]

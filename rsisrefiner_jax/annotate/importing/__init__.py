@@ -59,7 +59,7 @@ def read(
 
 
 def _first_layer(archive: Path, pictures: list[Path]) -> Path:
-    """Of masks out of a zip the one whose further layers the others are."""
+    """The first layer of a mask whose layers are the pictures in a zip."""
     for picture in pictures:
         if {*further_layers(str(picture)), str(picture)} == {str(other) for other in pictures}:
             return picture

@@ -22,7 +22,8 @@ TOGETHER = 2000  # regions that are looked at at a time, which is quicker than s
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where objects go. classes: names in order. progress: counts the objects as they are read."""
+    """The image that objects are imported for. classes: names of the project's, in order.
+    progress: counts the objects as they are read."""
 
     image: Image
     classes: list[str]
@@ -61,27 +62,23 @@ class Reading:
             target.progress.done += len(some)
 
     def _add(self, regions: Sequence[Region], info: Raster) -> None:
-        own = [region.mask and Mask.decode(region.mask).trimmed() for region in regions]
-        outlined = np.flatnonzero([region.outline is not None for region in regions])
-        shapes, cut = cut_to_image(_array([regions[i].outline for i in outlined]), info)
-        bare = np.flatnonzero([own[i] is None for i in outlined])
-        for i, mask in zip(
-            outlined[bare],
-            geometry.rasterised(shapes[bare], info.width, info.height),
-            strict=True,
-        ):
-            own[i] = mask
-        masks = [mask or EMPTY for mask in own]
-        plain = along_pixels(shapes, [masks[i] for i in outlined]) | shapely.is_empty(shapes)
-        place_of = {i: place for place, i in enumerate(outlined.tolist())}
+        shapes, cut = cut_to_image(_array([region.outline for region in regions]), info)
+        masks = [
+            EMPTY if region.mask is None else Mask.decode(region.mask).trimmed()
+            for region in regions
+        ]
+        bare = np.flatnonzero([region.mask is None for region in regions])
+        filled = geometry.rasterised(shapes[bare], info.width, info.height)
+        for i, mask in zip(bare.tolist(), filled, strict=True):
+            masks[i] = mask
+        plain = shapely.is_missing(shapes) | shapely.is_empty(shapes) | along_pixels(shapes, masks)
         drawn_at = np.flatnonzero(~plain)
         drawn = dict(zip(drawn_at.tolist(), geometry.to_json_all(shapes[drawn_at]), strict=True))
         for i, (region, mask) in enumerate(zip(regions, masks, strict=True)):
             if not mask.area:
                 self.skipped += 1
                 continue
-            place = place_of.get(i, -1)
-            self.cut += place >= 0 and bool(cut[place])
+            self.cut += bool(cut[i])
             self.items.append(
                 {
                     "id": region.id,
@@ -89,13 +86,13 @@ class Reading:
                     "attributes": region.attributes,
                     "clicks": region.clicks,
                     "mask": mask.encode(),
-                    "drawn": drawn.get(place),
+                    "drawn": drawn.get(i),
                 }
             )
 
 
-def _array(shapes: Sequence[BaseGeometry]) -> np.ndarray:
-    """Geometries [n], of which there may be none."""
+def _array(shapes: Sequence[BaseGeometry | None]) -> np.ndarray:
+    """Geometries [n], None where there is none."""
     found = np.empty(len(shapes), object)
     found[:] = shapes
     return found

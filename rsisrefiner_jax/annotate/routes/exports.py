@@ -44,7 +44,7 @@ def start(id: ImageId, given: ExportIn, here: Here) -> ExportOut:
 
 @router.get("/exports/{id}")
 def watch(id: ExportId, here: Here) -> ExportOut:
-    """How far it is. Finished ones are kept for an hour, ten at most."""
+    """How far an export is. Finished ones are kept for an hour, ten at most."""
     return _out(here.exports.get(id))
 
 

@@ -102,7 +102,7 @@ def cancel(key: ImportKey, here: Here) -> Done:
 
 
 def _about(project: Project, image: Image, sent: Sent) -> Any:
-    """What decides which objects are found in a file."""
+    """Everything that decides which objects are found in a file: for `Imports.keep`."""
     options = sent.fields.get("kind"), sent.fields.get("class_field")
     classes = tuple(item.name for item in project.classes())
     return image.id, image.info, sent.name, digest(sent.content), options, classes
@@ -133,7 +133,8 @@ def _read(here: Context, image: Image, sent: Sent) -> Reading:
 
 
 def _repeats(project: Project, image: Image, found: Reading) -> dict[int, tuple[Object, float]]:
-    """Of places in `found.items` the object that is there already, and their IoU."""
+    """The objects of a file, by their places in `found.items`, that lie on one of the image: that
+    one, and their IoU."""
     there = project.objects(image.id, measured=False)
     on = repeats([item["mask"] for item in found.items], [object.encoded for object in there])
     return {place: (there[other], iou) for place, (other, iou) in on.items()}

@@ -19,7 +19,7 @@ ImageId = Annotated[int, Path(ge=1, lt=2**53)]
 
 @router.get("/history")
 def history(id: ImageId, here: Here) -> HistoryOut:
-    """What undo and redo would do next."""
+    """The edits that undo and redo would move next."""
 
     def view(edit: Record | None) -> Edit | None:
         return Edit(edit=edit.event, label=edit.label) if edit else None

@@ -52,7 +52,7 @@ def _open(here: Context, path: str) -> Image:
 
 @router.get("/{id}")
 def one(id: ImageId, here: Here) -> ImageOut:
-    """What is known of an image."""
+    """An image: its size, bands, georeference and how it is shown."""
     return image_out(here.project, here.project.image(id))
 
 
@@ -69,13 +69,14 @@ def accept(id: ImageId, here: Here, afterwards: BackgroundTasks) -> ImageOut:
 
 @router.put("/{id}/recipe")
 def recipe(id: ImageId, given: RecipeIn, here: Here) -> ImageOut:
-    """How it is shown, and what the model sees from now on."""
+    """Sets how an image is shown, which is what the model sees, too."""
     return image_out(here.project, here.project.set_recipe(id, given.model_dump()))
 
 
 @router.get("/{id}/stretch")
 def stretch(id: ImageId, here: Here) -> StretchOut:
-    """From which values to which it is shown; of a large raster that may take seconds at first."""
+    """The values that are shown black and white, and those left out as no data. Of a large raster
+    this may take seconds at first."""
     image = here.project.image(id)
     with here.readers:
         found = here.project.source(image).stretch(image.recipe)
@@ -112,7 +113,7 @@ def tile(
 
 @router.get("/{id}/point")
 def point(id: ImageId, x: Number, y: Number, here: Here, crs: Crs | None = None) -> PointOut:
-    """Where a pixel lies on the ground, and the values of its bands; null outside the image."""
+    """The coordinates of a pixel and the values of its bands; null outside the image."""
     image = here.project.image(id)
     info = image.info
     if crs is not None:

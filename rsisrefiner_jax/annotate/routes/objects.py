@@ -17,7 +17,7 @@ Number = Annotated[int, Path(ge=1, lt=2**53)]
 
 @router.get("/images/{id}/objects", response_model=list[ObjectOut])
 def objects(id: Number, here: Here, crs: Crs | None = None, deleted: bool = False) -> Response:
-    """Those of an image without the deleted ones; or these alone, the last one deleted first."""
+    """The objects of an image without the deleted ones; or the deleted ones, the last one first."""
     found = here.project.objects(id, deleted)
     return Response(listed(found, crs), media_type="application/json")
 

@@ -24,7 +24,7 @@ router = APIRouter(tags=["project"])
 
 @router.get("/project")
 def project(here: Here) -> ProjectOut:
-    """What is there, and whether the model is ready."""
+    """The project's images and classes, and whether the model is ready."""
     model = here.worker.segmenter
     return ProjectOut(
         id=here.project.id,

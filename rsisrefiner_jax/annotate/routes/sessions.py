@@ -67,13 +67,13 @@ async def open_ones(
     image_id: Annotated[int | None, Query(ge=1, lt=2**53)] = None,
     crs: Crs | None = None,
 ) -> list[SessionOut]:
-    """Those that are neither finished nor discarded."""
+    """The open sessions: neither finished nor discarded."""
     return [await reply_of(here, session, crs) for session in here.project.sessions.all(image_id)]
 
 
 @router.get("/{id}")
 async def one(id: SessionId, here: Here, crs: Crs | None = None) -> SessionOut:
-    """As it is after its last step."""
+    """A session as it is after its last step."""
     return await reply_of(here, here.project.sessions.get(id, must_be_open=False), crs)
 
 

@@ -56,7 +56,7 @@ class Files:
         return self._scratch
 
     def shown(self, name: str) -> str:
-        """How messages call a file."""
+        """The name of a file in messages."""
         return os.path.join(self.root, name)
 
     @contextlib.contextmanager

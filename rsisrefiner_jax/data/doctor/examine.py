@@ -69,7 +69,7 @@ def examine(
 
 
 def _use(spec: str, recipe: Recipe) -> tuple[Source | None, Census | None, str]:
-    """What training and evaluation would do: the source, its census, and why they would stop."""
+    """The source as training and evaluation open it, its census, or why they would stop."""
     try:
         source = open_source(spec, recipe)
     except UserError as error:

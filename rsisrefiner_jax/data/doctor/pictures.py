@@ -62,7 +62,7 @@ def look_at_all(paths: Sequence[str], what: str, look: Callable[[str], Facts]) -
 
 
 def check_pictures(pictures: Iterable[Picture]) -> Iterator[Finding]:
-    """What is wrong with the files themselves."""
+    """Findings about the files themselves."""
     for picture in pictures:
         if picture.problem:
             yield Finding(picture.problem.trap, picture.path, picture.problem.message)

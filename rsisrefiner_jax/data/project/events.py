@@ -20,7 +20,7 @@ ALL = "SELECT id, time, kind, payload FROM events ORDER BY id"
 
 
 class Event(NamedTuple):
-    """What happened. id rises with time; `time` is in seconds since 1970."""
+    """Something that happened. id rises with time; `time` is in seconds since 1970."""
 
     id: int
     time: float

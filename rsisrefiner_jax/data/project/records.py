@@ -15,7 +15,7 @@ from rsisrefiner_jax.formats.raster_info import Raster
 
 
 class SizeAndTime(NamedTuple):
-    """Of a file: size in bytes; modified in nanoseconds since 1970."""
+    """Size of a file in bytes, and when it was modified, in nanoseconds since 1970."""
 
     size: int
     modified: int
@@ -79,7 +79,7 @@ class Object:
         return Mask.decode(self.encoded)
 
     def field(self, name: str) -> Any:
-        """Under the name that the journal has for it."""
+        """A field by the name that the journal has for it."""
         return getattr(self, FIELDS.get(name, name))
 
     @functools.cached_property
@@ -99,7 +99,7 @@ class Object:
 
 
 def altered(object: Object, **changes: Any) -> Object:
-    """With other fields. What was found out about pixels that stay is not found out again."""
+    """A copy with other fields. Outline and areas are kept where the pixels stay."""
     new = dataclasses.replace(object, **changes)
     if not changes.keys() & {"encoded", "drawn", "image"}:
         found = vars(object).keys() & {"shape", "area_px", "area_m2"}
@@ -179,7 +179,7 @@ class Session:
 
     @property
     def clicks_behind(self) -> int:
-        """How many clicks have led to what there is; none of those before all was replaced."""
+        """How many clicks have led to the present mask, since it was last replaced."""
         count = self.refined.clicks if self.refined else 0
         for step in self.steps:
             if step.mask is None:

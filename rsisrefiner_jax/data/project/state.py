@@ -26,7 +26,7 @@ CHANGES = {"class_id": "class", "attributes": "attributes", "mask": "outline"}
 
 
 class State:
-    """What the events so far have led to. Records are replaced, never changed."""
+    """The state after the events so far. Records are replaced, never changed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
