@@ -172,7 +172,7 @@ def test_bands_and_stretch_follow_the_file(start, tmp_path):
 
 def test_bands_that_are_gone_are_no_longer_asked_for(start, tmp_path):
     client = start(bands=noise(0, 5))
-    recipe = {"bands": [5, 4, 3], "percentiles": [2, 98], "stretch_8bit": False}
+    recipe = {"bands": [5, 4, 3], "percentiles": [2, 98], "stretch_8bit": False, "fill": None}
     ok(client.put("/api/images/1/recipe", json=recipe))
     ok(client.post("/api/sessions", json={"image_id": 1}))
     rewrite(tmp_path, noise(1))

@@ -49,6 +49,8 @@ def written(schema):
         return schema["$ref"].rpartition("/")[2]
     if "anyOf" in schema:
         return " | ".join(sorted({written(one) for one in schema["anyOf"]}))
+    if "oneOf" in schema:  # of GeoJSON's geometries
+        return "dict[str, Any]"
     if "const" in schema or "enum" in schema:
         values = schema.get("enum", [schema.get("const")])
         return f"Literal[{', '.join(repr(value) for value in values)}]"

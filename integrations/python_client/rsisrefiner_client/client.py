@@ -101,6 +101,9 @@ class Annotator:
     def set_recipe(self, id: int, **given: Unpack[models.RecipeIn]) -> models.ImageOut:
         return self._json("PUT", f"/images/{id}/recipe", given)
 
+    def stretch(self, id: int) -> models.StretchOut:
+        return self._json("GET", f"/images/{id}/stretch")
+
     def tile(self, id: int, level: int, column: int, row: int, v: str | None = None) -> bytes:
         """PNG."""
         return self._bytes(f"/images/{id}/tiles/{level}/{column}/{row}.png", v=v)
@@ -116,9 +119,10 @@ class Annotator:
         file: str | Path,
         kind: Kind | None = None,
         class_field: str | None = None,
+        key: str | None = None,
     ) -> models.ImportPreviewOut:
         path = f"/images/{id}/import/preview"
-        return self._file(path, file, kind=kind, class_field=class_field)
+        return self._file(path, file, kind=kind, class_field=class_field, key=key)
 
     def import_objects(
         self,
@@ -127,9 +131,17 @@ class Annotator:
         kind: Kind | None = None,
         class_field: str | None = None,
         repeated: Repeated | None = None,
+        key: str | None = None,
     ) -> models.ImportOut:
-        fields = {"kind": kind, "class_field": class_field, "repeated": repeated}
+        """key: chosen by the caller, for `import_progress` and `cancel_import` meanwhile."""
+        fields = {"kind": kind, "class_field": class_field, "repeated": repeated, "key": key}
         return self._file(f"/images/{id}/import", file, **fields)
+
+    def import_progress(self, key: str) -> models.ImportProgressOut:
+        return self._json("GET", f"/imports/{key}")
+
+    def cancel_import(self, key: str) -> models.Done:
+        return self._json("DELETE", f"/imports/{key}")
 
     def export(self, id: int, format: str, simplify: float = 0, rectangles: bool = False) -> bytes:
         """The file's content; a zip where the format is several files."""

@@ -30,6 +30,7 @@ class RecipeIn(TypedDict):
     bands: NotRequired[list[int]]
     percentiles: NotRequired[list[float]]
     stretch_8bit: NotRequired[bool | None]
+    fill: NotRequired[list[float] | None]
 
 
 class _Placed(TypedDict):
@@ -242,6 +243,11 @@ class SteppedOut(SessionOut):
     changed: Changed
 
 
+class StretchOut(TypedDict):
+    limits: list[list[float]] | None
+    fill: list[float]
+
+
 class Rle(TypedDict):
     rle: str
     size: list[int]
@@ -262,6 +268,12 @@ class ImportOut(TypedDict):
     replaced: int
     skipped: int
     notes: list[str]
+
+
+class ImportProgressOut(TypedDict):
+    done: int
+    total: int
+    seconds_left: float | None
 
 
 class ImportPreviewOut(TypedDict):
