@@ -41,8 +41,9 @@ class Drawing:
             self._begun = True
             start = {"image_id": self._image_id, "key": new_key()}
             self._ask(lambda: self._server.request("POST", "/sessions", start), self._shown)
-        click = {"x": x, "y": y, "positive": positive, "key": new_key()}
-        self._ask(lambda: self._step("/clicks", click), self._shown)
+        if self._begun:  # and not refused already
+            click = {"x": x, "y": y, "positive": positive, "key": new_key()}
+            self._ask(lambda: self._step("/clicks", click), self._shown)
 
     def undo(self) -> None:
         """Takes the last click back."""

@@ -4,6 +4,7 @@ The annotator looks at a window as large as the network's input, or larger where
 it; so do training and evaluation here, however large the rasters are.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -59,6 +60,7 @@ class ObjectWindows:
         unusable: LeftOut,
     ) -> None:
         self.unusable = unusable
+        pictures = [(_trimmed(picture), recipe) for picture, recipe in pictures]
         boxes = [[encoded_box(mask) for *_, mask in one.objects] for one, _ in pictures]
         divisions = divide([one.size for one, _ in pictures], boxes)
         self.objects = sum(map(len, boxes))  # of all parts, and those between them
@@ -107,6 +109,15 @@ class ObjectWindows:
         )
         name = f"{picture.name}#{picture.objects[named][0]}"
         return Scene(name, image, labels, objects, ~valid)
+
+
+def _trimmed(picture: AnnotatedPicture) -> AnnotatedPicture:
+    """With no pixel around an object's mask: files may hold it in the whole picture."""
+    objects = [
+        (id, category, Mask.decode(encoded).trimmed().encode())
+        for id, category, encoded in picture.objects
+    ]
+    return dataclasses.replace(picture, objects=tuple(objects))
 
 
 def window_about(box: Box, region: Box, side: int) -> Window:
