@@ -21,7 +21,8 @@ project = "rsisrefiner_jax"
 html_title = project
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
-html_static_path: list[str] = []
+html_show_copyright = False
+highlight_language = "text"  # of blocks that name none
 
 myst_heading_anchors = 3  # so that [text](page.md#heading) works, as where pages are shown as files
 
@@ -32,9 +33,15 @@ napoleon_use_rtype = False
 
 
 def _keep_code_blocks(app, what, name, obj, options, lines) -> None:
-    """Indented lines of a docstring are code in Markdown; in reStructuredText after `::`."""
-    text = "\n".join(lines)
-    lines[:] = re.sub(r"(?m)^(\S.*)\n\n(?=    \S)", r"\1\n\n::\n\n", text).split("\n")
+    """Indented lines of a docstring are code in Markdown; in reStructuredText by a directive."""
+    code = re.compile(r"^(\S.*)\n\n(?=    \S)", re.MULTILINE)
+    text = code.sub(r"\1\n\n.. code-block:: python\n\n", "\n".join(lines))
+    lines[:] = text.split("\n")
+
+
+def _short_types(app, what, name, obj, options, signature, returned):
+    """jaxtyping's types without the module of jax's arrays."""
+    return tuple(text and text.replace("jaxlib._jax.", "") for text in (signature, returned))
 
 
 def _prepare(app, page: str, source: list[str]) -> None:
@@ -61,4 +68,5 @@ def _outside(page: str, words: str, path: str) -> str:
 def setup(app) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _keep_code_blocks, priority=1000)  # after napoleon
+    app.connect("autodoc-process-signature", _short_types)
     app.connect("source-read", _prepare)

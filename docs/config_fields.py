@@ -63,7 +63,8 @@ def _sections(classes: Classes, name: str, prefix: str) -> Iterator[str]:
             yield f"| **{field.heading}** | | | |"
         if (group := ast.unparse(field.kind)) in classes:
             groups.append((group, f"{section}."))
-            yield f"| `{section}` | [fields of its own](#{section.replace('.', '')}) | | |"
+            link = f"[its own fields](#{section.replace('.', '')})"
+            yield f"| `{section}` | {link} | | {classes[group][0].partition(chr(10))[0]} |"
         else:
             default = f"`{_typed(field.default)}`" if _typed(field.default) else ""
             cells = (f"`{section}`", _takes(field.kind), default, field.meaning)

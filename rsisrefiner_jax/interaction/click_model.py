@@ -31,7 +31,7 @@ class ClickModel(nn.Module):
 
     @property
     def matmul_precision(self) -> str:
-        """Of float32 products, as `jax.default_matmul_precision`; default: as the caller has it."""
+        """Of float32 products, as `jax.default_matmul_precision`, which `default` leaves alone."""
         return "default"
 
     @nn.nowrap
