@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SMALL = ["--config", "configs/quickstart.py", "--repeat", "1", "--set", "model.image_size=64"]
+SMALL = [
+    *("--config", "configs/quickstart.py", "--repeat", "1"),
+    *("--set", "model.image_size=64", "model.depth=2"),
+]
 RUNS = {
     "click": ["--objects", "2", "--image", "64", "64"],
     "compile": ["--only", "train"],
