@@ -26,8 +26,7 @@ import type {
 
 export const api = {
   project: () => json<Project>("GET", "project"),
-  putClasses: (classes: ClassInput[]) =>
-    json<ObjectClass[]>("PUT", "project/classes", classes),
+  putClasses: (classes: ClassInput[]) => json<ObjectClass[]>("PUT", "project/classes", classes),
 
   roots: async (under: string): Promise<Listing> =>
     (await send("GET", url("roots", under ? { under } : {}))).json(),
