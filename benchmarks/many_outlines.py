@@ -11,6 +11,7 @@ clock, CPU seconds those of all threads of this process. --page opens the page i
 import argparse
 import contextlib
 import cProfile
+import functools
 import pstats
 import shutil
 import tempfile
@@ -157,7 +158,7 @@ def look(clock: Clock, port: int, count: int) -> None:
         page.wait_for_timeout(2000)
         for name, wheel in (("zooming in", -240), ("zooming out", 240)):
             page.mouse.move(520, 360)
-            times = _frames(page, lambda wheel=wheel: page.mouse.wheel(0, wheel / 8))
+            times = _frames(page, functools.partial(page.mouse.wheel, 0, wheel / 8))
             gaps = np.diff(times)
             rate = len(gaps) / (times[-1] - times[0]) * 1000
             clock.rows.append(

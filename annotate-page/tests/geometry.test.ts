@@ -26,6 +26,8 @@ test("shapes with holes and parts go to the map and back", () => {
   expect(shapeToMap(one)).toBeInstanceOf(Polygon);
   expect(shapeToMap(two)).toBeInstanceOf(MultiPolygon);
   expect(shapeToMap(two).getExtent()).toEqual([1, -35, 25, -2]);
-  expect(shapeToMap(two).getCoordinates()[1]).toEqual([square(20, 30, 5).map(([x, y]) => [x, -(y ?? 0)])]);
+  expect(shapeToMap(two).getCoordinates()[1]).toEqual([
+    square(20, 30, 5).map(([x, y]) => [x, -(y ?? 0)]),
+  ]);
   for (const shape of [one, two]) expect(shapeFromMap(shapeToMap(shape))).toEqual(shape);
 });

@@ -10,6 +10,7 @@ export const project = (id = "p1"): Project => ({
     { id: 2, name: "tank", colour: "#00ff00", shortcut: "" },
   ],
   model: { name: "tiny", image_size: null, ready: true, error: null },
+  networks: [],
   version: "0",
 });
 

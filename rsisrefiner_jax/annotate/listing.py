@@ -48,9 +48,9 @@ def _made(objects: Sequence[Object], crs: str | None) -> Iterator[str]:
     if not objects:
         return
     measure(objects)
-    info, shapes = objects[0].image.info, np.array([object.shape for object in objects])
+    info, shapes = objects[0].image.info, [object.shape for object in objects]
     georeference.require_system(info, crs)
-    placed = shapes if crs is None else georeference.shapes_in_crs(info, shapes, crs)
+    placed = np.array(shapes) if crs is None else georeference.shapes_in_crs(info, shapes, crs)
     for object, box, outline in zip(
         objects, shapely.bounds(shapes).tolist(), shapely.to_geojson(placed), strict=True
     ):

@@ -26,7 +26,7 @@ def packed(sizes: np.ndarray) -> Iterator[Sheet]:
     Args:
         sizes: int [n, 2], (width, height) of each, all above 0.
     """
-    large = (sizes > SIDE).any(axis=1)
+    large = np.asarray((sizes > SIDE).any(axis=1))
     for number in np.flatnonzero(large).tolist():
         width, height = sizes[number].tolist()
         yield Sheet(np.array([number]), np.zeros((1, 2), int), (width, height))

@@ -138,7 +138,7 @@ const guessed = new Set<string>();
 /** What is taken for no data in the stretch although the file does not declare it is said once. */
 state.on(["image"], () => {
   const { image } = state.now;
-  if (!image || image.recipe.fill !== null || guessed.has(image.recipe_hash)) return;
+  if (!image || image.recipe.fill || guessed.has(image.recipe_hash)) return;
   guessed.add(image.recipe_hash);
   api.stretch(image.id).then(
     ({ fill }) => {

@@ -27,8 +27,7 @@ import type {
 
 export const api = {
   project: () => json<Project>("GET", "project"),
-  putClasses: (classes: ClassInput[]) =>
-    json<ObjectClass[]>("PUT", "project/classes", classes),
+  putClasses: (classes: ClassInput[]) => json<ObjectClass[]>("PUT", "project/classes", classes),
 
   useNetwork: (name: string) => json<Project>("PUT", "project/network", { name }),
   forecast: async (remaining: number): Promise<Forecast> =>

@@ -65,7 +65,7 @@ export function openRecipe(): void {
   );
   const fill = h("input", {
     type: "text",
-    value: fillText(image.recipe.fill),
+    value: fillText(image.recipe.fill ?? null),
     placeholder: "what looks like it",
     "aria-label": "Values that stand for no data, or none",
     "data-testid": "stretch-fill",
