@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rsisrefiner_jax.data.synthetic import SyntheticSource
 from tests.browser import Server
@@ -54,6 +55,7 @@ def test_the_plugin_in_qgis(qgis, tmp_path):
         [x + 0.5 * radius, y - 0.4 * radius, True],
         [x - 1.6 * radius, y, False],
     ]
+    picture = Path(os.environ.get("QGIS_PICTURES", tmp_path)) / "qgis.png"
     server = Server(file, tmp_path / "project")
     try:
         server.wait_for_model()
@@ -62,9 +64,12 @@ def test_the_plugin_in_qgis(qgis, tmp_path):
             ANNOTATOR_ADDRESS=server.url,
             RASTER=str(file),
             CLICKS=json.dumps(clicks),
-            PICTURE=os.environ.get("QGIS_PICTURE", ""),
+            PICTURE=str(picture),
         )
     finally:
         server.kill()
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
     assert "OK" in done.stderr
+    seen = Image.open(picture).convert("RGB")
+    assert seen.size == (1200, 700)
+    seen.quantize(256, dither=Image.Dither.NONE).save(picture, optimize=True)

@@ -80,6 +80,9 @@ class Controller:
         except Refused as error:
             self._failed(str(error))
             return
+        known = self._server
+        if known is not None and known.base == server.base and not server.token:
+            server = server._replace(token=known.token)
         self._talk.ask(
             lambda: server.request("GET", "/project"),
             lambda project: self._connected(server, project),
@@ -87,6 +90,7 @@ class Controller:
 
     def _connected(self, server: Server, project: dict[str, Any]) -> None:
         QgsSettings().setValue(ADDRESS, server.base + "/")
+        self._dock.address.setText(server.base + "/")  # no token on the screen, nor kept
         server = server._replace(project=project["id"])
         if server != self._server:
             self._server, self._drawings = server, {}

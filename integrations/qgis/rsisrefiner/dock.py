@@ -40,7 +40,7 @@ class Dock(QDockWidget):
         self.target = QgsMapLayerComboBox()
         self.target.setFilters(QgsMapLayerProxyModel.Filter.PolygonLayer)
         self.target.setAllowEmptyLayer(True, "a new temporary layer")
-        self.target.setLayer(None)
+        self.target.setCurrentIndex(0)  # which is that one
         self.click_button = QPushButton("Click objects")
         self.click_button.setCheckable(True)
         self.undo_button = QPushButton("Undo")

@@ -100,7 +100,7 @@ class PluginTest(unittest.TestCase):
         cls.canvas.refresh()
 
     def setUp(self):
-        self.dock.target.setLayer(None)
+        self.dock.target.setCurrentIndex(0)
         if not self.dock.click_button.isEnabled():
             self.dock.address.setText(os.environ["ANNOTATOR_ADDRESS"])
             self.dock.connect_button.click()
@@ -154,6 +154,18 @@ class PluginTest(unittest.TestCase):
     def press(self, key):
         QTest.keyClick(self.canvas, key)
 
+    def take_picture(self, file):
+        """The window, the map closer to the first click."""
+        before = self.canvas.extent()
+        middle = self.to_map.transform(self.ground(*self.clicks[0][:2]))
+        self.canvas.setCenter(middle)
+        self.canvas.zoomByFactor(0.4)
+        self.canvas.refresh()
+        self.canvas.waitWhileRendering()
+        QgsApplication.processEvents()
+        self.iface.window.grab().save(file)
+        self.canvas.setExtent(before)
+
     def settled(self):
         """Waits until no request is under way."""
         self.until(lambda: "..." not in self.dock.status.text())
@@ -162,9 +174,7 @@ class PluginTest(unittest.TestCase):
         self.click_all()
         self.settled()
         if os.environ.get("PICTURE"):
-            self.canvas.waitWhileRendering()
-            QgsApplication.processEvents()
-            self.iface.window.grab().save(os.environ["PICTURE"])
+            self.take_picture(os.environ["PICTURE"])
         shown = self.outline()
         assert shown.contains(self.to_map.transform(self.ground(*self.clicks[0][:2])))
         self.press(Qt.Key.Key_Return)
