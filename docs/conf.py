@@ -11,7 +11,7 @@ import config_fields  # noqa: E402
 import layers  # noqa: E402
 
 LINK_OUT = re.compile(r"\[([^]]+)\]\((\.\./[^)\s]+)\)")
-COMING = ("refine", "finetune", "integrations")  # pages that may not be there yet
+COMING = ("refine", "finetune", "integrations", "notebook")  # pages that may not be there yet
 TABLES = {
     config_fields.MARKER: config_fields.fields_as_markdown,
     layers.MARKER: layers.layers_as_markdown,
