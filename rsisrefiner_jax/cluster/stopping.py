@@ -125,9 +125,10 @@ def _c_handler(number: int) -> Callable[[int], Any]:
     """The C function that handles a signal: the first field of POSIX's struct sigaction."""
     action = (ctypes.c_void_p * 64)()
     ctypes.CDLL(None).sigaction(number, None, action)
-    if (action[0] or 0) <= 1:  # the default, or ignored: there is no function
+    handler = action[0] or 0
+    if handler <= 1:  # the default, or ignored: there is no function
         return lambda number: None
-    return ctypes.CFUNCTYPE(None, ctypes.c_int)(action[0])
+    return ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
 
 
 @contextlib.contextmanager
