@@ -29,6 +29,7 @@ from rasterio.transform import Affine
 from shapely.geometry.base import BaseGeometry
 
 from benchmarks.measure import report
+from rsisrefiner_jax.data.scene import Scene
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.evaluation.strata import size_of
@@ -57,7 +58,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--data", nargs="+", required=True, metavar="SPEC")
-    add("--objects", type=int, default=60, help="chosen at random (%(default)s)")
+    add("--objects", type=int, default=60, help="of pictures drawn at random (%(default)s)")
     add("--least", type=int, default=100, help="pixels of the smallest object (%(default)s)")
     add("--out", type=Path, required=True, metavar="DIR")
     add("--checkpoint", default="box")
@@ -98,36 +99,34 @@ def prepare(options: argparse.Namespace) -> list[Thing]:
     options.out.mkdir(parents=True, exist_ok=True)
     for earlier in options.out.glob("picture-*.tif"):
         earlier.unlink()
-    chosen: list[tuple[Any, int, Any]] = []
-    for spec in options.data:
-        source = open_source(spec)
-        chosen += [
-            (source, n, item)
-            for n in range(len(source))
-            for item in _large(source, n, options.least)
-        ]
-    random.Random(options.seed).shuffle(chosen)
+    pictures = [
+        (source, n) for source in map(open_source, options.data) for n in range(len(source))
+    ]
+    random.Random(options.seed).shuffle(pictures)
     things: list[Thing] = []
-    places: dict[tuple[int, int], int] = {}
-    for source, n, item in chosen[: options.objects]:
-        scene = source[n]
-        place = places.setdefault((id(source), n), len(places))
-        origin = 500_000, STEP * (place + 1)
-        write_picture(options.out / f"picture-{place:04}.tif", scene.image, origin)
-        height, width = scene.mask(item).shape
-        mask = Mask(0, 0, scene.mask(item)).trimmed()
-        seed = zlib.crc32(f"{options.seed} {scene.name} {item.id}".encode())
-        shape = rough(geometry.polygons(mask), mask.area, np.random.default_rng(seed))
-        things.append(Thing(item.category, mask, shape, (width, height), origin))
+    for place, (source, n) in enumerate(pictures):
+        found = list(_rough_ones(source[n], options, (500_000, STEP * (place + 1))))
+        if found and len(things) < options.objects:
+            path = options.out / f"picture-{place:04}.tif"
+            write_picture(path, source[n].image, found[0].origin)
+            things += found[: options.objects - len(things)]
+        if len(things) == options.objects:
+            break
     write(options.out / "rough.gpkg", things)
     return things
 
 
-def _large(source: Any, number: int, least: int) -> Iterator[Any]:
-    scene = source[number]
+def _rough_ones(
+    scene: Scene, options: argparse.Namespace, origin: tuple[int, int]
+) -> Iterator[Thing]:
+    """The objects of a picture that are large enough."""
+    height, width = scene.image.shape[:2]
     for item in scene.objects:
-        if np.count_nonzero(scene.mask(item)) >= least:
-            yield item
+        mask = Mask(0, 0, scene.mask(item)).trimmed()
+        if mask.area >= options.least:
+            seed = zlib.crc32(f"{options.seed} {scene.name} {item.id}".encode())
+            shape = rough(geometry.polygons(mask), mask.area, np.random.default_rng(seed))
+            yield Thing(item.category, mask, shape, (width, height), origin)
 
 
 def write_picture(path: Path, rgb: np.ndarray, origin: tuple[int, int]) -> None:
@@ -216,7 +215,7 @@ def _row(name: str, lines: Sequence[tuple[str, float, float, float]]) -> dict[st
         "better": int((after > before).sum()),
         "worse by .05": int((after < before - 0.05).sum()),
         "rank correlation of agreement and IoU": (
-            float(np.corrcoef(ranks).flat[1]) if known.sum() > 2 else None
+            float(np.asarray(np.corrcoef(*ranks))[0, 1]) if known.sum() > 2 else None
         ),
     }
 
