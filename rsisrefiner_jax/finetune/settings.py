@@ -23,15 +23,17 @@ def network_of(plan: Plan, own: Config) -> Config:
     groups = ("model.", "protocol.", "eval.")
     given = [change for change in plan.changes if change.startswith(groups)]
     own, plain = apply_overrides(own, given), Data()
-    shown = {name: getattr(plain, name) for name in ("bands", "stretch", "stretch_8bit")}
     side = own.model.image_size
-    parts = {
-        "train": (plan.spec("train", 2 * side),),
-        "eval": (plan.spec("held-out", side),),
-        "weights": (),
-        "workers": 0,
-    }
-    data = dataclasses.replace(own.data, **shown, **parts)
+    data = dataclasses.replace(
+        own.data,
+        train=(plan.spec("train", 2 * side),),
+        eval=(plan.spec("held-out", side),),
+        weights=(),
+        workers=0,
+        bands=plain.bands,
+        stretch=plain.stretch,
+        stretch_8bit=plain.stretch_8bit,
+    )
     # Every object counts, however small, and the report shows no panels.
     return dataclasses.replace(
         own,
