@@ -85,7 +85,8 @@ class Guard:
         if refused is None and length.isdigit() and int(length) > limit:
             refused = 413, _too_large(limit)
         if refused:
-            await _say(send, *refused, **readable)
+            status, sentence = refused
+            await _say(send, status, sentence, **readable)
             return
         await self._counted(limit, scope, receive, send, readable)
 

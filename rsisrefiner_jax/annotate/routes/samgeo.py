@@ -26,7 +26,7 @@ from rsisrefiner_jax.annotate.refusals import Missing
 from rsisrefiner_jax.annotate.schemas import Number
 from rsisrefiner_jax.annotate.segmenter import Segmentation, SegmentationTask
 from rsisrefiner_jax.annotate.views import outline
-from rsisrefiner_jax.annotate.windows import Click
+from rsisrefiner_jax.annotate.windows import Box, Click
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import geometry, label_writing
 from rsisrefiner_jax.formats.georeference import WGS84
@@ -108,11 +108,11 @@ def _asked(sent: Sent, folder: Path) -> _Asked:
         Click(*prompts.in_pixels(info, x, y, crs), label == 1)
         for (x, y), label in zip(points, labels, strict=True)
     ]
-    placed = [prompts.box_in_pixels(box, size, info, crs) for box in boxes] or [None]
+    placed: list[Box | None] = [prompts.box_in_pixels(box, size, info, crs) for box in boxes]
     largest = _json(fields, "max_size", Count, 0)
     return _Asked(
         info,
-        [prompts.segmentation_task(picture, clicks, box) for box in placed],
+        [prompts.segmentation_task(picture, clicks, box) for box in placed or [None]],
         _json(fields, "min_size", Count, 0),
         largest if largest > 0 else None,
         form,
