@@ -105,7 +105,8 @@ def test_three_clicks_in_jupyter(browser, jupyter, tank):
     page.keyboard.press("Shift+Enter")
     widget = page.locator(".rsisrefiner-clicks")
     canvas, status = widget.locator("canvas"), widget.locator(".status")
-    page.locator(".rsisrefiner-clicks[data-picture=there]").wait_for()
+    there = page.locator(".rsisrefiner-clicks[data-picture=there]")
+    there.wait_for(timeout=3 * PATIENCE)  # the network is loaded and compiled first
 
     def click(x, y, button, expected):
         view = json.loads(widget.get_attribute("data-view"))
