@@ -105,7 +105,8 @@ def test_three_clicks_in_jupyter(browser, jupyter, tank):
     page.keyboard.press("Shift+Enter")
     widget = page.locator(".rsisrefiner-clicks")
     canvas, status = widget.locator("canvas"), widget.locator(".status")
-    page.locator(".rsisrefiner-clicks[data-picture=there]").wait_for()
+    there = page.locator(".rsisrefiner-clicks[data-picture=there]")
+    there.wait_for(timeout=3 * PATIENCE)  # the network is loaded and compiled first
 
     def click(x, y, button, expected):
         view = json.loads(widget.get_attribute("data-view"))
@@ -125,7 +126,8 @@ def test_three_clicks_in_jupyter(browser, jupyter, tank):
     seen = Path(os.environ.get("NOTEBOOK_PICTURES", tank[0])) / "notebook.png"
     page.screenshot(path=seen)
     picture = Image.open(seen).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(seen, optimize=True)
+    octree = Image.Quantize.FASTOCTREE  # keeps rare colours, which the marks are
+    picture.quantize(256, method=octree, dither=Image.Dither.NONE).save(seen, optimize=True)
     widget.get_by_text("Undo").click()
     status.filter(has_text="2 clicks").wait_for()
     box, view = canvas.bounding_box(), json.loads(widget.get_attribute("data-view"))
