@@ -14,6 +14,7 @@ import cProfile
 import functools
 import pstats
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -77,6 +78,7 @@ class Clock:
             "CPU seconds": time.process_time() - cpu,
         }
         self.rows.append({"step": name, **seconds, "note": note})
+        print(f"{name}: {seconds}", file=sys.stderr, flush=True)
         if profile:
             pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
         return result
