@@ -91,7 +91,7 @@ def test_several_processes_are_told_and_have_as_long(left, monkeypatch):
     assert told == [signal.SIGTERM]  # all that jax's service knows
     assert left == others
     assert left[0][0] == 75
-    assert "SIGHUP: not saved within 0 s; no step was saved yet" in left[0][1]
+    assert "SIGHUP: not ended within 0 s; no step was saved yet" in left[0][1]
 
 
 def test_an_early_notice_leaves_time_until_sigterm(left, monkeypatch):

@@ -82,8 +82,8 @@ def test_a_preview_is_whole_or_not_there(tmp_path, full):
 
 
 def test_a_checkpoint_of_weights_is_whole_or_not_there(tmp_path, monkeypatch):
-    values = tiny.variables()
-    given = (tmp_path / "untrained", tiny.CONFIG, values["params"], values["batch_stats"])
+    params = {"backbone": {"kernel": np.ones(2)}, "head": {"kernel": np.ones(3)}}
+    given = (tmp_path / "untrained", tiny.CONFIG, params, {"norm": {"mean": np.zeros(2)}})
     with monkeypatch.context() as patch:
         patch.setattr(runs.ocp, "CheckpointManager", no_space)
         with pytest.raises(OSError, match="No space"):

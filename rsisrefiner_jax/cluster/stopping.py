@@ -84,7 +84,7 @@ class StopRequest:
 
     def _lose_patience(self) -> None:
         if not self._ended.wait(GRACE):
-            self._leave(f": not saved within {GRACE:.0f} s; {self._kept()}")
+            self._leave(f": not ended within {GRACE:.0f} s; {self._kept()}")
 
     def _kept(self) -> str:
         return "no step was saved yet" if self.saved is None else f"step {self.saved} is saved"
