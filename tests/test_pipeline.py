@@ -280,20 +280,19 @@ from rsisrefiner_jax.errors import UserError
 from tests.test_pipeline import Rectangles, make_config
 
 if __name__ == "__main__":
-    config, sources = make_config(workers=2, threads=1), [Rectangles(200)]
-    expected = training_dataset(config, sources=sources)
-    iterator = training_iterator(config, sources=sources)
-    for number in range(3):
-        np.testing.assert_array_equal(next(iterator)["image"], expected[number]["image"])
-    iterator.close()
     config = make_config(workers=1, threads=1)
     hopeless = training_iterator(config, sources=[Rectangles(200, side=5)])
     try:
         next(hopeless)
     except UserError as error:
         print(error)
-    (worker,) = multiprocessing.active_children()
-    print(worker.pid, flush=True)
+    hopeless.close()
+    config, sources = make_config(workers=2, threads=1), [Rectangles(200)]
+    expected = training_dataset(config, sources=sources)
+    iterator = training_iterator(config, sources=sources)
+    for number in range(3):
+        np.testing.assert_array_equal(next(iterator)["image"], expected[number]["image"])
+    print(multiprocessing.active_children()[0].pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
