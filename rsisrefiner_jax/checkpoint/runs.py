@@ -48,6 +48,7 @@ class CheckpointWriter:
             max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
         )
         self.manager = ocp.CheckpointManager(self.directory, options=options)
+        _leave_out_closed_loops()
 
     def save_frozen(self, frozen: Any, meta: dict[str, Any]) -> None:
         """Writes the frozen tree unless it is there already."""
@@ -151,6 +152,23 @@ class Saved:
             opt_state=opt_state["state"],
             average=state.average and self.weights,
         )
+
+
+def _leave_out_closed_loops() -> None:
+    """Nothing is printed for writes that end after the save they belong to has failed.
+
+    On a full disk there are dozens of them; the save itself raises what is wrong.
+    """
+    hook = sys.excepthook
+    if getattr(hook, "leaves_out_closed_loops", False):
+        return
+
+    def without(kind: Any, error: BaseException, trace: Any) -> None:
+        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+            hook(kind, error, trace)
+
+    without.leaves_out_closed_loops = True  # type: ignore[attr-defined]
+    sys.excepthook = without
 
 
 def _in_structure(saved: Any, expected: Any) -> Any:
