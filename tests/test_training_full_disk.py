@@ -96,11 +96,11 @@ def test_a_checkpoint_of_weights_is_whole_or_not_there(tmp_path, monkeypatch):
 
 def test_what_orbax_logs_of_an_error_that_it_raises_is_left_out(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: told.append(str(error)))
+    monkeypatch.setattr(sys, "unraisablehook", lambda given: told.append(str(given.exc_value)))
     for _ in range(2):
         runs.CheckpointWriter(tmp_path / "checkpoints").close()
     for text in ("Event loop is closed", "another"):
-        sys.excepthook(RuntimeError, RuntimeError(text), None)
+        sys.unraisablehook(types.SimpleNamespace(exc_value=RuntimeError(text)))
     assert told == ["another"]
     assert not logging.getLogger("absl").isEnabledFor(logging.ERROR)
 

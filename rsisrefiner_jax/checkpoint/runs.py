@@ -11,6 +11,7 @@ to DIR/<step>.unreadable when the run goes on from an older one.
 """
 
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -159,16 +160,17 @@ def _leave_out_closed_loops() -> None:
 
     On a full disk there are dozens of them; the save itself raises what is wrong.
     """
-    hook = sys.excepthook
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    hook = sys.unraisablehook
     if getattr(hook, "leaves_out_closed_loops", False):
         return
 
-    def without(kind: Any, error: BaseException, trace: Any) -> None:
-        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
-            hook(kind, error, trace)
+    def without(given: Any) -> None:
+        if str(given.exc_value) != "Event loop is closed":
+            hook(given)
 
     without.leaves_out_closed_loops = True  # type: ignore[attr-defined]
-    sys.excepthook = without
+    sys.unraisablehook = without
 
 
 def _in_structure(saved: Any, expected: Any) -> Any:
