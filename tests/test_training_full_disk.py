@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import logging
 import os
 import sys
 import types
@@ -91,6 +92,17 @@ def test_a_checkpoint_of_weights_is_whole_or_not_there(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     runs.save_weights(*given)
     assert runs.load_weights(tmp_path / "untrained").step == 0
+
+
+def test_what_orbax_logs_of_an_error_that_it_raises_is_left_out(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda given: told.append(str(given.exc_value)))
+    for _ in range(2):
+        runs.CheckpointWriter(tmp_path / "checkpoints").close()
+    for text in ("Event loop is closed", "another"):
+        sys.unraisablehook(types.SimpleNamespace(exc_value=RuntimeError(text)))
+    assert told == ["another"]
+    assert not logging.getLogger("absl").isEnabledFor(logging.ERROR)
 
 
 def test_the_best_weights_have_the_frozen_ones_whole_or_not_at_all(tmp_path, monkeypatch, full):

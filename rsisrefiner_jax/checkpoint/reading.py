@@ -17,7 +17,8 @@ import orbax.checkpoint as ocp
 from rsisrefiner_jax.errors import UserError
 
 ARRAYS = ("weights", "optimizer")
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every file otherwise
+# orbax narrates every file, and logs in each of its threads what it raises as well.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class Unreadable(UserError):

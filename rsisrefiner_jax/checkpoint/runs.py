@@ -11,6 +11,7 @@ to DIR/<step>.unreadable when the run goes on from an older one.
 """
 
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -48,6 +49,7 @@ class CheckpointWriter:
             max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
         )
         self.manager = ocp.CheckpointManager(self.directory, options=options)
+        _leave_out_closed_loops()
 
     def save_frozen(self, frozen: Any, meta: dict[str, Any]) -> None:
         """Writes the frozen tree unless it is there already."""
@@ -151,6 +153,24 @@ class Saved:
             opt_state=opt_state["state"],
             average=state.average and self.weights,
         )
+
+
+def _leave_out_closed_loops() -> None:
+    """Nothing is printed for writes that end after the save they belong to has failed.
+
+    On a full disk there are dozens of them; the save itself raises what is wrong.
+    """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    hook = sys.unraisablehook
+    if getattr(hook, "leaves_out_closed_loops", False):
+        return
+
+    def without(given: Any) -> None:
+        if str(given.exc_value) != "Event loop is closed":
+            hook(given)
+
+    without.leaves_out_closed_loops = True  # type: ignore[attr-defined]
+    sys.unraisablehook = without
 
 
 def _in_structure(saved: Any, expected: Any) -> Any:
