@@ -24,7 +24,8 @@ for needed in ("anywidget", "jupyterlab", "ipykernel", "rasterio"):
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a token for the test"
-SIDE, TANKS = 750, 7  # of a generated scene, and its number
+SIDE, TANKS, TANK = 750, 7, 4  # of a generated scene, its number, and that of an object
+OUTLINE = (58, 160, 255)  # its colour
 SHOW = """from rsisrefiner_jax.notebook import segment
 
 widget = segment("scene.png")
@@ -38,8 +39,8 @@ def tank(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebook")
     scene = SyntheticSource("test", size=SIDE)[TANKS]
     Image.fromarray(scene.image).save(folder / "scene.png")
-    masks = [scene.mask(item) for item in scene.objects if item.category == "storage_tank"]
-    rows, columns = np.nonzero(max(masks, key=np.count_nonzero))
+    (tank,) = (item for item in scene.objects if item.id == TANK)
+    rows, columns = np.nonzero(scene.mask(tank))
     return folder, columns.mean(), rows.mean(), np.sqrt(len(rows) / np.pi)
 
 
@@ -114,7 +115,7 @@ def test_three_clicks_in_jupyter(browser, jupyter, tank):
         canvas.click(position={"x": place[0], "y": place[1]}, button=button)
         status.filter(has_text=re.compile(rf"^{expected}, \d+ pixels$")).wait_for()
 
-    click(x, y, "left", "1 click")
+    click(x - 0.5 * radius, y + 0.4 * radius, "left", "1 click")
     canvas.hover(position={"x": 480, "y": 240})
     for _ in range(3):
         page.mouse.wheel(0, -150)
@@ -130,13 +131,8 @@ def test_three_clicks_in_jupyter(browser, jupyter, tank):
     picture.quantize(256, method=octree, dither=Image.Dither.NONE).save(seen, optimize=True)
     widget.get_by_text("Undo").click()
     status.filter(has_text="2 clicks").wait_for()
-    box, view = canvas.bounding_box(), json.loads(widget.get_attribute("data-view"))
-    at = [
-        round(box[side] + (place - view[corner]) * view["scale"])
-        for side, place, corner in (("x", x - 0.3 * radius, "left"), ("y", y, "top"))
-    ]
-    red, _, blue = picture.getpixel(tuple(at))
-    assert blue > red  # the object is tinted
+    near = np.abs(np.asarray(picture).astype(int) - OUTLINE).sum(-1) < 60
+    assert near.any()  # the outline was drawn
 
     cells.nth(1).locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
