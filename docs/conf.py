@@ -11,7 +11,6 @@ import config_fields  # noqa: E402
 import layers  # noqa: E402
 
 LINK_OUT = re.compile(r"\[([^]]+)\]\((\.\./[^)\s]+)\)")
-COMING = ("refine", "finetune", "integrations", "notebook")  # pages that may not be there yet
 TABLES = {
     config_fields.MARKER: config_fields.fields_as_markdown,
     layers.MARKER: layers.layers_as_markdown,
@@ -49,9 +48,6 @@ def _prepare(app, page: str, source: list[str]) -> None:
     text = source[0]
     for marker, made in TABLES.items():
         text = text.replace(marker, made() if marker in text else "")
-    for name in COMING:
-        if page == "index" and not (HERE / f"{name}.md").exists():
-            text = text.replace(f"\n{name}\n", "\n")
     source[0] = LINK_OUT.sub(lambda link: _outside(page, *link.groups()), text)
 
 
