@@ -2,8 +2,11 @@
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -268,6 +271,9 @@ def test_reading_data_does_not_import_jax():
 
 
 WORKERS = """
+import multiprocessing
+import os
+import signal
 import numpy as np
 from rsisrefiner_jax.data.pipeline import training_dataset, training_iterator
 from rsisrefiner_jax.errors import UserError
@@ -281,7 +287,6 @@ if __name__ == "__main__":
     except UserError as error:
         print(error)
     hopeless.close()
-<<<<<<< HEAD
     config, sources = make_config(workers=2, threads=1), [Rectangles(200)]
     expected = training_dataset(config, sources=sources)
     iterator = training_iterator(config, sources=sources)
@@ -289,23 +294,39 @@ if __name__ == "__main__":
         np.testing.assert_array_equal(next(iterator)["image"], expected[number]["image"])
     print(multiprocessing.active_children()[0].pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
-=======
->>>>>>> stops
 """
 
 
-def test_worker_processes_give_the_same_stream(tmp_path, pytestconfig):
+def test_worker_processes_give_the_same_stream_and_end_with_a_killed_run(tmp_path, pytestconfig):
     script = tmp_path / "workers.py"
     script.write_text(WORKERS)
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "no object of at least" in done.stdout
+    # Pipes would be held open by the worker.
+    with (tmp_path / "said").open("w") as out, (tmp_path / "errors").open("w") as errors:
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+            stdout=out,
+            stderr=errors,
+            timeout=120,
+        )
+    assert done.returncode == -signal.SIGKILL, (tmp_path / "errors").read_text()
+    said = (tmp_path / "said").read_text()
+    assert "no object of at least" in said
+    worker = int(said.split()[-1])
+    end = time.monotonic() + 30
+    while alive(worker) and time.monotonic() < end:
+        time.sleep(0.05)
+    if alive(worker):
+        os.kill(worker, signal.SIGKILL)
+        pytest.fail("the worker went on")
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that has ended may stay in the list of processes."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_training_sheet_shows_outline_click_and_ignored(tmp_path):
