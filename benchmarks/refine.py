@@ -215,7 +215,7 @@ def _row(name: str, lines: Sequence[tuple[str, float, float, float]]) -> dict[st
         "better": int((after > before).sum()),
         "worse by .05": int((after < before - 0.05).sum()),
         "rank correlation of agreement and IoU": (
-            float(np.asarray(np.corrcoef(*ranks))[0, 1]) if known.sum() > 2 else None
+            float(np.corrcoef(ranks).flat[1]) if known.sum() > 2 else None
         ),
     }
 
