@@ -79,7 +79,7 @@ class Check:
         flags = ["--config", self._options.config, "--set", *self._options.set]
         places = (self._folder / name, self._folder / "logs" / name, self._folder / "cache")
         run = Trainer(*places, flags, processes, devices, **given)
-        run.start(*([f"train.max_steps={until}"] if until else []))
+        run.start(*(["--set", f"train.max_steps={until}"] if until else []))
         codes, what = run.ends(), f"{name}: {processes} x {devices}"
         self._say(set(codes) == {0}, f"{what}, exit codes {codes}", run.said()[0][-2000:])
         print(f"     {what} from step {run.begun()} to {run.saved()}", flush=True)
