@@ -14,6 +14,7 @@ from rsisrefiner_jax.annotate.segmenter import Segmenter
 from rsisrefiner_jax.data.raster import read_picture
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.interaction.session import ClickSession
+from rsisrefiner_jax.networks import DEFAULT
 from rsisrefiner_jax.notebook import images, opening
 from rsisrefiner_jax.notebook.widget import ClickWidget
 from tests import annotating, fakes, tiny
@@ -198,5 +199,5 @@ def test_one_call_with_the_network_that_comes_along(tmp_path, monkeypatch, segme
         assert widget.mask.shape == (annotating.HEIGHT, annotating.WIDTH)
         pixels, _ = read_picture(str(file))
         assert widget.mask.shape == pixels.shape[:2]
-    assert asked == ["small"]  # loaded once
+    assert asked == [DEFAULT]  # loaded once
     opening.shared_segmenter.cache_clear()

@@ -184,8 +184,8 @@ def test_whatever_ends_it_the_same_command_comes_to_the_same_file(here, network,
         patch.setattr(run.os, "replace", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):  # when all is answered
             refine(path)
-    with pytest.raises(UserError, match=r"keep_below was 0\.3, now 0\.5"):
-        refine(path, "out.gpkg", "--keep-below", "0.5")
+    with pytest.raises(UserError, match=r"keep_below was 0\.5, now 0\.6"):
+        refine(path, "out.gpkg", "--keep-below", "0.6")
     loaded = len(network)
     refine(path)
     assert len(network) == loaded  # nothing was left to ask

@@ -4,3 +4,5 @@ layer reads the prompts, placing puts them on rasters and into blocks, correctio
 click without a person, refiner asks the network, journal keeps what is finished, local and ray
 are the two engines, output writes the layer. `docs/refine.md` is for those who use it.
 """
+
+KEEP_BELOW = 0.5  # IoU with its answer below which a polygon stays as it was drawn

@@ -11,6 +11,7 @@ from pathlib import Path
 from rsisrefiner_jax.console import program
 from rsisrefiner_jax.errors import run_main
 from rsisrefiner_jax.networks import DEFAULT
+from rsisrefiner_jax.refine import KEEP_BELOW
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--keep-below",
         type=float,
-        default=0.3,
+        default=KEEP_BELOW,
         metavar="IOU",
         help="polygons with which the network agrees less stay as they were drawn (%(default)s)",
     )

@@ -34,7 +34,7 @@ from rsisrefiner_jax.refine.correction import Drawing, correction, drawing, inne
 from rsisrefiner_jax.refine.pictures import RegionPicture, UpsideDown
 from rsisrefiner_jax.refine.placing import Block, Prompt
 
-MORE = 2  # clicks after the first one
+MORE = 4  # clicks after the first one
 SHAKEN = 2  # answers to clicks that are a little off
 SHAKE = 2.0  # pixels, standard deviation on each axis
 

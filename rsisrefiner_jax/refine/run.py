@@ -19,7 +19,7 @@ from rsisrefiner_jax.formats.polygons import stated_system
 from rsisrefiner_jax.formats.raster_info import Raster
 from rsisrefiner_jax.formats.remote import is_address
 from rsisrefiner_jax.networks import checkpoint_folder
-from rsisrefiner_jax.refine import local, output
+from rsisrefiner_jax.refine import KEEP_BELOW, local, output
 from rsisrefiner_jax.refine.answer import Answer
 from rsisrefiner_jax.refine.job import Job, network_digest, open_named, stamp
 from rsisrefiner_jax.refine.journal import Journal
@@ -46,7 +46,7 @@ class Settings:
     fields: Fields
     checkpoint: str = "box"
     overrides: tuple[str, ...] = ()
-    keep_below: float = 0.3
+    keep_below: float = KEEP_BELOW
     engine: str = "local"
     actors: int | None = None
 
