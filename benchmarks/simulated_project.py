@@ -53,7 +53,7 @@ def main() -> None:
     project = Project(options.out, Roots([folder]))
     checkpoint = used_last(project)
     worker = Worker(lambda: load(checkpoint))
-    told = network_paths.told(checkpoint, project.folder)
+    told = network_paths.name_of(checkpoint, project.folder)
     app = make_app(Context(project, worker, told), LOOPBACK)
     person = Person(TestClient(app, base_url="http://localhost"))
     chosen = choose(named, options.objects, options.each)

@@ -15,7 +15,7 @@ from rsisrefiner_jax.annotate.serve import used_last
 from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.data.project import network_paths
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.networks import PACKAGED
+from rsisrefiner_jax.networks import DEFAULT, PACKAGED
 from tests import annotating, fakes, tiny
 from tests.edits import ok
 
@@ -28,7 +28,7 @@ def networks():
     """Programs of two networks, by the name of their folder; `broken` is none."""
     with tiny.quick_compilation():
         yield {
-            network_paths.FIRST: fakes.programs(fakes.Mixed(), fakes.PAPER),
+            DEFAULT: fakes.programs(fakes.Mixed(), fakes.PAPER),
             "better": fakes.programs(fakes.Disks(), fakes.PAPER),
         }
 
@@ -57,7 +57,7 @@ def start(networks, tmp_path):
         project = Project(tmp_path / "project", Roots([tmp_path]))
         checkpoint = used_last(project)
         worker = Worker(lambda: load(checkpoint))
-        told = network_paths.told(checkpoint, project.folder)
+        told = network_paths.name_of(checkpoint, project.folder)
         running[:] = [Context(project, worker, told, load=load)]
         project.add_image(tmp_path / "scene.tif")
         client = annotating.client(running[0])
@@ -110,7 +110,7 @@ def test_masks_stay_and_the_next_click_is_the_new_networks(start):
     client = start()
     assert ok(client.get("/api/project"))["model"]["name"] == "networks/better"
     np.testing.assert_array_equal(click(client, first, CLICKS[2]), after)
-    ok(client.put("/api/project/network", json={"name": network_paths.FIRST}))
+    ok(client.put("/api/project/network", json={"name": DEFAULT}))
     again, found = draw(client, CLICKS[:2])
     assert again != first
     np.testing.assert_array_equal(found[1], masks[1])
@@ -119,7 +119,7 @@ def test_masks_stay_and_the_next_click_is_the_new_networks(start):
 def test_what_is_offered(start):
     found = ok(start().get("/api/project"))["networks"]
     assert {one["name"] for one in found} == {"networks/better", "networks/broken", *PACKAGED}
-    assert [one["name"] for one in found if one["in_use"]] == [network_paths.FIRST]
+    assert [one["name"] for one in found if one["in_use"]] == [DEFAULT]
     assert [one["own"] for one in found] == [True, True, False, False]
     assert "5.0 -> 3.0" in next(one["note"] for one in found if one["name"] == "networks/better")
 
@@ -131,7 +131,7 @@ def test_a_network_that_cannot_be_loaded_changes_nothing(start):
     annotating.refused(reply, "broken: cannot be read")
     reply = client.put("/api/project/network", json={"name": "../../etc"})
     annotating.refused(reply, "there is no network '../../etc'", 404)
-    assert ok(client.get("/api/project"))["model"]["name"] == network_paths.FIRST
+    assert ok(client.get("/api/project"))["model"]["name"] == DEFAULT
     np.testing.assert_array_equal(draw(client, CLICKS[:1])[1][0], masks[0])
 
 
@@ -187,15 +187,15 @@ def test_where_networks_lie(tmp_path):
         (tmp_path / "networks" / "mine", "networks/mine"),
         (tmp_path / "elsewhere", str((tmp_path / "elsewhere").resolve())),
     ):
-        assert network_paths.told(path, tmp_path) == told
-        assert network_paths.found(told, tmp_path).resolve() == path.resolve()
+        assert network_paths.name_of(path, tmp_path) == told
+        assert network_paths.folder_of(told, tmp_path).resolve() == path.resolve()
 
 
 def test_the_network_used_last_may_be_gone(start, tmp_path, capsys):
     start()
     project = Project(tmp_path / "third", Roots([tmp_path]))
-    assert used_last(project) == PACKAGED[network_paths.FIRST]
+    assert used_last(project) == PACKAGED[DEFAULT]
     project.use_network("networks/gone")
-    assert used_last(project) == PACKAGED[network_paths.FIRST]
+    assert used_last(project) == PACKAGED[DEFAULT]
     assert "the network used last is gone" in capsys.readouterr().out
     project.close()

@@ -21,6 +21,7 @@ from rsisrefiner_jax.finetune.settings import FEWEST, MOST, network_of, training
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.interaction.metrics import clicks_needed
 from rsisrefiner_jax.models import registry
+from rsisrefiner_jax.networks import DEFAULT
 from tests import annotating, fakes, tiny
 
 SIDE = 14  # of an object, pixels
@@ -130,7 +131,7 @@ def plan_of(project, **changes):
 
 def test_the_network_in_use_is_what_it_continues_from(here, tmp_path):
     project, out = tmp_path / "project", tmp_path / "out"
-    assert make_plan(project, out, None, [], 10, None).network == network_paths.FIRST
+    assert make_plan(project, out, None, [], 10, None).network == DEFAULT
     here.project.use_network("networks/mine")
     plan = make_plan(project, out, None, [], 10, None)
     assert plan.network == str(project / "networks" / "mine")

@@ -263,7 +263,7 @@ def test_a_raster_at_an_address_is_read_where_it_is_named(tmp_path):
 
 def test_no_two_columns_have_one_name():
     names = {"Status": 0, "status_2": 0, "fid": 0}
-    assert [output._free(name, names) for name in ("status", "fid", "geom")] == [
+    assert [output.free_name(name, names) for name in ("status", "fid", "geom")] == [
         "status_3",
         "fid_2",
         "geom",

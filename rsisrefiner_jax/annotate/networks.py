@@ -52,7 +52,7 @@ class Networks:
     def all(self) -> list[Network]:
         """The project's own first, the newest before the others."""
         folder = self._project.folder
-        own = [network_paths.told(path, folder) for path in network_paths.own_networks(folder)]
+        own = [network_paths.name_of(path, folder) for path in network_paths.own_networks(folder)]
         paths = dict.fromkeys([*own, *PACKAGED, self._first, self._path])
         named: dict[str, Network] = {}
         for path in paths:
@@ -60,7 +60,7 @@ class Networks:
             number = 2
             while name in named:
                 name, number = f"{base} ({number})", number + 1
-            note = _note(network_paths.found(path, folder))
+            note = _note(network_paths.folder_of(path, folder))
             named[name] = Network(path, name, note, path in own, path == self._path)
         return list(named.values())
 
@@ -79,7 +79,7 @@ class Networks:
             return
         if self._load is None:
             raise Conflict("this server has one network alone")
-        load, folder = self._load, network_paths.found(chosen.path, self._project.folder)
+        load, folder = self._load, network_paths.folder_of(chosen.path, self._project.folder)
 
         def note_down() -> None:
             self._project.use_network(chosen.path)

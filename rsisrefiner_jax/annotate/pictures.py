@@ -135,7 +135,7 @@ def _decoded(data: bytes, flags: int, field: str) -> np.ndarray:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """uint8 [h, w] as PNG; nothing where there is no pixel."""
+    """uint8 [h, w], or in BGR or BGRA order [h, w, c], as PNG; nothing where there is no pixel."""
     if not pixels.size:
         return b""
     return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -20,13 +20,14 @@ from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.safety import MEBIBYTE, Roots
 from rsisrefiner_jax.annotate.sessions import Sessions, check_class, undeleted
 from rsisrefiner_jax.annotate.source import Source
-from rsisrefiner_jax.data.project import network_paths, raster_paths
+from rsisrefiner_jax.data.project import raster_paths
 from rsisrefiner_jax.data.project.records import Class, Image, Object, measure
 from rsisrefiner_jax.data.project.state import raster_to, recipe_from, recipe_to
 from rsisrefiner_jax.data.stretch import Recipe
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.outlines import Outline
+from rsisrefiner_jax.networks import DEFAULT
 
 AT_FIRST = Recipe(stretch_8bit=None)  # how a new image is shown
 
@@ -77,7 +78,7 @@ class Project:
     def use_network(self, name: str) -> None:
         """Writes down that clicks are answered by another network from now on."""
         with self._lock:
-            if name != (self._state.network or network_paths.FIRST):
+            if name != (self._state.network or DEFAULT):
                 self._record("network", {"network": name})
 
     # Images.

@@ -19,7 +19,7 @@ from rsisrefiner_jax.annotate.safety import DRIVERS, Roots
 from rsisrefiner_jax.annotate.worker import Worker
 from rsisrefiner_jax.data.project import network_paths
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.networks import PACKAGED
+from rsisrefiner_jax.networks import DEFAULT, PACKAGED
 
 
 def serve(
@@ -59,7 +59,7 @@ def _serve(
     upload_quota: float,
 ) -> int:
     chosen = checkpoint or used_last(opened)
-    network = network_paths.told(chosen, opened.folder)
+    network = network_paths.name_of(chosen, opened.folder)
     for path in images:
         for file in rasters_in(path):
             try:
@@ -108,15 +108,16 @@ class _Server(uvicorn.Server):
 
 
 def used_last(project: Project) -> Path:
-    """The checkpoint that clicks in a project were answered with, or where that is gone and at
-    first the packaged one."""
-    name = project.network or network_paths.FIRST
-    checkpoint = network_paths.found(name, project.folder)
+    """The checkpoint that last answered clicks in a project.
+
+    It is the package's default where none has yet, or where that checkpoint is gone.
+    """
+    name = project.network or DEFAULT
+    checkpoint = network_paths.folder_of(name, project.folder)
     if checkpoint.is_dir():
         return checkpoint
-    first = network_paths.FIRST
-    print(f"note: {checkpoint}: the network used last is gone; {first} is used", flush=True)
-    return PACKAGED[first]
+    print(f"note: {checkpoint}: the network used last is gone; {DEFAULT} is used", flush=True)
+    return PACKAGED[DEFAULT]
 
 
 def _prepare(project: Project) -> None:

@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.data.windows import LOOK, Window, square_about
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.masks import BOX_LIMIT, union_box
 
 LARGEST = 4096  # pixels, side of a window
-LOOK = 1.4  # how much wider than a box or mask the window about it is
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Pixels = tuple[int, int, int, int]  # the same, of whole pixels
@@ -88,11 +87,7 @@ class Windows:
         return left <= click.x <= right and top <= click.y <= bottom
 
     def _about(self, centre: tuple[float, float], side: int) -> Window:
-        width, height = min(side, self.width), min(side, self.height)
-        # By whole pixels: where within its pixel a click lies must not matter.
-        x = min(max(int(centre[0]) - width // 2, 0), self.width - width)
-        y = min(max(int(centre[1]) - height // 2, 0), self.height - height)
-        return Window(y, x, height, width)
+        return square_about(centre, side, (0, 0, self.width, self.height))
 
 
 def middle(clicks: Sequence[Click]) -> tuple[float, float]:

@@ -1,10 +1,13 @@
-"""Large pictures as scenes of windows that tile them."""
+"""Windows of large pictures: those that tile one, and squares about a place in it."""
 
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 SIDE = 800  # pixels at most; the paper cuts its pictures to this side
+LOOK = 1.4  # how much wider than a box or object the square about it is, at least
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 
 class Window(NamedTuple):
@@ -32,3 +35,13 @@ def windows(height: int, width: int) -> Iterator[Window]:
     for y0, y1 in itertools.pairwise(rows):
         for x0, x1 in itertools.pairwise(columns):
             yield Window(y0, x0, y1 - y0, x1 - x0)
+
+
+def square_about(centre: tuple[float, float], side: int, region: Box) -> Window:
+    """The square of this side about a place (x, y), moved into a region and cut to it."""
+    left, top, right, bottom = region
+    width, height = min(side, right - left), min(side, bottom - top)
+    # By whole pixels: where within its pixel the place lies must not matter.
+    x = min(max(int(centre[0]) - width // 2, left), right - width)
+    y = min(max(int(centre[1]) - height // 2, top), bottom - height)
+    return Window(y, x, height, width)

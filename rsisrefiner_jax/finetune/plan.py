@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rsisrefiner_jax.atomic import atomic_file
-from rsisrefiner_jax.data.project import network_paths
 from rsisrefiner_jax.data.project.events import NAME
 from rsisrefiner_jax.data.project.source import EXPORTED, read_state
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.networks import PACKAGED
+from rsisrefiner_jax.networks import DEFAULT, PACKAGED
 
 FILE = "finetune.json"  # in the directory that a fine-tuning writes
 
@@ -85,9 +84,9 @@ def _in_use(project: Path) -> tuple[str, int | None]:
             (project / EXPORTED).is_file(),
             f"{project}: no project of the annotator ({NAME}) and no export of one ({EXPORTED})",
         )
-        return network_paths.FIRST, None
+        return DEFAULT, None
     state, last = read_state(project)
-    name = state.network or network_paths.FIRST
+    name = state.network or DEFAULT
     return (name if name in PACKAGED else str(project.resolve() / name)), last
 
 

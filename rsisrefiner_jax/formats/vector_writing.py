@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ class Column:
     values: list[Any]
     kind: type | None = None
     dtype: str = ""
+
+
+def free_name(name: str, used: Iterable[str], longest: int = 0) -> str:
+    """A column's name that is not used yet, in capitals or not: `name`, else name_2, name_3 ...
+
+    longest: characters that a name may have; 0: any number.
+    """
+    taken = {other.lower() for other in used}
+    base = name[:longest] if longest else name
+    found, number = base, 1
+    while found.lower() in taken:
+        number += 1
+        ending = f"_{number}"
+        found = (base[: longest - len(ending)] if longest else base) + ending
+    return found
 
 
 def write_layer(

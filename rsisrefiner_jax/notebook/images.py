@@ -5,7 +5,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.annotate.pictures import png
+from rsisrefiner_jax.data.windows import Window
 
 COLOUR = (255, 160, 58)  # BGR, of the object
 INSIDE, BORDER = 96, 255  # opacity
@@ -34,21 +35,15 @@ def view_of(asked: dict[str, Any], height: int, width: int) -> tuple[Window, int
 
 def picture_png(rgb: np.ndarray) -> bytes:
     """uint8 [h, w, 3] as PNG."""
-    return _png(rgb[..., ::-1])
+    return png(rgb[..., ::-1])
 
 
 def mask_png(mask: np.ndarray) -> bytes:
     """bool [h, w] as a transparent PNG in colour, its border opaque; nothing of no pixel."""
-    if not mask.size:
-        return b""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     framed = np.pad(mask, 1).astype(np.uint8)
     inner = cv2.erode(framed, cross)[1:-1, 1:-1] > 0
     pixels = np.zeros((*mask.shape, 4), np.uint8)
     pixels[mask] = (*COLOUR, BORDER)
     pixels[inner] = (*COLOUR, INSIDE)
-    return _png(pixels)
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    return png(pixels)

@@ -9,8 +9,9 @@ import numpy as np
 import traitlets
 
 from rsisrefiner_jax.annotate.pictures import ArrayPicture, RasterPicture
-from rsisrefiner_jax.annotate.segmenter import SegmentationTask, Segmenter
-from rsisrefiner_jax.annotate.windows import Click, require_inside, require_reach
+from rsisrefiner_jax.annotate.prompts import segmentation_task
+from rsisrefiner_jax.annotate.segmenter import Segmenter
+from rsisrefiner_jax.annotate.windows import Click
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats.masks import EMPTY, Mask
 from rsisrefiner_jax.notebook import images
@@ -58,12 +59,7 @@ class ClickWidget(anywidget.AnyWidget):
         Raises:
             UserError: it lies outside the picture, or too far from the others; nothing changes.
         """
-        click = Click(float(x), float(y), bool(positive))
-        size = self._picture.width, self._picture.height
-        require_inside(click.x, click.y, size)
-        clicks = (*self._clicks, click)
-        require_reach(clicks, size)
-        self._become(clicks)
+        self._become((*self._clicks, Click(float(x), float(y), bool(positive))))
 
     def undo(self) -> None:
         """Takes the last click back, if there is one."""
@@ -76,7 +72,7 @@ class ClickWidget(anywidget.AnyWidget):
     def _become(self, clicks: tuple[Click, ...]) -> None:
         found = EMPTY
         if clicks:
-            found = self._segmenter.segment(SegmentationTask(self._picture), clicks).mask
+            found = self._segmenter.segment(*segmentation_task(self._picture, clicks)).mask
         self._clicks, self._object = clicks, found
         self.shown = _shown(clicks, found)
 

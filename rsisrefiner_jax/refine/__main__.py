@@ -59,11 +59,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--out", required=True, type=Path, metavar="OUT.gpkg", help="in the system of LAYER")
     add(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this process on all its devices (default), or a Ray cluster",
+    )
+    add(
+        "--actors",
+        type=int,
+        metavar="N",
+        help="networks on the Ray cluster at most (default: its GPUs; without, its machines)",
+    )
+    _add_prompt_options(parser.add_argument_group("what the prompts mean"))
+    _add_network_options(parser.add_argument_group("the network"))
+    return parser
+
+
+def _add_network_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--checkpoint",
         default=DEFAULT,
         metavar="DIR",
         help="a trained network, or one of those included: box, small (%(default)s)",
     )
+    group.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="of the configuration: model.image_size=448, model.dtype=bfloat16",
+    )
+
+
+def _add_prompt_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--boxes",
         action="store_true",
@@ -90,27 +120,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="IOU",
         help="polygons with which the network agrees less stay as they were drawn (%(default)s)",
     )
-    add(
-        "--engine",
-        choices=("local", "ray"),
-        default="local",
-        help="this process on all its devices (default), or a Ray cluster",
-    )
-    add(
-        "--actors",
-        type=int,
-        metavar="N",
-        help="networks on the Ray cluster at most (default: its GPUs; without, its machines)",
-    )
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="of the configuration: model.image_size=448, model.dtype=bfloat16",
-    )
-    return parser
 
 
 if __name__ == "__main__":

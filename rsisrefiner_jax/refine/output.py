@@ -14,7 +14,7 @@ from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.features import Features
 from rsisrefiner_jax.formats.masks import Mask, encoded_box
 from rsisrefiner_jax.formats.raster_info import Raster
-from rsisrefiner_jax.formats.vector_writing import Column, write_layer
+from rsisrefiner_jax.formats.vector_writing import Column, free_name, write_layer
 from rsisrefiner_jax.formats.vectors import written_alike
 from rsisrefiner_jax.refine.answer import Answer
 from rsisrefiner_jax.refine.layer import Layer
@@ -57,8 +57,8 @@ def write(
         "raster": Column([on.get(answer.number) for answer in answers], str),
     }
     for name, column in ours.items():
-        columns[_free(name, columns)] = column
-    options = {"GEOMETRY_NAME": _free("geom", columns), "FID": _free("fid", columns)}
+        columns[free_name(name, columns)] = column
+    options = {"GEOMETRY_NAME": free_name("geom", columns), "FID": free_name("fid", columns)}
     if features.ids is not None:
         columns[options["FID"]] = Column([features.ids[place] for place in places], int)
     with written_alike():
@@ -148,15 +148,6 @@ def _text(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def _free(name: str, taken: dict[str, Any]) -> str:
-    """A column's name that no other column has, in capitals or not."""
-    used, number, found = {other.lower() for other in taken}, 1, name
-    while found in used:
-        number += 1
-        found = f"{name}_{number}"
-    return found
 
 
 def _rounded(value: float | None) -> float | None:

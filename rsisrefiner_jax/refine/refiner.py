@@ -15,15 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 import cv2
 import numpy as np
 
+from rsisrefiner_jax.annotate.prompts import centre
 from rsisrefiner_jax.annotate.segmenter import (
     Picture,
     Segmentation,
     SegmentationTask,
     Segmenter,
 )
-from rsisrefiner_jax.annotate.windows import LARGEST, LOOK, Click, Windows, require_reach
-from rsisrefiner_jax.data.raster import Window
+from rsisrefiner_jax.annotate.windows import LARGEST, Click, Windows, require_reach
 from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.data.windows import LOOK, Window
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats import geometry, remote
 from rsisrefiner_jax.formats.label_image import components
@@ -90,7 +91,7 @@ class Refiner:
         boxes = []
         for prompt in block.prompts:
             left, top, right, bottom = _inside(prompt.box, info)
-            middle = Click((left + right) / 2, (top + bottom) / 2, True)
+            middle = Click(*centre((left, top, right, bottom)), True)
             y, x, height, width = windows.at_first((left, top, right, bottom), middle)
             boxes.append((x, y, x + width, y + height))
         left, top, right, bottom = union_box(boxes)
@@ -145,7 +146,7 @@ class Refiner:
         first = innermost(visible)
         if first is None:
             return "no data"
-        middle = Click((left + right) / 2, (top + bottom) / 2, True)
+        middle = Click(*centre((left, top, right, bottom)), True)
         if prompt.kind == "box" and visible.within(int(middle.x), int(middle.y), 1, 1).all():
             first = middle
         task = SegmentationTask(picture, (left, top, right, bottom))

@@ -12,7 +12,12 @@ from rsisrefiner_jax.data.project.records import measure
 from rsisrefiner_jax.formats import geometry, georeference, json_stream
 from rsisrefiner_jax.formats.georeference import WGS84
 from rsisrefiner_jax.formats.polygons import OURS
-from rsisrefiner_jax.formats.vector_writing import Column, cut_at_antimeridian, write_layer
+from rsisrefiner_jax.formats.vector_writing import (
+    Column,
+    cut_at_antimeridian,
+    free_name,
+    write_layer,
+)
 
 TYPES = {"id": int, "class_id": int, "area_px": int, "clicks": int, "area_m2": float}
 TAKEN = {*OURS, "fid", "geom", "geometry", "ogc_fid", "shape"}  # by us and by the formats
@@ -73,12 +78,8 @@ def _columns(job: Job, short: int) -> dict[str, str]:
     columns = {name: name for name in OURS}
     used = set(TAKEN)
     for key in dict.fromkeys(key for object in job.objects for key in object.attributes):
-        base, number = (key[:short] if short else key) or "_", 1
-        name = base
-        while name.lower() in used:
-            number += 1
-            name = f"{base[: short - len(str(number)) - 1] if short else base}_{number}"
-        used.add(name.lower())
+        name = free_name(key or "_", used, short)
+        used.add(name)
         columns[name] = f".{key}"
     return columns
 

@@ -63,5 +63,5 @@ def _iou(one: tuple[Mask, int], other: tuple[Mask, int]) -> float:
     most = min(area, second, box[2] * box[3])
     if most < SAME * max(area, second):
         return 0.0
-    shared = int(np.count_nonzero(a.within(*box) & b.within(*box)))
+    shared = a.shared(b)
     return shared / (area + second - shared)

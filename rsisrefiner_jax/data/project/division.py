@@ -10,11 +10,11 @@ whole, about one in four. The same objects are always divided in the same way.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rsisrefiner_jax.data.windows import Box
+
 PARTS = ("train", "held-out")
 SHARE = 0.25  # of the objects that is held out
 CUT = 4  # objects of a picture that is cut in two
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 
 class Division(NamedTuple):

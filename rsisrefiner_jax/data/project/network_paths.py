@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.networks import DEFAULT, PACKAGED
+from rsisrefiner_jax.networks import PACKAGED
 
 FOLDER = "networks"  # in the project's; each folder in it is a checkpoint
-FIRST = DEFAULT  # what a project begins with
 
 
-def told(checkpoint: Path, project: Path) -> str:
-    """What an event says of a checkpoint: a packaged network's name, "networks/NAME" or a path."""
+def name_of(checkpoint: Path, project: Path) -> str:
+    """How a project records a checkpoint: a packaged network's name, "networks/NAME" or a path."""
     real = checkpoint.resolve()
     for name, folder in PACKAGED.items():
         if folder.resolve() == real:
@@ -18,8 +17,8 @@ def told(checkpoint: Path, project: Path) -> str:
     return f"{FOLDER}/{real.name}" if real.parent == own else str(real)
 
 
-def found(name: str, project: Path) -> Path:
-    """The inverse of `told`; nothing need be there."""
+def folder_of(name: str, project: Path) -> Path:
+    """The inverse of `name_of`; nothing need be there."""
     return PACKAGED.get(name, project / name)
 
 

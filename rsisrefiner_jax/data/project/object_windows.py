@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rsisrefiner_jax.data.annotated_picture import AnnotatedPicture
-from rsisrefiner_jax.data.project.division import Box, divide
-from rsisrefiner_jax.data.raster import Window, read_window
+from rsisrefiner_jax.data.project.division import divide
+from rsisrefiner_jax.data.raster import read_window
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
+from rsisrefiner_jax.data.windows import LOOK, Box, Window, square_about
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.layers import lay_out
 from rsisrefiner_jax.formats.left_out import LeftOut
 from rsisrefiner_jax.formats.masks import Mask, encoded_box
 
-LOOK = 1.4  # how much wider than the object a window is at least
 KEPT = 256 << 20  # bytes of windows that are kept in memory
 
 
@@ -125,10 +125,7 @@ def window_about(box: Box, region: Box, side: int) -> Window:
     left, top, right, bottom = box
     while side < LOOK * max(right - left, bottom - top):
         side *= 2
-    width, height = min(side, region[2] - region[0]), min(side, region[3] - region[1])
-    x = min(max((left + right) // 2 - width // 2, region[0]), region[2] - width)
-    y = min(max((top + bottom) // 2 - height // 2, region[1]), region[3] - height)
-    return Window(y, x, height, width)
+    return square_about(((left + right) / 2, (top + bottom) / 2), side, region)
 
 
 def _meets(box: Box, window: Window) -> bool:
