@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SMALL = [
     *("--config", "configs/quickstart.py", "--repeat", "1"),
-    *("--set", "model.image_size=64", "model.depth=2"),
+    *("--set", "model.image_size=64", "model.depth=2", "model.early_blocks=1,2"),
 ]
 RUNS = {
     "click": ["--objects", "2", "--image", "64", "64"],
