@@ -22,6 +22,7 @@ export interface State {
   unfinished: readonly Session[]; // other open sessions of this image
   pending: readonly PendingClick[];
   waiting: number; // operations that are not through, the running one included
+  changing: number; // changes of finished objects that the server has not confirmed yet
   busySince: number | null; // performance.now() when the running operation began
   lastSeconds: number | null; // how long the last click took on the server
 
@@ -91,6 +92,7 @@ export const state = new Store({
   unfinished: [],
   pending: [],
   waiting: 0,
+  changing: 0,
   busySince: null,
   lastSeconds: null,
   tool: "click",

@@ -55,7 +55,9 @@ test("requests go out one after the other, also after one that failed", async ()
     throw new Error("refused");
   });
   const quick = inOrder(async () => done.push("quick"));
+  expect(state.now.changing).toBe(2);
   await expect(slow).rejects.toThrow("refused");
   await quick;
+  expect(state.now.changing).toBe(0);
   expect(done).toEqual(["slow", "quick"]);
 });

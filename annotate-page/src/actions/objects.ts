@@ -10,7 +10,8 @@ let last: Promise<unknown> = Promise.resolve();
 
 /** One request after the other: an undo must not overtake what it is to undo. */
 export function inOrder<T>(task: () => Promise<T>): Promise<T> {
-  const result = last.then(task);
+  state.set({ changing: state.now.changing + 1 });
+  const result = last.then(task).finally(() => state.set({ changing: state.now.changing - 1 }));
   last = result.catch(() => undefined);
   return result;
 }

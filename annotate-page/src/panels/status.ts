@@ -79,10 +79,11 @@ export function statusBar(): HTMLElement {
     const { name, ready } = state.now.project?.model ?? { name: "", ready: true };
     model.textContent = ready ? name : `${name} (loading)`;
   });
-  state.on(["waiting", "reachable"], () => {
-    const { waiting, reachable } = state.now;
-    saved.dataset.state = !reachable ? "lost" : waiting ? "busy" : "saved";
-    saved.textContent = !reachable ? "No server" : waiting ? "Working" : "Saved";
+  state.on(["waiting", "changing", "reachable"], () => {
+    const { waiting, changing, reachable } = state.now;
+    const busy = waiting + changing > 0;
+    saved.dataset.state = !reachable ? "lost" : busy ? "busy" : "saved";
+    saved.textContent = !reachable ? "No server" : busy ? "Working" : "Saved";
   });
   watchPoint();
   return h(
