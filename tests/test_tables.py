@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -265,6 +267,7 @@ def test_several_devices_share_the_jobs():
     class Fake:
         def __init__(self, number):
             self.number = number
+            self.directory = Path(f"row-{number}") / "seed-0"
 
         def run(self, sources, device):
             running.append((self.number, device))
@@ -283,6 +286,24 @@ def test_several_devices_share_the_jobs():
     assert ready.count == 5
     with pytest.raises(UserError, match="the fifth"):
         run_all([(Fake(5), ())], devices, finished)
+
+
+def test_the_seeds_of_a_row_stay_on_one_device():
+    together = threading.Barrier(2)  # the devices run in step
+    had = {}
+
+    class Fake:
+        def __init__(self, directory):
+            self.directory = Path(directory)
+
+        def run(self, sources, device):
+            together.wait(60)
+            had.setdefault(self.directory.parent.name, []).append(device)
+
+    names = ["a/0", "b/0", "b/1", "a/1", "a/2", "b/2"]
+    run_all([(Fake(name), ()) for name in names], jax.devices()[:2], lambda: None)
+    assert {name: len(devices) for name, devices in had.items()} == {"a": 3, "b": 3}
+    assert [len(set(devices)) for devices in had.values()] == [1, 1]
 
 
 def test_equal_budgets_are_checked(tmp_path):

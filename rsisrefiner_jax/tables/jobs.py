@@ -1,6 +1,5 @@
 """Trains and evaluates the rows of tables, each once; goes on where it was stopped or killed."""
 
-import contextlib
 import dataclasses
 import json
 import queue
@@ -102,21 +101,20 @@ def run_all(
 
     finished: called after each job, always by this thread. With a single device a job has all.
     """
+    jobs = list(jobs)
     if len(devices) < 2:
         for job, sources in jobs:
             job.run(sources)
             jax.clear_caches()  # every row compiles programs of its own
             finished()
         return
-    waiting: queue.SimpleQueue[tuple[Job, Sequence[Any]]] = queue.SimpleQueue()
-    for pair in jobs:
-        waiting.put(pair)
+    waiting = _Waiting(jobs)
     ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def work(device: jax.Device) -> None:
-        with contextlib.suppress(queue.Empty), jax.default_device(device):
-            while True:
-                job, sources = waiting.get_nowait()
+        with jax.default_device(device):
+            while pair := waiting.take(device):
+                job, sources = pair
                 try:
                     job.run(sources, device)
                     ended.put(None)
@@ -124,15 +122,37 @@ def run_all(
                     ended.put(error)
                     return
 
-    total = waiting.qsize()
     for device in devices:
         threading.Thread(target=work, args=(device,), daemon=True).start()
-    for _ in range(total):
+    for _ in jobs:
         error = ended.get()
         if error is not None:  # the other threads end with the process; a kill loses nothing
             raise error
         jax.clear_caches()  # what another thread runs stays with it
         finished()
+
+
+class _Waiting:
+    """Jobs that no device has taken yet, for several threads."""
+
+    def __init__(self, jobs: Sequence[tuple[Job, Sequence[Any]]]):
+        self._jobs = list(jobs)
+        self._device_of: dict[Path, jax.Device] = {}  # of a row
+        self._lock = threading.Lock()
+
+    def take(self, device: jax.Device) -> tuple[Job, Sequence[Any]] | None:
+        """The first one of a row that this device has had or nobody, else the first; None: none.
+
+        Programs that are compiled and kept on disk are of one device: a row's seeds stay on it.
+        """
+        with self._lock:
+            if not self._jobs:
+                return None
+            rows = [job.directory.parent for job, _ in self._jobs]
+            own = (k for k, row in enumerate(rows) if self._device_of.get(row, device) == device)
+            chosen = next(own, 0)
+            self._device_of.setdefault(rows[chosen], device)
+            return self._jobs.pop(chosen)
 
 
 def check_budgets(jobs: Iterable[Job]) -> None:
