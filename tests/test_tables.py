@@ -156,8 +156,8 @@ def test_what_is_said_of_noise():
     no = yes | {"low": -0.2, "outside_noise": False}
     said = sentence([("a", yes), ("b", no)], "ours", 3)
     assert said.startswith(
-        "Outside noise: 1 of 2 differences from 'ours', namely a (+0.50, 95 % between +0.20 and "
-        "+0.80). The others are not told from noise"
+        "Outside noise: 1 of 2 differences from 'ours', namely a (+0.5, 95 % between +0.2 and "
+        "+0.8). The others are not told from noise"
     )
     said = sentence([("b", no)], "ours", 1)
     assert said.startswith("None of the 1 differences from 'ours' is outside noise")
@@ -207,14 +207,19 @@ def test_what_a_table_says(tables):
     assert original["datasets"]["ships"]["noc"]["90"] == {"mean": 10.375, "seeds": [10.0, 10.75]}
     assert ours["datasets"]["ships"]["noc"]["90"]["mean"] == 9.375
     assert original["datasets"]["ships"]["nof"]["90"] == {"mean": 1.0, "seeds": [1, 1]}
-    difference = original["datasets"]["ships"]["difference"]["90"]
+    difference = original["datasets"]["ships"]["difference"]["NoC90"]
     assert difference["mean"] == 1.0
     assert difference["outside_noise"]
     assert ours["datasets"]["ships"]["difference"] == {}
+    never = evaluations.traced(21, 2)[-1]  # the third object, under either seed
+    miou = ours["datasets"]["ships"]["miou"]
+    assert (miou["clicks"], miou["mean"]) == (20, pytest.approx((3 * 0.9375 + never) / 4))
+    assert original["datasets"]["ships"]["difference"]["mIoU"]["mean"] == 0
     text = (tables.out / "table9.md").read_text()
     assert "| original | 1.23 M | 2.24 / 6.70 | 4.79 / 13.21 | 3.94 / 9.11 |" in text
     assert "| ours | 1.23 M |" in text
-    assert "10.38 (**+1.00 [" in text
+    assert "10.38 (**+1 [" in text
+    assert text.count(f"| {miou['mean']:.3f} ") == 2
     assert "2 seeds; every trained row 6 steps of 4 pictures" in text
     assert found["noise"] in text
 

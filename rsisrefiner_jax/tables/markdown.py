@@ -17,7 +17,11 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def clicks(results: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of a table of NoC: the paper's, then ours with the difference from the reference."""
+    """Rows of a table of NoC: the paper's, then ours with the difference from the reference.
+
+    Ours end with the mean IoU after the last click, which tells rows apart that never reach a
+    target.
+    """
     columns = list(results["rows"][0]["paper"])
     datasets = list(results["rows"][0]["datasets"])
     names = results["metrics"]
@@ -27,16 +31,12 @@ def clicks(results: Mapping[str, Any]) -> list[list[str]]:
             "",
             "trainable",
             *(f"paper: {column} {slashed}" for column in columns),
-            *(f"{dataset}: {name}" for dataset in datasets for name in names),
+            *(f"{dataset}: {name}" for dataset in datasets for name in (*names, _miou(results))),
         ]
     ]
     for row in results["rows"]:
         paper = (" / ".join(f"{x:.2f}" for x in row["paper"][c].values()) for c in columns)
-        ours = (
-            _noc(row["datasets"][dataset], name.removeprefix("NoC"))
-            for dataset in datasets
-            for name in names
-        )
+        ours = (cell for dataset in datasets for cell in _reached(row["datasets"][dataset], names))
         lines.append([row["name"], _millions(row), *paper, *ours])
     return lines
 
@@ -59,13 +59,26 @@ def costs(results: Mapping[str, Any]) -> list[list[str]]:
     return lines
 
 
-def _noc(entry: Mapping[str, Any], target: str) -> str:
+def _miou(results: Mapping[str, Any]) -> str:
+    entry = next(iter(results["rows"][-1]["datasets"].values()))
+    return f"mIoU at {entry['miou']['clicks']}"
+
+
+def _reached(entry: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The cells of a row for a data set."""
+    means = [f"{entry['noc'][name.removeprefix('NoC')]['mean']:.2f}" for name in names]
+    means.append(f"{entry['miou']['mean']:.3f}")
+    return [
+        _against(mean, entry["difference"].get(name))
+        for mean, name in zip(means, [*names, "mIoU"], strict=True)
+    ]
+
+
+def _against(mean: str, difference: Mapping[str, Any] | None) -> str:
     """The mean; its difference from the reference with the interval, bold where outside noise."""
-    mean = f"{entry['noc'][target]['mean']:.2f}"
-    difference = entry["difference"].get(target)
     if difference is None:
         return mean
-    said = "{mean:+.2f} [{low:+.2f}, {high:+.2f}]".format(**difference)
+    said = "{mean:+.3g} [{low:+.3g}, {high:+.3g}]".format(**difference)
     return f"{mean} (**{said}**)" if difference["outside_noise"] else f"{mean} ({said})"
 
 

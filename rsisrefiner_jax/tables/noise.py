@@ -38,7 +38,7 @@ def paired_difference(row: np.ndarray, reference: np.ndarray) -> dict[str, Any]:
 def sentence(differences: Sequence[tuple[str, dict[str, Any]]], reference: str, seeds: int) -> str:
     """What of a table is outside noise, in plain words; differences: (what, of that)."""
     found = [
-        f"{what} ({d['mean']:+.2f}, 95 % between {d['low']:+.2f} and {d['high']:+.2f})"
+        f"{what} ({d['mean']:+.3g}, 95 % between {d['low']:+.3g} and {d['high']:+.3g})"
         for what, d in differences
         if d["outside_noise"]
     ]

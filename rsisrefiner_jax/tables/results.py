@@ -1,6 +1,7 @@
 """What a table says, from the evaluations of its rows: tableN.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.evaluation.results import percent
 from rsisrefiner_jax.evaluation.runs import Run, read_run
-from rsisrefiner_jax.interaction.metrics import clicks_needed
+from rsisrefiner_jax.interaction.metrics import clicks_needed, miou_curve
 from rsisrefiner_jax.tables.jobs import Job, budget
 from rsisrefiner_jax.tables.noise import paired_difference, sentence
 from rsisrefiner_jax.tables.table import Table
@@ -58,7 +59,17 @@ def _dataset(
     reference: Sequence[Run],
     is_reference: bool,
 ) -> dict[str, Any]:
-    """What a row reached on one data set."""
+    """What a row reached on one data set: NoC, NoF, and the mean IoU after the last click."""
+    most = base.protocol.max_clicks
+
+    def both(measure: Callable[[Sequence[float]], float]) -> tuple[np.ndarray, np.ndarray]:
+        """float64 [seeds, objects] of the row and of the reference."""
+        of_row, against = (
+            np.stack([_per_object(run, dataset, measure, reference[0]) for run in some])
+            for some in (runs, reference)
+        )
+        return np.broadcast_to(of_row, against.shape), against  # the untrained has no seeds
+
     own = [run.results["datasets"][dataset] for run in runs]
     entry: dict[str, Any] = {
         "objects": own[0]["objects"],
@@ -66,37 +77,44 @@ def _dataset(
         "seconds_per_click": [one["seconds_per_click"] for one in own],
         "noc": {},
         "nof": {},
-        "difference": {},
+        "miou": {},
+        "difference": {},  # by metric, as "NoC90"
     }
     for target in table.targets or base.protocol.noc_targets:
-        t, most = percent(target), base.protocol.max_clicks
-        clicks, against = (
-            np.stack([_clicks(run, dataset, target, most, reference[0]) for run in some])
-            for some in (runs, reference)
-        )
-        clicks = np.broadcast_to(clicks, against.shape)  # what is not trained has no seeds
-        entry["noc"][t] = {"mean": float(clicks.mean()), "seeds": [*map(float, clicks.mean(1))]}
+        t = percent(target)
+        clicks, against = both(partial(clicks_needed, target=target, max_clicks=most))
+        entry["noc"][t] = _mean(clicks)
         failures = [one["nof" if base.protocol.nof == "strict" else "nof_at_max"][t] for one in own]
         entry["nof"][t] = {"mean": float(np.mean(failures)), "seeds": failures}
         if not is_reference:
-            entry["difference"][t] = paired_difference(clicks, against)
+            entry["difference"][f"NoC{t}"] = paired_difference(clicks, against)
+    ious, against = both(lambda ious: miou_curve([ious], most)[-1])
+    entry["miou"] = {"clicks": most, **_mean(ious)}
+    if not is_reference:
+        entry["difference"]["mIoU"] = paired_difference(ious, against)
     return entry
 
 
-def _clicks(run: Run, dataset: str, target: float, most: int, like: Run) -> np.ndarray:
-    """float64 [objects]: clicks until the target, in the order of `like`; their mean over the
-    annotator's seeds, where there are several."""
+def _mean(values: np.ndarray) -> dict[str, Any]:
+    return {"mean": float(values.mean()), "seeds": [*map(float, values.mean(1))]}
+
+
+def _per_object(
+    run: Run, dataset: str, measure: Callable[[Sequence[float]], float], like: Run
+) -> np.ndarray:
+    """float64 [objects]: a measure of each object's IoUs, in the order of `like`; its mean over
+    the annotator's seeds, where there are several."""
     lines, order = run.objects.get(dataset, {}), like.objects[dataset]
     require(
         lines.keys() == order.keys(),
         f"{run.directory}: other objects of {dataset} than {like.directory}; "
         "the data have changed, so name another --out",
     )
-    counts: dict[tuple[str, int], list[int]] = {}
+    found: dict[tuple[str, int], list[float]] = {}
     for image, number, seed in order:
-        ious = lines[image, number, seed]["ious"]
-        counts.setdefault((image, number), []).append(clicks_needed(ious, target, most))
-    return np.array([np.mean(each) for each in counts.values()])
+        value = measure(lines[image, number, seed]["ious"])
+        found.setdefault((image, number), []).append(value)
+    return np.array([np.mean(each, dtype=np.float64) for each in found.values()])
 
 
 def _cost(config: Config, runs: Sequence[Run]) -> dict[str, Any]:
@@ -120,9 +138,9 @@ def _cost(config: Config, runs: Sequence[Run]) -> dict[str, Any]:
 
 def _noise(table: Table, rows: Sequence[dict[str, Any]], reference: str, seeds: int) -> str:
     found = [
-        (f"{row['name']}, NoC{t} on {dataset}", difference)
+        (f"{row['name']}, {metric} on {dataset}", difference)
         for row in rows
         for dataset, entry in row["datasets"].items()
-        for t, difference in entry["difference"].items()
+        for metric, difference in entry["difference"].items()
     ]
     return sentence(found, reference, seeds)
