@@ -32,6 +32,18 @@ test("the newest object comes first, a second press turns the order round", () =
   expect(ids()).toEqual([3, 2, 1]); // "", roof, tank
 });
 
+test("the least sure objects of a refined layer come first, those without a number last", () => {
+  const said = [0.9, null, 0.4].map((agreement, i) =>
+    annotation(i + 1, { attributes: { agreement } }),
+  );
+  state.set({ objects: new Map(said.map((one) => [one.id, one])) });
+  sortBy("agreement");
+  expect(ids()).toEqual([3, 1, 2]);
+  sortBy("agreement");
+  expect(ids()).toEqual([2, 1, 3]);
+  sortBy("id");
+});
+
 test("steps go round, and to the ends where nothing is selected", () => {
   step(-1);
   expect(state.now.selected).toBe(1);

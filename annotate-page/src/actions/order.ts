@@ -3,15 +3,23 @@ import { classOf, state } from "../state";
 import type { Annotation } from "../types";
 import { zoomToBox } from "../map/view";
 
-export type Column = "id" | "class" | "area" | "clicks";
+export type Column = "id" | "class" | "area" | "clicks" | "agreement";
 
 let column: Column = "id";
 let descending = true;
 
 export const order = () => ({ column, descending });
 
+/** How sure the network was of an object of a refined layer, 0 to 1; null where nobody says. */
+export function agreementOf({ attributes }: Annotation): number | null {
+  const { agreement } = attributes;
+  return typeof agreement === "number" ? agreement : null;
+}
+
+/** Names from A, the least sure first; else the highest first. A second time turns it round. */
 export function sortBy(chosen: Column): void {
-  descending = chosen === column ? !descending : chosen !== "class";
+  const rising = chosen === "class" || chosen === "agreement";
+  descending = chosen === column ? !descending : !rising;
   column = chosen;
 }
 
@@ -20,6 +28,7 @@ const keyOf: Record<Column, (one: Annotation) => number | string> = {
   class: (one) => classOf(one.class_id)?.name ?? "",
   area: (one) => one.area_px,
   clicks: (one) => one.clicks,
+  agreement: (one) => agreementOf(one) ?? Infinity,
 };
 
 export function sorted(): Annotation[] {

@@ -1,6 +1,6 @@
 // The table of objects.
 import { remove } from "../actions/objects";
-import { order, sortBy, sorted, step, type Column } from "../actions/order";
+import { agreementOf, order, sortBy, sorted, step, type Column } from "../actions/order";
 import { refine, resume } from "../actions/session";
 import { zoomToBox } from "../map/view";
 import { classOf, state } from "../state";
@@ -18,6 +18,7 @@ const COLUMNS: [Column, string][] = [
   ["class", "Class"],
   ["area", "Area"],
   ["clicks", "Clicks"],
+  ["agreement", "Sure"], // where a refined layer was loaded
 ];
 
 function row(object: Annotation, index: number, chosen: boolean): HTMLElement {
@@ -43,6 +44,7 @@ function row(object: Annotation, index: number, chosen: boolean): HTMLElement {
     ),
     cell("area", area(object)),
     cell("clicks", String(object.clicks)),
+    cell("agreement", agreementOf(object)?.toFixed(2) ?? ""),
   );
 }
 
@@ -83,6 +85,8 @@ export function objectPanel(): HTMLElement {
   function resort(): void {
     list = sorted();
     headings.replaceChildren(...COLUMNS.map(heading));
+    const refined = list.some((one) => agreementOf(one) !== null);
+    table.classList.toggle("refined", refined);
     table.setAttribute("aria-rowcount", String(list.length + 1));
     total.textContent = count(list.length, "object");
     show(list);
