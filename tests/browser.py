@@ -116,7 +116,7 @@ class PageDriver:
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} {message.location.get('url', '')}")
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith(("blob:", "data:")):
