@@ -177,6 +177,15 @@ def test_every_size_of_window_is_compiled_beforehand():
     assert programs.compilations == compiled
 
 
+def test_a_picture_smaller_than_the_first_window_compiles_nothing():
+    programs = fakes.RecordingPrograms(fakes.Disks(image_size=300), {}, fakes.PAPER)
+    segmenter = Segmenter(programs)
+    next(segmenter.warm_up())
+    compiled = programs.compilations
+    segmenter.segment(SegmentationTask(picture(50, 40)), [Click(9, 9, True)])
+    assert programs.compilations == compiled
+
+
 def test_what_lies_outside_the_window_stays(programs):
     """A mask larger than any window is refined where it is clicked."""
     whole = np.ones((250, 700), bool)

@@ -72,7 +72,7 @@ def test_clicks_of_the_page_become_the_mask(segmenter):
     page = Page(noise(*SMALL), segmenter)
     assert not page.widget.mask.any()
     clicks = [(20.5, 30.5, True), (30.2, 10.9, False), (5.5, 50.5, True)]
-    alone = ClickSession(fakes.programs(fakes.Mixed(), fakes.PAPER), noise(*SMALL), square=True)
+    alone = ClickSession(fakes.programs(fakes.Mixed(), fakes.PAPER), noise(*SMALL), square=64)
     for y, x, positive in clicks:
         trouble, shown = page.answer(kind="click", y=y, x=x, positive=positive)
         alone.click(int(y), int(x), positive)

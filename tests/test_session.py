@@ -224,11 +224,12 @@ def test_a_square_of_padding_changes_nothing():
     with tiny.compilation(optimized=True):
         sessions = [
             ClickSession(programs(Mixed(), PAPER, optimized=True), noise(90, 300), square=square)
-            for square in (False, True)
+            for square in (None, 64, 520)
         ]
         for yx in [(40, 150), (80, 20), (10, 290)]:
-            plain, square = (session.click(*yx, True) for session in sessions)
-            np.testing.assert_array_equal(plain, square)
+            plain, *squares = (session.click(*yx, True) for session in sessions)
+            for square in squares:
+                np.testing.assert_array_equal(plain, square)
 
 
 def test_more_clicks_than_slots():

@@ -229,7 +229,7 @@ class Segmenter:
         return self._session(picture.read(window))
 
     def _session(self, window: np.ndarray) -> ClickSession:
-        return ClickSession(self._programs, window, keep_history=False, square=True)
+        return ClickSession(self._programs, window, keep_history=False, square=self._first)
 
     def _windows(self, picture: Picture) -> Windows:
         return Windows(picture.width, picture.height, self._first, self._largest)

@@ -118,7 +118,8 @@ class ClickSession:
 
     image: uint8 [h, w, 3], RGB.
     keep_history: keep the answer to every click for `undo`: a map as large as the model's input.
-    square: pad to a square, so that fewer shapes are compiled; no answer depends on it.
+    square: pad to a square of this side or more, so that fewer shapes are compiled; no answer
+        depends on it.
 
     No array is ever written to: `copy.copy` of a session without history is a state to come back
     to, at no cost but its references.
@@ -129,12 +130,13 @@ class ClickSession:
         programs: Programs,
         image: np.ndarray,
         keep_history: bool = True,
-        square: bool = False,
+        square: int | None = None,
     ) -> None:
         self._programs = programs
         self._shape = image.shape[0], image.shape[1]
-        height, width = padded_shape(*self._shape)
-        self._padded = (max(height, width),) * 2 if square else (height, width)
+        self._padded = padded_shape(*self._shape)
+        if square is not None:
+            self._padded = padded_shape(*(max(square, *self._shape),) * 2)
         self._image = jnp.asarray(pad(image, self._padded)[None])
         self._size = jnp.array([self._shape], jnp.int32)
         self._features: Any = None
