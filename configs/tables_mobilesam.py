@@ -44,13 +44,13 @@ config = Config(
     # Two clicks on every sample, both with a loss: a smaller program to compile than the paper's.
     clicks=Clicks(iterations=(0.0, 1.0), gradient="every"),
     # Pretrained weights, where they are trained, at a tenth of the rate.
-    optim=Optim(lr=5e-4, milestones=(4,), warmup_steps=10, clip_norm=1.0, backbone_lr_scale=0.1),
+    optim=Optim(lr=5e-4, milestones=(4,), warmup_steps=5, clip_norm=1.0, backbone_lr_scale=0.1),
     train=Train(
         batch_size=4,
         epochs=5,
-        samples_per_epoch=80,
-        checkpoint_every=25,
-        preview_every=100,
+        samples_per_epoch=32,
+        checkpoint_every=20,
+        preview_every=40,
         log_every=5,
     ),
     parallel=Parallel("shard_map"),  # compiles the step of one click once, pmap twice
