@@ -84,7 +84,8 @@ def test_progress_of_an_import(start, halfway, cancelled):
     sending = threading.Thread(
         target=lambda: replies.append(send(client, "a.json", coco(BOXES), key="k1"))
     )
-    assert client.get("/api/imports/k1").status_code == 404
+    before = {"done": 0, "total": 0, "seconds_left": None}
+    assert client.get("/api/imports/k1").json() == before  # its file is not here yet
     sending.start()
     assert there.wait(30)
     found = client.get("/api/imports/k1").json()
@@ -105,9 +106,19 @@ def test_only_the_last_imports_are_known():
     known = imports.Imports()
     for number in range(imports.MOST + 1):
         known.begin(f"k{number}")
-    with pytest.raises(Exception, match="no import with the key 'k0'"):
-        known.progress("k0")
-    assert known.progress("k1") is not known.progress(f"k{imports.MOST}")
+    assert len(known._progress) == imports.MOST
+    assert "k0" not in known._progress
+
+
+def test_an_import_cancelled_while_its_file_is_sent(start):
+    client, here = start
+    assert client.delete("/api/imports/k1").status_code == 200
+    reply = send(client, "a.json", coco(BOXES), key="k1")
+    annotating.refused(reply, "the import was cancelled; nothing was added", 409)
+    assert not here.project.objects(1)
+    assert ok(send(client, "a.json", coco(BOXES), key="k2"))["objects"] == len(BOXES)
+    again = send(client, "a.json", coco(BOXES), key="k2")  # a key for the second time
+    assert ok(again)["objects"] == 0
 
 
 # Many at once: what comes of it is what comes of each by itself.

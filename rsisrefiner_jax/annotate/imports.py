@@ -7,7 +7,6 @@ from collections import OrderedDict
 from typing import Any, BinaryIO
 
 from rsisrefiner_jax.annotate.importing.reading import Reading
-from rsisrefiner_jax.annotate.refusals import Missing
 from rsisrefiner_jax.annotate.safety import MEBIBYTE
 from rsisrefiner_jax.formats.progress import Progress
 
@@ -25,21 +24,23 @@ class Imports:
 
     def begin(self, key: str | None) -> Progress:
         """The progress of an import, which `progress` gives by the key that its client chose."""
-        progress = Progress()
-        if key is not None:
-            with self._lock:
-                self._progress[key] = progress
-                self._progress.move_to_end(key)
-                while len(self._progress) > MOST:
-                    self._progress.popitem(last=False)
-        return progress
+        if key is None:
+            return Progress()
+        with self._lock:
+            known = self._progress.get(key)
+            return known if known and not known.total else self._remembered(key)
 
     def progress(self, key: str) -> Progress:
-        """Raises Missing."""
+        """That of an import. It may be cancelled before its file is here: nothing comes of it."""
         with self._lock:
-            if key not in self._progress:
-                raise Missing(f"there is no import with the key {key[:40]!r}")
-            return self._progress[key]
+            return self._progress.get(key) or self._remembered(key)
+
+    def _remembered(self, key: str) -> Progress:
+        self._progress[key] = progress = Progress()
+        self._progress.move_to_end(key)
+        while len(self._progress) > MOST:
+            self._progress.popitem(last=False)
+        return progress
 
     def keep(self, about: Any, reading: Reading) -> None:
         """What a preview found, for the import of the same file that follows.

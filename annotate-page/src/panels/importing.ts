@@ -66,7 +66,6 @@ async function watched<T>(
   const cancel = () => void api.cancelImport(key).catch(() => undefined);
   running.begin().addEventListener("abort", cancel);
   closed.addEventListener("abort", cancel);
-  // Before the file is there, the server knows nothing of it.
   const look = () => void api.importState(key).then(running.show, () => undefined);
   const timer = setInterval(look, INTERVAL);
   try {

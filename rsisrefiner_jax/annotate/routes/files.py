@@ -96,7 +96,7 @@ def watch(key: ImportKey, here: Here) -> ImportProgressOut:
 
 @router.delete("/imports/{key}")
 def cancel(key: ImportKey, here: Here) -> Done:
-    """Stops the import or preview with this key, if it is still being read; nothing comes of it."""
+    """Stops the import or preview with this key, sent or read still; nothing comes of it."""
     here.imports.progress(key).cancel()
     return Done()
 
