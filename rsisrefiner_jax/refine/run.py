@@ -18,7 +18,7 @@ from rsisrefiner_jax.errors import STOP_SIGNALS, Stopped, require
 from rsisrefiner_jax.formats.polygons import stated_system
 from rsisrefiner_jax.formats.raster_info import Raster
 from rsisrefiner_jax.formats.remote import is_address
-from rsisrefiner_jax.networks import checkpoint_folder
+from rsisrefiner_jax.networks import DEFAULT, checkpoint_folder
 from rsisrefiner_jax.refine import KEEP_BELOW, local, output
 from rsisrefiner_jax.refine.answer import Answer
 from rsisrefiner_jax.refine.job import Job, network_digest, open_named, stamp
@@ -44,7 +44,7 @@ class Settings:
     prompts: str
     out: Path
     fields: Fields
-    checkpoint: str = "box"
+    checkpoint: str = DEFAULT
     overrides: tuple[str, ...] = ()
     keep_below: float = KEEP_BELOW
     engine: str = "local"
