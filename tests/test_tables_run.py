@@ -80,7 +80,7 @@ def test_a_killed_command_goes_on(tmp_path):
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     table = json.loads((tmp_path / "out" / "table9.json").read_text())
     # The small network is not modulated: both rows are the same training.
-    difference = table["rows"][0]["datasets"]["synthetic:test@96"]["difference"]["90"]
+    difference = table["rows"][0]["datasets"]["synthetic:test@96"]["difference"]["NoC90"]
     assert difference["mean"] == 0
     assert not difference["outside_noise"]
     assert table["rows"][0]["ms_per_click"] > 0
