@@ -4,6 +4,7 @@ rsisrefiner train --config base       is    python train.py --config configs/bas
 rsisrefiner annotate scene.tif        is    python -m rsisrefiner_jax.annotate scene.tif
 """
 
+import argparse
 import dataclasses
 import sys
 
@@ -51,6 +52,13 @@ COMMANDS = {
         "rsisrefiner_jax.annotate.export", "write an annotator's project as a data set"
     ),
 }
+
+
+def add_overrides(parser: argparse._ActionsContainer, help: str | None = None) -> None:
+    """Adds --set FIELD=VALUE ..., for `config.load`, to a command line; it may be given again."""
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help=help
+    )
 
 
 def program(name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsisrefiner_jax.atomic import atomic_file
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import run_main
 
 if TYPE_CHECKING:
@@ -30,13 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("source", metavar="RUN", help="a run's directory, or a checkpoint")
     parser.add_argument("destination", metavar="DEST", help="a new or empty directory")
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="change the configuration that is stored: model.image_size=448, data.train=...",
+    add_overrides(
+        parser, "change the configuration that is stored: model.image_size=448, data.train=..."
     )
     options = parser.parse_args(arguments)
 

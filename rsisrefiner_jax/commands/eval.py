@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rsisrefiner_jax.cluster import joining
 from rsisrefiner_jax.config import Config, apply_overrides
+from rsisrefiner_jax.console import add_overrides
 from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.protocol import PRESETS, Protocol, preset
 
@@ -48,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME",
         help=f"one of {', '.join(PRESETS)}; default: the checkpoint's own, else paper",
     )
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    add_overrides(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument("--limit", type=int, metavar="N", help="objects of each data set")
     parser.add_argument(

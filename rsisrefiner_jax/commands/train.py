@@ -16,7 +16,7 @@ from pathlib import Path
 from rsisrefiner_jax import config as config_module
 from rsisrefiner_jax.cluster import joining
 from rsisrefiner_jax.config import Config
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import Stopped, run_main
 from rsisrefiner_jax.training.determinism import compute_deterministically
 
@@ -81,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="STEPS",
         help="trace so many steps (default: 5) into WORKDIR/profile, for TensorBoard or Perfetto",
     )
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    add_overrides(parser)
     parser.add_argument(
         "--accept-changes",
         action="store_true",

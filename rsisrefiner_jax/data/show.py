@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from rsisrefiner_jax import config as config_module
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import UserError, require, run_main
 
 
@@ -24,14 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scenes", action="store_true", help="whole scenes, colours by class")
     parser.add_argument("--tiles", type=int, help="how many (default: 12 samples, 6 scenes)")
     parser.add_argument("--config", help="training configuration (default: the paper's)")
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="of the configuration, as data.bands=[3,2,1]",
-    )
+    add_overrides(parser, "of the configuration, as data.bands=[3,2,1]")
     args = parser.parse_args(arguments)
     require(args.tiles is None or args.tiles > 0, f"--tiles {args.tiles}: must be at least 1")
     require(args.out.lower().endswith(".png"), f"--out {args.out}: the sheet is a PNG; end in .png")

@@ -9,6 +9,7 @@ quick look: at other weights or settings (--set model.dtype=float32), on a lapto
 import argparse
 from pathlib import Path
 
+from rsisrefiner_jax.console import add_overrides
 from rsisrefiner_jax.errors import UserError, require, run_main
 
 
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("batch", type=Path, help="RUN/not_finite/STEP.npz")
     parser.add_argument("--checkpoint", help="default: the run's")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    add_overrides(parser)
     options = parser.parse_args(arguments)
 
     import jax

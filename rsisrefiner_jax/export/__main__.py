@@ -11,7 +11,7 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import require, run_main
 
 
@@ -26,14 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("checkpoint", metavar="CHECKPOINT", help="a directory, or a packaged network: small, box")
     add("out", metavar="OUT", type=Path, help="a new or empty directory")
     add("--format", choices=("stablehlo",), default="stablehlo", help="%(default)s, by jax.export")
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="of the configuration: model.image_size=448, model.dtype=bfloat16",
-    )
+    add_overrides(parser, "of the configuration: model.image_size=448, model.dtype=bfloat16")
     options = parser.parse_args(arguments)
     require(
         importlib.util.find_spec("flatbuffers") is not None,

@@ -11,7 +11,7 @@ once it is there, and `--checkpoint OUT` opens it everywhere. docs/finetune.md s
 import argparse
 from pathlib import Path
 
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import require, run_main
 
 MINUTES = 10.0
@@ -76,14 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long to train, about (default: %(default)g); the evaluations come on top",
     )
     add("--steps", type=int, metavar="N", help="so many training steps instead")
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="change the configuration: optim.lr=1e-4, model.image_size=448",
-    )
+    add_overrides(parser, "change the configuration: optim.lr=1e-4, model.image_size=448")
     return parser
 
 

@@ -8,7 +8,7 @@ Started again after whatever ended it, the same command goes on and comes to the
 import argparse
 from pathlib import Path
 
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import run_main
 from rsisrefiner_jax.networks import DEFAULT
 from rsisrefiner_jax.refine import KEEP_BELOW
@@ -82,14 +82,7 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         help="a trained network, or one of those included: box, small (%(default)s)",
     )
-    group.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="of the configuration: model.image_size=448, model.dtype=bfloat16",
-    )
+    add_overrides(group, "of the configuration: model.image_size=448, model.dtype=bfloat16")
 
 
 def _add_prompt_options(group: argparse._ArgumentGroup) -> None:

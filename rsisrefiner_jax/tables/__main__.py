@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import require, run_main
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def parse_arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", metavar="SPEC", help="to train on")
     parser.add_argument("--eval-data", nargs="+", metavar="SPEC", help="to evaluate on")
     parser.add_argument("--limit", type=int, metavar="N", help="objects of each data set")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    add_overrides(parser)
     return parser.parse_args(words)
 
 

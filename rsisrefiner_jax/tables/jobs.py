@@ -141,9 +141,10 @@ class _Waiting:
         self._lock = threading.Lock()
 
     def take(self, device: jax.Device) -> tuple[Job, Sequence[Any]] | None:
-        """The first one of a row that this device has had or nobody, else the first; None: none.
+        """The next job for a device; None when all are taken.
 
-        Programs that are compiled and kept on disk are of one device: a row's seeds stay on it.
+        A row's seeds stay on one device, since programs kept on disk are compiled for one. Only
+        when nothing else is left does a device help with another one's row.
         """
         with self._lock:
             if not self._jobs:

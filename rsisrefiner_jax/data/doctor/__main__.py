@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from rsisrefiner_jax.config import Config, apply_overrides
-from rsisrefiner_jax.console import program
+from rsisrefiner_jax.console import add_overrides, program
 from rsisrefiner_jax.errors import require, run_main
 
 _EPILOG = """
@@ -25,14 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fix", metavar="DIR", help="write a repaired copy into a new folder")
     parser.add_argument("--sheet", metavar="FILE.png", help="draw random objects with outlines")
     parser.add_argument("--seed", type=int, default=0, help="which objects --sheet draws")
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="how files become RGB, as data.bands=[3,2,1]",
-    )
+    add_overrides(parser, "how files become RGB, as data.bands=[3,2,1]")
     parser.add_argument("--strict", action="store_true", help="exit with 2 on any defect")
     args = parser.parse_args(arguments)
     require(
