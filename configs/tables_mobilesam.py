@@ -55,5 +55,5 @@ config = Config(
     ),
     parallel=Parallel("shard_map"),  # compiles the step of one click once, pmap twice
     eval=Eval(limit=100),
-    protocol=dataclasses.replace(PRESETS["paper"], max_clicks=10, flip=False),
+    protocol=dataclasses.replace(PRESETS["paper"], max_clicks=6, flip=False),
 )
