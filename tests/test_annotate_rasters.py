@@ -103,7 +103,7 @@ def test_every_type_and_number_of_bands_is_shown(start, dtype, count):
     assert seen.sum() == 40 * 50 - (4 * 50 if bands.dtype.kind == "f" else 0)
     point = client.get("/api/images/1/point?x=7.5&y=20.2").json()
     assert point["values"] == pytest.approx(bands[:, 20, 7].tolist())
-    assert (point["ground"], point["lonlat"], point["crs"]) == (None, None, None)
+    assert (point["coordinates"], point["lonlat"], point["crs"]) == (None, None, None)
     assert client.get("/api/images/1/point?x=7&y=41").json()["values"] is None
 
 
@@ -202,7 +202,7 @@ def test_png_files_are_read_in_windows(tmp_path):
 def test_a_turned_raster_on_the_ground(start):
     client = start()
     point = client.get("/api/images/1/point?x=10&y=20").json()
-    assert point["ground"] == pytest.approx(annotating.TURNED @ (10, 20))
+    assert point["coordinates"] == pytest.approx(annotating.TURNED @ (10, 20))
     back = client.get(
         "/api/images/1/point",
         params=dict(zip("xy", point["lonlat"], strict=True)) | {"crs": "EPSG:4326"},

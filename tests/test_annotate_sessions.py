@@ -288,11 +288,11 @@ def test_the_schema_says_what_coordinates_mean(start):
 def test_clicks_in_coordinates(start):
     client = start()
     point = ok(client.get("/api/images/1/point", params={"x": 200.5, "y": 150.5}))
-    assert point["ground"] == pytest.approx(annotating.TURNED @ (200.5, 150.5))
+    assert point["coordinates"] == pytest.approx(annotating.TURNED @ (200.5, 150.5))
     for _ in range(3):
         ok(client.post("/api/sessions", json={"image_id": 1}))
     click(client, 1, 200.5, 150.5)
-    click(client, 2, *point["ground"], crs="EPSG:32632")
+    click(client, 2, *point["coordinates"], crs="EPSG:32632")
     click(client, 3, *point["lonlat"], crs="EPSG:4326")
     plain, ground, degrees = ok(client.get("/api/sessions"))
     assert plain["geometry"] == ground["geometry"] == degrees["geometry"]

@@ -262,5 +262,5 @@ def test_where_qgis_shows_a_raster(app):
     assert not covers(turned, (left, bottom, right + 30, top))
     # As the server itself places a pixel.
     for x, y in ((0, 0), (12.5, 40.25)):
-        ground = app.get(f"/api/images/1/point?x={x}&y={y}").json()["ground"]
+        ground = app.get(f"/api/images/1/point?x={x}&y={y}").json()["coordinates"]
         assert Grid(turned["transform"]).to_ground(x, y) == pytest.approx(ground, abs=1e-6)

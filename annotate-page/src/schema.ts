@@ -575,7 +575,10 @@ export interface components {
              */
             positive: boolean;
         };
-        /** PointOut */
+        /**
+         * PointOut
+         * @description x, y: pixels. coordinates: in crs, the raster's own.
+         */
         PointOut: {
             /** X */
             x: number;
@@ -583,8 +586,8 @@ export interface components {
             y: number;
             /** Crs */
             crs: string | null;
-            /** Ground */
-            ground: [
+            /** Coordinates */
+            coordinates: [
                 number,
                 number
             ] | null;

@@ -220,10 +220,12 @@ class StretchOut(BaseModel):
 
 
 class PointOut(BaseModel):
+    """x, y: pixels. coordinates: in crs, the raster's own."""
+
     x: float
     y: float
     crs: str | None
-    ground: tuple[float, float] | None
+    coordinates: tuple[float, float] | None
     lonlat: tuple[float, float] | None
     values: list[float | None] | None
 

@@ -240,7 +240,7 @@ def test_files_and_bands(open_page, server, raster, tank, tmp_path):
     assert driver.part("object-count").inner_text() == "0 objects"
     driver.page.mouse.move(*driver.middle)
     driver.page.wait_for_timeout(100)
-    assert not driver.part("ground").is_visible()
+    assert not driver.part("coordinates").is_visible()
     driver.press("c", "ArrowRight", "Space", "Enter")
     driver.settled()
     assert driver.part("object-row").inner_text().split("\n")[-2].endswith(" px")

@@ -7,8 +7,8 @@ import { openNetworks } from "./networks";
 
 const INTERVAL = 120; // ms between questions to the server
 
-/** Ground coordinates of a pixel position: the page knows the transform. */
-function ground(x: number, y: number): [number, number] | null {
+/** Map coordinates of a pixel position: the page knows the transform. */
+function coordinates(x: number, y: number): [number, number] | null {
   const transform = state.now.image?.transform;
   if (!transform) return null;
   const [a, b, c, d, e, f] = transform;
@@ -41,7 +41,7 @@ export function statusBar(): HTMLElement {
   const part = (testid: string, label: string) =>
     h("span", { "data-testid": testid, title: label, "aria-label": label });
   const pixel = part("pixel", "Pixel");
-  const place = part("ground", "Coordinates");
+  const place = part("coordinates", "Coordinates");
   const degrees = part("lonlat", "Latitude and longitude");
   const values = part("values", "Band values");
   const scale = part("zoom", "Zoom: screen to image");
@@ -60,7 +60,7 @@ export function statusBar(): HTMLElement {
     pixel.dataset.x = at ? at.x.toFixed(3) : "";
     pixel.dataset.y = at ? at.y.toFixed(3) : "";
     pixel.textContent = at ? `${Math.floor(at.x)}, ${Math.floor(at.y)} px` : "";
-    const on = at && ground(at.x, at.y);
+    const on = at && coordinates(at.x, at.y);
     const digits = on && Math.abs(on[0]) <= 360 && Math.abs(on[1]) <= 180 ? 6 : 2;
     place.textContent = on
       ? `${on[0].toFixed(digits)}, ${on[1].toFixed(digits)} ${image?.crs ?? ""}`

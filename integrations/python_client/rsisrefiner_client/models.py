@@ -189,7 +189,7 @@ class PointOut(TypedDict):
     x: float
     y: float
     crs: str | None
-    ground: list[float] | None
+    coordinates: list[float] | None
     lonlat: list[float] | None
     values: list[float | None] | None
 

@@ -127,7 +127,7 @@ def point(id: ImageId, x: Number, y: Number, here: Here, crs: Crs | None = None)
         x=x,
         y=y,
         crs=info.crs,
-        ground=placed,
+        coordinates=placed,
         lonlat=georeference.lonlat(info, x, y),
         values=values,
     )
