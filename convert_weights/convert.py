@@ -55,31 +55,17 @@ def convert(source: Source, kind: str, image_size: int, whole: bool = False) -> 
         UserError: naming every key without a rule, every missing one and every wrong shape.
     """
     whole = whole or kind == "rsisrefiner"
-    prefix = PREFIX.get(kind, "backbone.")
-    sizes = measure(source, prefix, image_size)
     tensors, folded = plain(source, kind)
-    adapted = {"pos_embed": lambda w: adapt.fit_pos_embed(w, sizes.grid)}
-    if kind == "simpleclick" and not whole:
-        adapted["patch_embed_coords.proj.weight"] = adapt.add_modulated_channel
-    unread = re.escape(prefix) + f"({mobilesam.UNUSED if kind == 'mobilesam' else UNUSED})"
-    left = LEFT_OVER.get(kind, "")
-    if whole and kind != "mobilesam":
-        unread, left = f"{unread}|{UNUSED_HEAD}", COUNTER
-    table = rules_of(kind, sizes, prefix, whole)
-    expected = dict(_expected(kind, whole, table, sizes, image_size))
-    if kind == "mobilesam":  # a file may hold the encoder alone
-        there = mobilesam.parts(tensors)
-        expected = {path: e for path, e in expected.items() if path.split("/")[0] in there}
-
+    plan = _Plan.of(source, tensors, kind, image_size, whole)
     arrays: dict[str, np.ndarray] = {}
     mapped: dict[str, str] = {}
     unused: dict[str, int] = {}
     left_over, changed, unknown, wrong = [], [], [], []
     for key, tensor in tensors.items():
-        rule, path = _find(table, key)
-        if rule is not None and path in expected and path not in arrays:
+        rule, path = _find(plan.table, key)
+        if rule is not None and path in plan.expected and path not in arrays:
             mapped[key] = path
-            fitted = adapted.get(key.removeprefix(prefix), same)(tensor)
+            fitted = plan.fit(key, tensor)
             arrays[path] = moved = rule.apply(fitted)
             if (
                 tensor is not source.tensors.get(key, tensor)
@@ -87,16 +73,17 @@ def convert(source: Source, kind: str, image_size: int, whole: bool = False) -> 
                 or tensor.dtype.itemsize > moved.dtype.itemsize  # float64 is rounded
             ):
                 changed.append(key)
-            if moved.shape != expected[path] or moved.dtype != np.float32:
+            shape = plan.expected[path]
+            if moved.shape != shape or moved.dtype != np.float32:
                 found = f"{tensor.dtype} {tensor.shape}"
-                wrong.append(f"{key} is {found}: gives {moved.shape}, expected {expected[path]}")
-        elif re.fullmatch(unread, key):
+                wrong.append(f"{key} is {found}: gives {moved.shape}, expected {shape}")
+        elif re.fullmatch(plan.unread, key):
             unused[key] = tensor.size
-        elif re.fullmatch(left, key):
+        elif re.fullmatch(plan.left_over, key):
             left_over.append(key)
         else:
             unknown.append(key)
-    missing = [_source_name(table, path) for path in expected if path not in arrays]
+    missing = [_source_name(plan.table, path) for path in plan.expected if path not in arrays]
     problems = [
         some("missing", missing),
         some("without a rule", unknown),
@@ -108,7 +95,49 @@ def convert(source: Source, kind: str, image_size: int, whole: bool = False) -> 
         )
     mapped |= {key: mapped[into] for key, into in folded.items()}
     changed += folded
-    return Conversion(kind, whole, sizes, arrays, mapped, unused, tuple(left_over), tuple(changed))
+    return Conversion(
+        kind, whole, plan.sizes, arrays, mapped, unused, tuple(left_over), tuple(changed)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What has to become of the tensors of a file."""
+
+    prefix: str  # of the backbone's keys
+    sizes: rules.Sizes
+    table: list[rules.Rule]
+    expected: dict[str, tuple[int, ...]]  # shapes by path
+    fitting: dict[str, rules.Move]  # of tensors that are changed before they are moved, by key
+    unread: str  # keys that no layer reads: a regular expression, as the next one
+    left_over: str  # keys of another network
+
+    @classmethod
+    def of(
+        cls, source: Source, tensors: adapt.Tensors, kind: str, image_size: int, whole: bool
+    ) -> "_Plan":
+        """tensors: what `plain` made of the source."""
+        prefix = PREFIX.get(kind, "backbone.")
+        sizes = measure(source, prefix, image_size)
+        table = rules_of(kind, sizes, prefix, whole)
+        expected = dict(_expected(kind, whole, table, sizes, image_size))
+        if kind == "mobilesam":  # a file may hold the encoder alone
+            there = mobilesam.parts(tensors)
+            expected = {path: e for path, e in expected.items() if path.split("/")[0] in there}
+        fitting: dict[str, rules.Move] = {
+            "pos_embed": lambda w: adapt.fit_pos_embed(w, sizes.grid),
+        }
+        if kind == "simpleclick" and not whole:
+            fitting["patch_embed_coords.proj.weight"] = adapt.add_modulated_channel
+        unread = re.escape(prefix) + f"({mobilesam.UNUSED if kind == 'mobilesam' else UNUSED})"
+        left_over = LEFT_OVER.get(kind, "")
+        if whole and kind != "mobilesam":
+            unread, left_over = f"{unread}|{UNUSED_HEAD}", COUNTER
+        return cls(prefix, sizes, table, expected, fitting, unread, left_over)
+
+    def fit(self, key: str, tensor: np.ndarray) -> np.ndarray:
+        """The tensor, made to fit this network where it is one of those."""
+        return self.fitting.get(key.removeprefix(self.prefix), same)(tensor)
 
 
 def plain(source: Source, kind: str) -> tuple[adapt.Tensors, dict[str, str]]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from rsisrefiner_jax.annotate.pictures import picture_sent
 from rsisrefiner_jax.annotate.prompts import box_in_pixels
-from rsisrefiner_jax.annotate.schemas import Base64, Number
+from rsisrefiner_jax.annotate.requests import Base64, Number
 from rsisrefiner_jax.annotate.segmenter import Segmentation
 from rsisrefiner_jax.annotate.stateless import ClickOrder, StatelessSegmenter
 from rsisrefiner_jax.errors import UserError

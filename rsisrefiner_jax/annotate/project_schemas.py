@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel
 
-from rsisrefiner_jax.annotate.schemas import ClassOut, Given, Name
+from rsisrefiner_jax.annotate.replies import ClassOut
+from rsisrefiner_jax.annotate.requests import Given, Name
 
 
 class ImageName(BaseModel):

@@ -10,14 +10,8 @@ from rsisrefiner_jax.annotate import rasters, tiles
 from rsisrefiner_jax.annotate.damage import Damage
 from rsisrefiner_jax.annotate.file_identity import fingerprint_of
 from rsisrefiner_jax.annotate.project import Project
-from rsisrefiner_jax.annotate.schemas import (
-    ClickOut,
-    DrawnOut,
-    ImageOut,
-    ObjectOut,
-    RecipeIn,
-    SessionOut,
-)
+from rsisrefiner_jax.annotate.replies import ClickOut, DrawnOut, ImageOut, ObjectOut, SessionOut
+from rsisrefiner_jax.annotate.requests import RecipeIn
 from rsisrefiner_jax.annotate.session_results import Result
 from rsisrefiner_jax.data.project.records import Image, Object, Session
 from rsisrefiner_jax.data.project.state import recipe_to

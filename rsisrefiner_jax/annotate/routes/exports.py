@@ -10,7 +10,8 @@ from starlette.background import BackgroundTask
 from rsisrefiner_jax.annotate.context import Here
 from rsisrefiner_jax.annotate.exports import Export
 from rsisrefiner_jax.annotate.refusals import Conflict
-from rsisrefiner_jax.annotate.schemas import Done, ExportIn, ExportOut
+from rsisrefiner_jax.annotate.replies import Done, ExportOut
+from rsisrefiner_jax.annotate.requests import ExportIn
 
 router = APIRouter(tags=["exports"])
 ImageId = Annotated[int, Path(ge=1, lt=2**53)]

@@ -17,7 +17,7 @@ from rsisrefiner_jax.annotate.imports import digest
 from rsisrefiner_jax.annotate.project import Project, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent, body_with_file
 from rsisrefiner_jax.annotate.refusals import Conflict
-from rsisrefiner_jax.annotate.schemas import Done, ImportOut, ImportPreviewOut, ImportProgressOut
+from rsisrefiner_jax.annotate.replies import Done, ImportOut, ImportPreviewOut, ImportProgressOut
 from rsisrefiner_jax.data.project.records import Image, Object
 from rsisrefiner_jax.errors import require
 from rsisrefiner_jax.formats.left_out import counted

@@ -7,8 +7,9 @@ from fastapi.concurrency import run_in_threadpool
 
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.edits import Outcome
+from rsisrefiner_jax.annotate.replies import Edit, EditOut, HistoryOut
+from rsisrefiner_jax.annotate.requests import EditIn
 from rsisrefiner_jax.annotate.routes.sessions import reply_of
-from rsisrefiner_jax.annotate.schemas import Edit, EditIn, EditOut, HistoryOut
 from rsisrefiner_jax.annotate.views import object_out
 from rsisrefiner_jax.data.project.undo_history import Edit as Record
 from rsisrefiner_jax.formats import georeference

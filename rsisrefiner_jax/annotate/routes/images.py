@@ -9,15 +9,8 @@ from pydantic import ValidationError
 from rsisrefiner_jax.annotate import tiles
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.receiving import body_with_file
-from rsisrefiner_jax.annotate.schemas import (
-    Crs,
-    ImageOut,
-    Number,
-    PathIn,
-    PointOut,
-    RecipeIn,
-    StretchOut,
-)
+from rsisrefiner_jax.annotate.replies import ImageOut, PointOut, StretchOut
+from rsisrefiner_jax.annotate.requests import Crs, Number, PathIn, RecipeIn
 from rsisrefiner_jax.annotate.views import image_out, recipe_hash
 from rsisrefiner_jax.data.project.records import Image
 from rsisrefiner_jax.errors import UserError

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Path, Response
 
 from rsisrefiner_jax.annotate.context import Here
 from rsisrefiner_jax.annotate.listing import listed
-from rsisrefiner_jax.annotate.schemas import Crs, Done, DrawnOut, ObjectIn, ObjectOut, ObjectPatch
+from rsisrefiner_jax.annotate.replies import Done, DrawnOut, ObjectOut
+from rsisrefiner_jax.annotate.requests import Crs, ObjectIn, ObjectPatch
 from rsisrefiner_jax.annotate.views import drawn_out, object_out
 from rsisrefiner_jax.formats import georeference
 from rsisrefiner_jax.formats.outlines import outline_sent

@@ -7,7 +7,8 @@ from rsisrefiner_jax.annotate import pictures, prompts, rasters
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
-from rsisrefiner_jax.annotate.schemas import PredictIn, PredictOut, Rle
+from rsisrefiner_jax.annotate.replies import PredictOut, Rle
+from rsisrefiner_jax.annotate.requests import PredictIn
 from rsisrefiner_jax.annotate.segmenter import Picture, Segmentation, SegmentationTask
 from rsisrefiner_jax.annotate.views import outline
 from rsisrefiner_jax.annotate.windows import Click

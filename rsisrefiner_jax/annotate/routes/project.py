@@ -15,7 +15,8 @@ from rsisrefiner_jax.annotate.project_schemas import (
     NetworkOut,
     ProjectOut,
 )
-from rsisrefiner_jax.annotate.schemas import ClassIn, ClassOut, Listing
+from rsisrefiner_jax.annotate.replies import ClassOut, Listing
+from rsisrefiner_jax.annotate.requests import ClassIn
 from rsisrefiner_jax.forecast import estimate
 from rsisrefiner_jax.forecast.efforts import Group, efforts
 

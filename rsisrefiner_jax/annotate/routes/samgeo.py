@@ -23,7 +23,7 @@ from rsisrefiner_jax.annotate.disk import room_for
 from rsisrefiner_jax.annotate.project import AT_FIRST, copy_limited
 from rsisrefiner_jax.annotate.receiving import Sent
 from rsisrefiner_jax.annotate.refusals import Missing
-from rsisrefiner_jax.annotate.schemas import Number
+from rsisrefiner_jax.annotate.requests import Number
 from rsisrefiner_jax.annotate.segmenter import Segmentation, SegmentationTask
 from rsisrefiner_jax.annotate.views import outline
 from rsisrefiner_jax.annotate.windows import Box, Click

@@ -9,19 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from rsisrefiner_jax.annotate import pictures, prompts
 from rsisrefiner_jax.annotate.context import Context, Here
 from rsisrefiner_jax.annotate.refusals import Missing
-from rsisrefiner_jax.annotate.schemas import (
-    Changed,
-    ClickIn,
-    Crs,
-    Discarded,
-    FinishIn,
-    MaskIn,
-    ObjectOut,
-    SessionIn,
-    SessionOut,
-    StepIn,
-    SteppedOut,
-)
+from rsisrefiner_jax.annotate.replies import Changed, Discarded, ObjectOut, SessionOut, SteppedOut
+from rsisrefiner_jax.annotate.requests import ClickIn, Crs, FinishIn, MaskIn, SessionIn, StepIn
 from rsisrefiner_jax.annotate.session_results import Result, changed, clicks_of
 from rsisrefiner_jax.annotate.views import object_out, session_out
 from rsisrefiner_jax.annotate.windows import Click, require_inside, require_reach
