@@ -23,21 +23,25 @@ export function sortBy(chosen: Column): void {
   column = chosen;
 }
 
-const keyOf: Record<Column, (one: Annotation) => number | string> = {
+const keyOf: Record<Column, (one: Annotation) => number | string | null> = {
   id: (one) => one.id,
   class: (one) => classOf(one.class_id)?.name ?? "",
   area: (one) => one.area_px,
   clicks: (one) => one.clicks,
-  agreement: (one) => agreementOf(one) ?? Infinity,
+  agreement: agreementOf,
 };
 
+/** Those without a value come last, whichever way it goes. */
 export function sorted(): Annotation[] {
   const key = keyOf[column];
   const sign = descending ? -1 : 1;
-  const compare = (a: number | string, b: number | string) => (a < b ? -1 : a > b ? 1 : 0);
-  return [...state.now.objects.values()].sort(
-    (a, b) => sign * compare(key(a), key(b)) || compare(b.id, a.id),
-  );
+  const compare = <T>(a: T, b: T) => (a < b ? -1 : a > b ? 1 : 0);
+  return [...state.now.objects.values()].sort((one, other) => {
+    const [a, b] = [key(one), key(other)];
+    const byValue =
+      a === null || b === null ? compare(a === null, b === null) : sign * compare(a, b);
+    return byValue || compare(other.id, one.id);
+  });
 }
 
 /** Selects the object `steps` after the selected one and brings it into view. */
