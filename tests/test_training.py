@@ -16,7 +16,15 @@ from rsisrefiner_jax.interaction.clicks import add, count, empty
 from rsisrefiner_jax.models.registry import abstract_variables
 from rsisrefiner_jax.parallel import AXIS, DataParallel
 from rsisrefiner_jax.training import step as training
-from rsisrefiner_jax.training.optimizer import average, group_of, optimizer, schedule, updated
+from rsisrefiner_jax.training.optimizer import (
+    as_tree,
+    as_vectors,
+    average,
+    first_state,
+    group_of,
+    schedule,
+    updated,
+)
 from rsisrefiner_jax.training.step import ClickStep, draw_iterations
 from rsisrefiner_jax.weights import split
 from tests import tiny
@@ -56,7 +64,7 @@ def test_it_learns_and_only_what_is_trainable():
 def test_the_optimizer_keeps_nothing_for_what_is_frozen():
     frozen, trainable = split(abstract_variables(BASE.model)["params"], BASE.model.frozen)
     assert "backbone" in frozen
-    state = jax.eval_shape(optimizer(BASE).init, trainable)
+    state = jax.eval_shape(lambda params: first_state(BASE, params), trainable)
     assert 0 <= sum(leaf.size for leaf in jax.tree.leaves(state)) - 2 * 41_487_927 < 100
 
 
@@ -85,13 +93,13 @@ def test_accumulated_gradients_are_one_update_by_their_mean():
     train = dataclasses.replace(BASE.train, samples_per_epoch=16 * 2)  # an epoch is one update
     config = dataclasses.replace(BASE, optim=optim, train=train)
     params, grads = {"decoder": jnp.ones(2)}, ([1.0, 3.0], [3.0, -1.0], [2.0, 2.0], [2.0, 2.0])
-    state, seen = optimizer(config).init(params), [params]
+    state, seen = first_state(config, params), [params]
     for step, grad in enumerate(grads):
-        params, state = updated(config, params, state, {"decoder": jnp.array(grad)}, step)
+        params, state = updated(config, params, state, {"adapter": jnp.array(grad)}, step)
         seen.append(params)
     once = dataclasses.replace(config, optim=dataclasses.replace(optim, accumulate=1))
-    start, mean = seen[0], {"decoder": jnp.array([2.0, 1.0])}
-    expected = updated(once, start, optimizer(once).init(start), mean, 0)[0]
+    start, mean = seen[0], {"adapter": jnp.array([2.0, 1.0])}
+    expected = updated(once, start, first_state(once, start), mean, 0)[0]
     values = [np.asarray(params["decoder"]) for params in seen]
     np.testing.assert_array_equal(values[1], values[0])
     np.testing.assert_allclose(values[2], expected["decoder"], rtol=1e-6)
@@ -115,12 +123,25 @@ def first_update(optim: Optim, grad: float = 1.0) -> dict[str, float]:
     """How far Adam moves a backbone and an adapter parameter of value 10 in its first step."""
     config = dataclasses.replace(BASE, optim=optim)
     params = {"neck": {"w": jnp.full(3, 10.0)}, "decoder": {"up": {"w": jnp.full(6, 10.0)}}}
-    grads = jax.tree.map(lambda p: jnp.full_like(p, grad), params)
-    moved = updated(config, params, optimizer(config).init(params), grads, 0)[0]
+    grads = as_vectors(jax.tree.map(lambda p: jnp.full_like(p, grad), params))
+    moved = updated(config, params, first_state(config, params), grads, 0)[0]
     return {
         "backbone": moved["neck"]["w"][0] - 10,
         "adapter": moved["decoder"]["up"]["w"][0] - 10,
     }
+
+
+def test_a_vector_for_each_parameter_group():
+    tree = {
+        "neck": {"kernel": jnp.arange(6.0).reshape(2, 3)},
+        "decoder": {"b": jnp.array(6.0), "a": jnp.arange(7.0, 9.0)},
+        "backbone": jnp.arange(9.0, 10.0),
+    }
+    vectors = as_vectors(tree)
+    expected = {"adapter": [7, 8, 6], "backbone": [9, 0, 1, 2, 3, 4, 5]}  # by the order of names
+    assert {group: vector.tolist() for group, vector in vectors.items()} == expected
+    jax.tree.map(np.testing.assert_array_equal, as_tree(vectors, tree), tree)
+    assert as_vectors({"decoder": tree["decoder"]}).keys() == {"adapter"}
 
 
 def test_parameter_groups():
@@ -144,10 +165,10 @@ def test_the_rate_is_that_of_the_step_however_many_gradients_it_has():
     optim, train = Optim(lr=1.0, milestones=(1,)), Train(batch_size=1, samples_per_epoch=2)
     config = dataclasses.replace(BASE, optim=optim, train=train)
     params = {"decoder": jnp.zeros(2)}
-    state, moved = optimizer(config).init(params), []
+    state, moved = first_state(config, params), []
     for step in (0, 0, 0, 1, 1, 2, 2):  # two steps an epoch, the rate falls after the first
         before = params["decoder"][0]
-        params, state = updated(config, params, state, {"decoder": jnp.ones(2)}, step)
+        params, state = updated(config, params, state, {"adapter": jnp.ones(2)}, step)
         moved.append(float(params["decoder"][0] - before))
     np.testing.assert_allclose(moved, [-1, -1, -1, -1, -1, -0.1, -0.1], rtol=1e-3)
 

@@ -26,7 +26,14 @@ from rsisrefiner_jax.training.clicking import (
 )
 from rsisrefiner_jax.training.finite import all_finite
 from rsisrefiner_jax.training.losses import normalized_focal_loss
-from rsisrefiner_jax.training.optimizer import average, optimizer, schedule, updated
+from rsisrefiner_jax.training.optimizer import (
+    as_vectors,
+    average,
+    first_state,
+    schedule,
+    updated,
+    where,
+)
 from rsisrefiner_jax.weights import merge
 
 
@@ -58,7 +65,7 @@ class TrainState(NamedTuple):
 def init_state(config: Config, params: Any, batch_stats: Any) -> TrainState:
     """The state before the first step, from trainable parameters and BatchNorm statistics."""
     key = jax.random.key_data(jax.random.key(config.seed))
-    state = TrainState(jnp.int32(0), params, batch_stats, optimizer(config).init(params), key)
+    state = TrainState(jnp.int32(0), params, batch_stats, first_state(config, params), key)
     return state._replace(average=state.latest) if config.optim.ema else state
 
 
@@ -204,8 +211,7 @@ def update(
         config, model, state.params, frozen, state.batch_stats, sample, first, key
     )
     prob = nn.sigmoid(logits)
-    grads, batch_stats = parallel.mean((grads, batch_stats))
-    params, opt_state = updated(config, state.params, state.opt_state, grads, state.step)
+    grads, batch_stats = parallel.mean((as_vectors(grads), batch_stats))
     iou = metrics.iou(sample.label, prob > config.clicks.pred_thr)
     values = parallel.mean(
         {
@@ -216,10 +222,11 @@ def update(
         }
     )
     finite = all_finite((values, grads, batch_stats))
+    params, opt_state = updated(config, state.params, state.opt_state, grads, state.step, finite)
+    batch_stats = where(finite, batch_stats, state.batch_stats)
     after = state._replace(params=params, batch_stats=batch_stats, opt_state=opt_state)
     mean = average(config, state.average, after.latest, state.step, opt_state)
-    after = after._replace(average=mean)
-    after = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
+    after = after._replace(average=where(finite, mean, state.average))
     return after, values | {"finite": finite.astype(jnp.float32)}, prob
 
 
