@@ -9,8 +9,8 @@ the others say. The first to see that one of them
   computation for `patience` seconds: is at a standstill;
 
 says so and leaves; by that, or by themselves, so do the others. jax's own way is an abort with a
-C++ stack after five minutes. Process 0, the coordinator, has one exception: once it is gone, jax
-aborts the others within seconds, and the sentence stands beside its stack.
+C++ stack after five minutes. Once process 0, the coordinator, is gone, jax aborts the others within
+seconds: its stack comes first, then the sentence (coordinator.py).
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 import jax
 from jax._src import distributed
 
+from rsisrefiner_jax.cluster.coordinator import GONE, explain_aborts
 from rsisrefiner_jax.cluster.leaving import leave
 from rsisrefiner_jax.errors import outcome
 
@@ -62,6 +63,7 @@ class Peers:
         self._client: Any = distributed.global_state.client
         self._thread = threading.Thread(target=self._watch, daemon=True)
         if self.count > 1:
+            explain_aborts()
             self._thread.start()
 
     def at(self, doing: str, step: int) -> None:
@@ -126,9 +128,7 @@ class Peers:
                 said = self._said()
             except Exception:  # jax has no error of its own
                 if not self._ended.is_set():
-                    leave(
-                        1, "error: process 0, the coordinator, is gone: killed, or its machine is"
-                    )
+                    leave(1, GONE)
                 return
             problem = self._look({int(key.rpartition("/")[2]): beat for key, beat in beats})
             if self._ended.is_set():
