@@ -4,7 +4,9 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rsisrefiner_jax.cluster import joining, leaving, peers, stopping
+from rsisrefiner_jax.cluster.coordinator import GONE
 from rsisrefiner_jax.cluster.lock import locked
 from rsisrefiner_jax.cluster.peers import Peers
 from rsisrefiner_jax.cluster.stopping import stop_request
@@ -241,7 +244,49 @@ def test_the_coordinator_is_missed(one_of_two, left):
     _, service = one_of_two
     service.gone = True
     wait_for(lambda: left)
-    assert "process 0, the coordinator, is gone" in left[0][1]
+    assert left == [(1, GONE)]
+
+
+JOINED = """
+import sys, time
+import jax
+from rsisrefiner_jax.cluster.coordinator import explain_aborts
+jax.config.update("jax_enable_preemption_service", False)
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+explain_aborts()
+print("joined", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize(
+    ("killed", "number", "code", "sentence"),
+    [(0, signal.SIGKILL, 1, True), (1, signal.SIGABRT, -signal.SIGABRT, False)],
+)
+def test_an_abort_says_whether_the_coordinator_is_gone(killed, number, code, sentence):
+    """jax aborts process 1 once process 0 is killed; an abort for another reason stays one."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", JOINED, address, str(index)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in (0, 1)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == "joined\n"
+        processes[killed].send_signal(number)
+        errors = processes[1].communicate(timeout=60)[1]
+        assert processes[1].returncode == code
+        assert (GONE in errors) == sentence
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 def test_an_error_of_this_process_ends_the_others(one_of_two, left):

@@ -24,14 +24,18 @@ def explain_aborts() -> None:
     if jax.process_index() == 0 or os.name != "posix":
         return
 
-    def handler(_: int) -> None:
+    library = ctypes.CDLL(None)
+
+    def handler(number: int) -> None:
         if not _listens(distributed.global_state.coordinator_address):
             leave(1, GONE)
+        library.signal(number, None)  # what the system does by itself
+        os.kill(os.getpid(), number)
 
     # Python runs its own handlers in the main thread, which no longer comes to it.
     called = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
     _kept.append(called)
-    ctypes.CDLL(None).signal(int(signal.SIGABRT), called)
+    library.signal(int(signal.SIGABRT), called)
 
 
 def _listens(address: str | None) -> bool:
