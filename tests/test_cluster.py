@@ -86,11 +86,13 @@ def test_several_processes_are_told_and_have_as_long(left, monkeypatch):
     monkeypatch.setattr(stopping, "GRACE", 0.05)
     monkeypatch.setattr(stopping.jax, "process_count", lambda: 2)
     monkeypatch.setattr(stopping, "_preemption", lambda: told.append)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
     with stop_request() as request:
         request.tell = lambda code, sentence: others.append((code, sentence))
         request.begin_loop(0)
         os.kill(os.getpid(), signal.SIGHUP)
         wait_for(lambda: left)
+    signal.signal(signal.SIGHUP, before)
     assert told == [signal.SIGTERM]  # all that jax's service knows
     assert left == others
     assert left[0][0] == 75
