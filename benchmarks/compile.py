@@ -27,6 +27,7 @@ from rsisrefiner_jax import parallel
 from rsisrefiner_jax.config import Config, load
 from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.interaction import loop as click_loop
+from rsisrefiner_jax.interaction import slots
 from rsisrefiner_jax.interaction.loop import Loop
 from rsisrefiner_jax.models.flops import flops
 from rsisrefiner_jax.models.parameters import as_stored
@@ -186,17 +187,15 @@ def evaluation_programs(config: Config, devices: list[Any]) -> Iterator[Program]
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), tree)
 
     variables = abstract_variables(config.model)
-    slots = jax.eval_shape(
-        lambda v: click_loop.empty_slots(loop, v, max(size, 2), shape), variables
-    )
+    idle = jax.eval_shape(lambda v: click_loop.empty_slots(loop, v, max(size, 2), shape), variables)
     limits = jax.ShapeDtypeStruct((), jnp.int32)
-    given = place((variables, *slots, limits, limits))
-    run = click_loop.run
+    given = place((variables, *idle, limits, limits))
+    run = slots.jitted(loop)
 
     def count() -> int:
-        return flops(lambda *given: run(loop, *given), *given)
+        return flops(run, *given)
 
-    yield Program(f"evaluation, {size} objects in flight", lambda: run.lower(loop, *given), count)
+    yield Program(f"evaluation, {size} objects in flight", lambda: run.lower(*given), count)
 
 
 def figures(program: Program) -> dict[str, Any]:

@@ -50,7 +50,10 @@ def sample_index(size: int) -> jax.Array:
 
 
 class DataParallel:
-    """Compiles steps for `devices` (default: all) under the given backend."""
+    """Compiles steps for `devices` (default: all) under the given backend.
+
+    Equal where it compiles to the same.
+    """
 
     def __init__(self, backend: str, batch_size: int, devices: list | None = None):
         # In the order of the processes, as their shares of a batch follow one another.
@@ -68,6 +71,16 @@ class DataParallel:
             "parallel.backend=pmap works within one process; set parallel.backend=auto",
         )
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataParallel) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return self.backend, *self.devices
 
     def replicate(self, tree: Any) -> Any:
         """Host values -> the same array on every device."""

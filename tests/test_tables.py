@@ -180,7 +180,6 @@ def tables(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Job, "run", run)
     monkeypatch.setattr(jax, "local_devices", lambda: ["the only one"])
-    monkeypatch.setattr(jax, "clear_caches", lambda: None)
 
     def command(*words):
         ran.clear()
@@ -196,7 +195,7 @@ DATA = ["--eval-data", "synthetic:test@96"]
 
 def test_what_a_table_says(tables):
     assert tables("9", "--seeds", "2", *DATA) == [
-        ("table-9-original", 0), ("ours", 0), ("table-9-original", 1), ("ours", 1),
+        ("table-9-original", 0), ("table-9-original", 1), ("ours", 0), ("ours", 1),
     ]  # fmt: skip
     found = json.loads((tables.out / "table9.json").read_text())
     assert (found["reference"], found["seeds"], found["base"]) == ("ours", 2, "a base")
@@ -236,20 +235,20 @@ def test_rows_are_shared_and_nothing_is_done_twice(tables):
 def test_a_command_that_ends_early_goes_on(tables, monkeypatch):
     run, names = Job.run, []
 
-    def stop_at_the_third(job, sources, device=None):
+    def stop_at_the_fourth(job, sources, device=None):
         names.append(job)
-        if len(names) == 3:
+        if len(names) == 4:
             (job.evaluated).mkdir(parents=True)
             (job.evaluated / "results.json").write_text('{"datas')  # killed while it was written
             raise KeyboardInterrupt
         run(job, sources, device)
 
-    monkeypatch.setattr(Job, "run", stop_at_the_third)
+    monkeypatch.setattr(Job, "run", stop_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         tables("9", "--seeds", "2", *DATA)
     assert json.loads((tables.out / "table9.json").read_text())["seeds"] == 1
     monkeypatch.setattr(Job, "run", run)
-    assert tables("9", "--seeds", "2", *DATA) == [("table-9-original", 1), ("ours", 1)]
+    assert tables("9", "--seeds", "2", *DATA) == [("ours", 1)]
 
 
 def test_other_settings_do_not_mix(tables, tmp_path):

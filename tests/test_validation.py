@@ -10,9 +10,10 @@ from rsisrefiner_jax.checkpoint.loading import load_model
 from rsisrefiner_jax.checkpoint.runs import load_weights
 from rsisrefiner_jax.config import Clicks, Eval, Parallel, Validate
 from rsisrefiner_jax.data.spec import open_source
-from rsisrefiner_jax.evaluation.evaluate import Evaluator, evaluate
+from rsisrefiner_jax.evaluation.evaluate import evaluate
 from rsisrefiner_jax.experiment import training, validation
 from rsisrefiner_jax.experiment.validation import Standing, standing_of, summary
+from rsisrefiner_jax.interaction import slots
 from rsisrefiner_jax.models import registry
 from rsisrefiner_jax.training.log import read_lines
 from tests import fakes, tiny
@@ -110,13 +111,16 @@ def test_fewer_clicks_are_better_then_a_higher_curve():
     assert found == Standing(3.0, pytest.approx(0.3), 0)
 
 
-def test_an_evaluator_takes_other_weights(monkeypatch):
+def test_another_evaluation_compiles_nothing(monkeypatch):
     monkeypatch.undo()
     source, model = fakes.source(), fakes.Disks()
+    slots._compiled.cache_clear()
     with tiny.quick_compilation():
-        again = Evaluator(model, fakes.SHORT, batch_size=2, devices=jax.devices()[:1])
-        first, second = (again({}, source, progress=False) for _ in range(2))
+        given, one = (model, {}, source, fakes.SHORT), jax.devices()[:1]
+        first, second = (
+            evaluate(*given, batch_size=2, devices=one, progress=False) for _ in range(2)
+        )
+    assert slots._compiled.cache_info().misses == 1
     expected = fakes.evaluation(source)
     for found in (first, second):
         assert [r.ious for r in found.results] == [r.ious for r in expected.results]
-    assert len(again._work.kept) == 1

@@ -33,7 +33,6 @@ class DeviceWork:
     seconds: float = 0.0
     made: int = 0
     needed: int = 0
-    kept: dict[Any, list[Slots]] | None = None  # compiled for what was clicked before; none: not
 
     def click(
         self, source: Source, entries: Sequence[Entry], seed: int
@@ -43,33 +42,20 @@ class DeviceWork:
             chosen = [entry for entry in entries if entry.shape == shape]
             batch = min(self.batch_size, -(-len(chosen) // len(self.devices)))
             slots = self._slots(batch, shape, self.devices[: len(chosen)])
-            made, needed = (sum(getattr(one, k) for one in slots) for k in ("made", "needed"))
             start = time.perf_counter()
             yield from _run(slots, read_items(source, chosen, seed))
             self.seconds += time.perf_counter() - start
-            self.made += sum(one.made for one in slots) - made
-            self.needed += sum(one.needed for one in slots) - needed
+            self.made += sum(one.made for one in slots)
+            self.needed += sum(one.needed for one in slots)
 
     def _slots(
         self, batch: int, shape: tuple[int, int], devices: Sequence[jax.Device]
     ) -> list[Slots]:
-        """Slots that hold the weights, those from before where they are kept."""
-        key = batch, shape, len(devices)
-        if self.kept is not None and key in self.kept:
-            for one in self.kept[key]:
-                one.use(self.variables)
-            return self.kept[key]
+        """Slots on each device, compiled side by side."""
         loop = Loop(self.model, self.protocol, min(self.rows, batch))
-        slots = _slots(loop, self.variables, batch, shape, devices)
-        if self.kept is not None:
-            self.kept[key] = slots
-        return slots
-
-    def release(self) -> None:
-        """Lets go of the weights."""
-        self.variables = None
-        for one in itertools.chain.from_iterable((self.kept or {}).values()):
-            one.use(None)
+        with ThreadPoolExecutor(len(devices)) as pool:
+            make = lambda device: Slots(loop, self.variables, batch, shape, device)  # noqa: E731
+            return list(pool.map(make, devices))
 
 
 def device_work(
@@ -85,19 +71,6 @@ def device_work(
     devices = devices or jax.local_devices()
     rows = rows or (1 if devices[0].platform == "cpu" else batch_size)
     return DeviceWork(model, protocol, variables, batch_size, rows, devices)
-
-
-def _slots(
-    loop: Loop,
-    variables: Any,
-    batch: int,
-    shape: tuple[int, int],
-    devices: Sequence[jax.Device],
-) -> list[Slots]:
-    """Slots on each device, compiled side by side."""
-    with ThreadPoolExecutor(len(devices)) as pool:
-        make = lambda device: Slots(loop, variables, batch, shape, device)  # noqa: E731
-        return list(pool.map(make, devices))
 
 
 def _run(slots: Sequence[Slots], items: Iterator[Item]) -> Iterator[tuple[Item, Trace]]:

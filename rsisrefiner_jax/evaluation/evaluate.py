@@ -77,55 +77,6 @@ def evaluate(
     )
 
 
-class Evaluator:
-    """Evaluates a network again and again, each time with other weights; compiled once.
-
-    Arguments are those of `evaluate`.
-    """
-
-    def __init__(
-        self,
-        model: ClickModel,
-        protocol: Protocol,
-        *,
-        batch_size: int = 1,
-        rows: int | None = None,
-        devices: Sequence[jax.Device] | None = None,
-    ) -> None:
-        self._work = device_work(model, protocol, None, batch_size, rows, devices)
-        self._work.kept = {}
-
-    def __call__(
-        self,
-        variables: Any,
-        source: Source,
-        *,
-        dataset: str = "",
-        rank: int = 0,
-        count: int = 1,
-        limit: int | None = None,
-        progress: bool = True,
-    ) -> Evaluation:
-        """See `evaluate`. Does not hold on to `variables`."""
-        self._work.variables = variables
-        try:
-            return run_work(
-                self._work,
-                source,
-                self._work.protocol,
-                dataset=dataset,
-                rank=rank,
-                count=count,
-                seed=0,
-                limit=limit,
-                finished=(),
-                on_object=None,
-                progress=progress,
-            )
-        finally:
-            self._work.release()
-
-
 class Work(typing.Protocol):
     """How objects are clicked. seconds: that it took, without compilation; made, needed: answers
     of the model (idle rows of a batch included), and the clicks that asked for one."""

@@ -12,7 +12,7 @@ from rsisrefiner_jax.checkpoint.best import BestWeights
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.data.spec import open_source
 from rsisrefiner_jax.data.stretch import Recipe
-from rsisrefiner_jax.evaluation.evaluate import Evaluator
+from rsisrefiner_jax.evaluation.evaluate import evaluate
 from rsisrefiner_jax.evaluation.processes import gather_ious
 from rsisrefiner_jax.evaluation.results import percent
 from rsisrefiner_jax.interaction import metrics
@@ -73,13 +73,7 @@ class Validation:
         self._config = config
         recipe = Recipe.of(config.data)
         self._sources = [open_source(spec, recipe) for spec in specs(config)]
-        self._evaluate = Evaluator(
-            make_model(config.model),
-            config.protocol,
-            batch_size=config.eval.batch_size,
-            rows=config.eval.rows,
-            devices=[d for d in devices if d.process_index == jax.process_index()],
-        )
+        self._devices = [d for d in devices if d.process_index == jax.process_index()]
         wait_for_all()
         self._best = BestWeights(workdir / BEST, frozen)
         lines = read_lines(workdir) if jax.process_index() == 0 else []
@@ -113,10 +107,15 @@ class Validation:
         """IoUs after each click of all objects of all data sets."""
         traces: list[tuple[float, ...]] = []
         for source in self._sources:
-            own = self._evaluate(
+            own = evaluate(
+                make_model(self._config.model),
                 variables,
                 source,
+                self._config.protocol,
                 dataset="validating",
+                batch_size=self._config.eval.batch_size,
+                rows=self._config.eval.rows,
+                devices=self._devices,
                 rank=jax.process_index(),
                 count=jax.process_count(),
                 limit=self._config.validate.limit,

@@ -153,11 +153,10 @@ def fill_slot(
     )
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=3)
 def run(
     loop: Loop, variables: Any, objects: Objects, state: LoopState, steps: Array, leave: Array
 ) -> tuple[LoopState, Int[Array, ""]]:
-    """Up to `steps` steps; ends early once at most `leave` slots are active. Donates `state`.
+    """Up to `steps` steps; ends early once at most `leave` slots are active.
 
     Returns the state and how many answers the model computed, those of idle rows included.
     """

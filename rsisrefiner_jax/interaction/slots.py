@@ -1,6 +1,7 @@
 """One device's slots of the batched click loop, kept full from a stream of objects."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from rsisrefiner_jax.interaction.clicks import Click
 from rsisrefiner_jax.interaction.loop import Loop, Objects
 from rsisrefiner_jax.interaction.padding import pad
 from rsisrefiner_jax.interaction.simulate import Trace
+
+# Programs that are kept compiled, each for one device: those of a data set's shapes on all of them.
+KEPT = 64
 
 # Steps between two looks of the host: few enough that Ctrl-C is heard.
 STEPS = 8
@@ -31,8 +35,8 @@ class Item:
 class Slots:
     """Clicks objects on one device, `batch` at a time, images padded to `shape`.
 
-    Compiles on creation. `made` counts the answers that the model computed so far, `needed` those
-    to the clicks of the finished objects.
+    Compiles on creation, once for all weights of a network. `made` counts the answers that the
+    model computed so far, `needed` those to the clicks of the finished objects.
     """
 
     def __init__(
@@ -52,17 +56,11 @@ class Slots:
         # and runs those on one CPU core, with results that differ in the last digit.
         slots = max(batch, 2)
         idle = jax.jit(lambda v: click_loop.empty_slots(loop, v, slots, shape))(self._variables)
-        self._objects, self._state = idle
-        self._run = self._compile()
-        self.made = self.needed = 0
-
-    def _compile(self) -> Any:
+        self._objects, self._state = jax.device_put(idle, self._device)
         arguments = (self._variables, self._objects, self._state, *self._limits(0))
-        return click_loop.run.lower(self._loop, *arguments).compile()
-
-    def use(self, variables: Any) -> None:
-        """From now on with other weights of the same network; None: with none, to free them."""
-        self._variables = jax.device_put(variables, self._device)
+        shapes, tree = jax.tree.flatten(jax.tree.map(_shape, arguments))
+        self._run = _compiled(loop, tuple(shapes), tree)
+        self.made = self.needed = 0
 
     def _limits(self, leave: int) -> tuple[jax.Array, jax.Array]:
         steps = STEPS if self._loop.search is None else 1  # a search answers many clicks a step
@@ -126,3 +124,18 @@ class Slots:
                     probs=np.asarray(state.now.probs[slot])[:h, :w],
                 ),
             )
+
+
+@functools.lru_cache(KEPT)
+def _compiled(loop: Loop, shapes: tuple[jax.ShapeDtypeStruct, ...], tree: Any) -> Any:
+    """`click_loop.run` for arguments of these shapes, on the device that they name."""
+    return jitted(loop).lower(*jax.tree.unflatten(tree, shapes)).compile()
+
+
+def jitted(loop: Loop) -> Any:
+    """`click_loop.run` of a loop, to compile. Donates the state."""
+    return jax.jit(functools.partial(click_loop.run, loop), donate_argnums=2)
+
+
+def _shape(x: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)

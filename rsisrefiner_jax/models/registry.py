@@ -1,5 +1,6 @@
 """The networks that a configuration can name, and their first weights."""
 
+import functools
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from rsisrefiner_jax.models.refiner.network import Refiner
 from rsisrefiner_jax.models.sam.network import Sam
 from rsisrefiner_jax.models.simpleclick import SimpleClick
 
+KEPT = 4  # configurations whose first weights are not compiled anew
 NETWORKS: dict[str, Any] = {"sam": Sam, "mfp": Mfp, "simpleclick": SimpleClick}
 
 
@@ -29,6 +31,12 @@ def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
 
 def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:
     """Random parameters and fresh BatchNorm statistics: {"params": ..., "batch_stats": ...}."""
+    return _initial(config)(key)
+
+
+@functools.lru_cache(KEPT)
+def _initial(config: Model) -> Any:
+    """`init_variables` as a function of the key, compiled once."""
     model, side = make_model(config), config.image_size
 
     def init(key: jax.Array) -> dict[str, Any]:
@@ -39,7 +47,7 @@ def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:
             params[NAME] = init_lora(config, params["backbone"], key)
         return {"params": params, "batch_stats": variables.get("batch_stats", {})}
 
-    return jax.jit(init)(key)
+    return jax.jit(init)
 
 
 def abstract_variables(config: Model) -> dict[str, Any]:

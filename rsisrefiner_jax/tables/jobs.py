@@ -107,7 +107,7 @@ def run_all(
     if len(devices) < 2:
         for job, sources in jobs:
             job.run(sources)
-            _let_go_of_programs()
+            _give_memory_back()
             finished()
         return
     waiting = _Waiting(jobs)
@@ -130,16 +130,12 @@ def run_all(
         error = ended.get()
         if error is not None:  # the other threads end with the process; a kill loses nothing
             raise error
-        _let_go_of_programs()
+        _give_memory_back()
         finished()
 
 
-def _let_go_of_programs() -> None:
-    """Every row compiles programs of its own; those that another thread runs stay with it.
-
-    glibc keeps most of what a compiler has given back: half a gigabyte a row.
-    """
-    jax.clear_caches()
+def _give_memory_back() -> None:
+    """Every row compiles programs, and glibc keeps most of what a compiler has let go."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
@@ -157,8 +153,8 @@ class _Waiting:
     def take(self, device: jax.Device) -> tuple[Job, Sequence[Any]] | None:
         """The next job for a device; None when all are taken.
 
-        A row's seeds stay on one device, since programs kept on disk are compiled for one. Only
-        when nothing else is left does a device help with another one's row.
+        A row's seeds stay on one device, since programs are compiled for one. Only when nothing
+        else is left does a device help with another one's row.
         """
         with self._lock:
             if not self._jobs:

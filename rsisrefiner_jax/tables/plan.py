@@ -56,12 +56,12 @@ class Plan:
             for number in dict.fromkeys(numbers)
         ]
         self._written: dict[int, int] = {}
-        # The first seed of everything comes first.
+        # The seeds of a row follow each other: they share what was compiled.
         self._jobs = {
             job.directory: (job, planned.base)
-            for seed in range(seeds)
             for planned in self._tables
-            for job in (jobs[seed] for jobs in planned.rows.values())
+            for jobs in planned.rows.values()
+            for job in jobs
         }
         for job, _ in self._jobs.values():
             job.check()

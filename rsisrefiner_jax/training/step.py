@@ -1,5 +1,7 @@
 """The training step: a loop of simulated clicks, wholly on the device (paper section IV-B)."""
 
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -35,6 +37,8 @@ from rsisrefiner_jax.training.optimizer import (
     where,
 )
 from rsisrefiner_jax.weights import merge
+
+KEPT = 16  # configurations whose steps stay compiled: rows of tables, one a device
 
 
 class TrainState(NamedTuple):
@@ -81,13 +85,9 @@ class ClickStep:
 
     def __init__(self, config: Config, devices: parallel.DataParallel):
         self._config, self._devices = config, devices
-        model = make_model(config.model)
-        self._alike = model.first_passes == 1  # first clicks and later ones
-        make = make_step if config.clicks.gradient == "last" else make_click_step
-        self._steps = {first: devices.compile(make(config, first)) for first in (False, True)}
-        self._begin = devices.on_each(
-            lambda frozen, batch: begin(config, batch) | fixed_features(model, frozen, batch)
-        )
+        self._alike = make_model(config.model).first_passes == 1  # first clicks and later ones
+        # The seed is in the state and in the batches.
+        self._begin, self._steps = _programs(dataclasses.replace(config, seed=0), devices)
 
     def __call__(self, state: TrainState, frozen: Any, batch: Any, step: int) -> Any:
         """Step number `step`, counted from 0. Donates `state`; see `make_step`."""
@@ -105,6 +105,17 @@ class ClickStep:
             every.append(measured)
         mean = jax.tree.map(lambda *values: sum(values) / iterations, *every)
         return state, mean | {"iterations": jnp.float32(iterations)}, shown
+
+
+@functools.lru_cache(KEPT)
+def _programs(config: Config, devices: parallel.DataParallel) -> tuple[Any, dict[bool, Any]]:
+    """What begins a batch, and the step by whether it is for first clicks; each compiled once."""
+    model = make_model(config.model)
+    make = make_step if config.clicks.gradient == "last" else make_click_step
+    begun = devices.on_each(
+        lambda frozen, batch: begin(config, batch) | fixed_features(model, frozen, batch)
+    )
+    return begun, {first: devices.compile(make(config, first)) for first in (False, True)}
 
 
 def draw_iterations(config: Config, step: int) -> int:
