@@ -36,6 +36,7 @@ from rsisrefiner_jax.annotate.pictures import RasterPicture
 from rsisrefiner_jax.annotate.project import AT_FIRST
 from rsisrefiner_jax.annotate.segmenter import Segmentation, SegmentationTask, Segmenter
 from rsisrefiner_jax.annotate.windows import Click
+from rsisrefiner_jax.console import add_overrides
 from rsisrefiner_jax.data.raster import Window
 from rsisrefiner_jax.data.sheet import PALETTE, grid, outline, write_sheet
 from rsisrefiner_jax.errors import UserError, require, run_main
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--page", type=Path, metavar="DIR", help="also what may be published")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these objects alone")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    add_overrides(parser)
     options = parser.parse_args()
     about, things = read(options.objects)
     if options.only:

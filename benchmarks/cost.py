@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rsisrefiner_jax.config import Model, load
+from rsisrefiner_jax.console import add_overrides
 from rsisrefiner_jax.errors import run_main
 from rsisrefiner_jax.interaction.clicks import empty
 from rsisrefiner_jax.models.flops import operations
@@ -27,7 +28,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", default="configs/base.py")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    add_overrides(parser)
     args = parser.parse_args()
     config = load(args.config, args.set).model
     variables = abstract_variables(config)

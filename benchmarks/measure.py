@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rsisrefiner_jax.console import add_overrides
+
 
 @dataclasses.dataclass(frozen=True)
 class Times:
@@ -73,7 +75,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", default="configs/base.py", help="network, with random weights")
     parser.add_argument("--checkpoint", help="network with its weights, instead of --config")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE")
+    add_overrides(parser)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also writes everything there")
     return parser

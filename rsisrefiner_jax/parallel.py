@@ -11,6 +11,7 @@ devices, everything else is the same on each. Backends:
 `check_vma=False` keeps pmap's meaning of grad in both: local gradients, averaged by `mean`.
 """
 
+import functools
 import itertools
 import os
 from collections.abc import Callable
@@ -37,6 +38,27 @@ def keep_compiled_programs(shortest: float = 1.0) -> None:
         path = os.path.join(cache, "rsisrefiner_jax", "xla")
         jax.config.update("jax_compilation_cache_dir", path)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
+
+
+def keep(most: int) -> Callable[[Callable], Callable]:
+    """Decorates a function of (devices, ...): its last `most` results for the same devices stay.
+
+    For programs: one that a CPU runs takes 50 to 250 MB and 1000 to 4000 of the 65 530 memory maps
+    that Linux gives a process, and the process dies of the one too many.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @functools.cache
+        def kept(devices: Any) -> Callable:
+            return functools.lru_cache(most)(functools.partial(function, devices))
+
+        @functools.wraps(function)
+        def call(devices: Any, *arguments: Any) -> Any:
+            return kept(devices)(*arguments)
+
+        return call
+
+    return decorate
 
 
 def mean(tree: Any) -> Any:

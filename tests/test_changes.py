@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from rsisrefiner_jax.checkpoint.changes import check_changes, check_frozen
-from rsisrefiner_jax.checkpoint.runs import FROZEN, Saved
+from rsisrefiner_jax.checkpoint.runs import Saved
 from rsisrefiner_jax.config import Config, apply_overrides
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.experiment import estimate
+from rsisrefiner_jax.networks import FROZEN
 from rsisrefiner_jax.weights import save_npz
 from tests import tiny
 

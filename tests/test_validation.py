@@ -14,6 +14,7 @@ from rsisrefiner_jax.evaluation.evaluate import evaluate
 from rsisrefiner_jax.experiment import training, validation
 from rsisrefiner_jax.experiment.validation import Standing, standing_of, summary
 from rsisrefiner_jax.interaction import slots
+from rsisrefiner_jax.interaction.slots import jitted
 from rsisrefiner_jax.models import registry
 from rsisrefiner_jax.training.log import read_lines
 from tests import fakes, tiny
@@ -114,13 +115,13 @@ def test_fewer_clicks_are_better_then_a_higher_curve():
 def test_another_evaluation_compiles_nothing(monkeypatch):
     monkeypatch.undo()
     source, model = fakes.source(), fakes.Disks()
-    slots._compiled.cache_clear()
+    compiled = []
+    monkeypatch.setattr(slots, "jitted", lambda loop: compiled.append(loop) or jitted(loop))
+    protocol = dataclasses.replace(fakes.SHORT, max_clicks=5)  # of no other test
     with tiny.quick_compilation():
-        given, one = (model, {}, source, fakes.SHORT), jax.devices()[:1]
-        first, second = (
-            evaluate(*given, batch_size=2, devices=one, progress=False) for _ in range(2)
-        )
-    assert slots._compiled.cache_info().misses == 1
-    expected = fakes.evaluation(source)
+        how = {"batch_size": 2, "devices": jax.devices()[:1], "progress": False}
+        first, second = (evaluate(model, {}, source, protocol, **how) for _ in range(2))
+    assert len(compiled) == 1
+    expected = fakes.evaluation(source, protocol)
     for found in (first, second):
         assert [r.ious for r in found.results] == [r.ious for r in expected.results]

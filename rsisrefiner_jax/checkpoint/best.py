@@ -10,8 +10,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from rsisrefiner_jax.atomic import atomic_file
-from rsisrefiner_jax.checkpoint.runs import FROZEN
 from rsisrefiner_jax.config import Config, to_json
+from rsisrefiner_jax.networks import FROZEN
 from rsisrefiner_jax.training.finite import require_finite
 from rsisrefiner_jax.training.step import TrainState
 

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from rsisrefiner_jax.checkpoint.runs import FROZEN, Saved
+from rsisrefiner_jax.checkpoint.runs import Saved
 from rsisrefiner_jax.config import Config, to_json
 from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.evaluation.compare import differences
+from rsisrefiner_jax.networks import FROZEN
 from rsisrefiner_jax.weights import check_same, load_npz
 
 # Fields, and groups of them, that no step depends on. A field that is not here does matter.

@@ -30,12 +30,10 @@ from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.models.lora import NAME, init_lora, merge_lora
 from rsisrefiner_jax.models.pretrained import first_variables
 from rsisrefiner_jax.models.registry import abstract_variables
-from rsisrefiner_jax.networks import PACKAGED, checkpoint_folder
+from rsisrefiner_jax.networks import FROZEN, PACKAGED, checkpoint_folder, checkpoint_in
 from rsisrefiner_jax.training.finite import require_finite
 from rsisrefiner_jax.training.step import TrainState
 from rsisrefiner_jax.weights import check_same, load_npz, merge, save_npz, split
-
-FROZEN = "frozen.npz"
 
 
 class CheckpointWriter:
@@ -270,10 +268,8 @@ def load_weights(directory: str | Path) -> Weights:
     Raises:
         UserError: nothing there that can be read as a checkpoint.
     """
-    root = checkpoint_folder(directory).absolute()
-    if (root / "checkpoints").is_dir():
-        root = root / "checkpoints"
-    if not (root / FROZEN).is_file():
+    root = checkpoint_in(checkpoint_folder(directory).absolute())
+    if root is None:
         raise UserError(
             f"{directory} holds no checkpoint; train one with train.py, convert one with "
             f"python -m convert_weights, or name a packaged one: {', '.join(PACKAGED)}"

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import jax
 from tqdm import tqdm
 
-from rsisrefiner_jax.checkpoint.runs import FROZEN, CheckpointWriter
+from rsisrefiner_jax.checkpoint.runs import CheckpointWriter
 from rsisrefiner_jax.cluster.peers import Peers
 from rsisrefiner_jax.cluster.stopping import StopRequest
 from rsisrefiner_jax.config import Config
 from rsisrefiner_jax.experiment.validation import Validation
+from rsisrefiner_jax.networks import FROZEN
 from rsisrefiner_jax.parallel import DataParallel
 from rsisrefiner_jax.training.finite import FiniteWatch
 from rsisrefiner_jax.training.log import MetricsLog

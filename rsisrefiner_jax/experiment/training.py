@@ -26,6 +26,7 @@ from rsisrefiner_jax.experiment.estimate import cpu_warning
 from rsisrefiner_jax.experiment.loop import Loop, Outcome, Run, Together
 from rsisrefiner_jax.models.parameters import as_stored, describe, parameter_counts
 from rsisrefiner_jax.models.pretrained import backbone_problem
+from rsisrefiner_jax.networks import CHECKPOINTS
 from rsisrefiner_jax.ops.precision import describe_precision
 from rsisrefiner_jax.parallel import DataParallel, wait_for_all
 from rsisrefiner_jax.training.step import init_state
@@ -68,7 +69,7 @@ def run(
         batches = training_iterator(config, jax.process_index(), jax.process_count(), sources)
         first, scenes = first_weights(config), [len(source) for source in sources]
         wait_for_all()
-        writer = CheckpointWriter(workdir / "checkpoints", config.train.keep)
+        writer = CheckpointWriter(workdir / CHECKPOINTS, config.train.keep)
         begun = start(config, workdir, spread, writer, first, scenes, accept_changes)
         batches.set_state({"next_batch": begun.step})
         return Loop(config, workdir, spread, batches, writer, begun, together, profile).run()

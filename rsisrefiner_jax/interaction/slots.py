@@ -14,9 +14,9 @@ from rsisrefiner_jax.interaction.clicks import Click
 from rsisrefiner_jax.interaction.loop import Loop, Objects
 from rsisrefiner_jax.interaction.padding import pad
 from rsisrefiner_jax.interaction.simulate import Trace
+from rsisrefiner_jax.parallel import keep
 
-# Programs that are kept compiled, each for one device: those of a data set's shapes on all of them.
-KEPT = 64
+KEPT = 8  # programs that stay compiled for a device: one for each shape of most data sets
 
 # Steps between two looks of the host: few enough that Ctrl-C is heard.
 STEPS = 8
@@ -59,7 +59,7 @@ class Slots:
         self._objects, self._state = jax.device_put(idle, self._device)
         arguments = (self._variables, self._objects, self._state, *self._limits(0))
         shapes, tree = jax.tree.flatten(jax.tree.map(_shape, arguments))
-        self._run = _compiled(loop, tuple(shapes), tree)
+        self._run = _compiled(self._device, loop, tuple(shapes), tree)
         self.made = self.needed = 0
 
     def _limits(self, leave: int) -> tuple[jax.Array, jax.Array]:
@@ -126,9 +126,11 @@ class Slots:
             )
 
 
-@functools.lru_cache(KEPT)
-def _compiled(loop: Loop, shapes: tuple[jax.ShapeDtypeStruct, ...], tree: Any) -> Any:
-    """`click_loop.run` for arguments of these shapes, on the device that they name."""
+@keep(KEPT)
+def _compiled(
+    device: jax.Device, loop: Loop, shapes: tuple[jax.ShapeDtypeStruct, ...], tree: Any
+) -> Any:
+    """`click_loop.run` for arguments of these shapes, which name the device, too."""
     return jitted(loop).lower(*jax.tree.unflatten(tree, shapes)).compile()
 
 

@@ -16,7 +16,7 @@ from rsisrefiner_jax.models.refiner.network import Refiner
 from rsisrefiner_jax.models.sam.network import Sam
 from rsisrefiner_jax.models.simpleclick import SimpleClick
 
-KEPT = 4  # configurations whose first weights are not compiled anew
+KEPT = 2  # networks whose first weights are not compiled anew
 NETWORKS: dict[str, Any] = {"sam": Sam, "mfp": Mfp, "simpleclick": SimpleClick}
 
 
@@ -31,13 +31,13 @@ def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
 
 def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:
     """Random parameters and fresh BatchNorm statistics: {"params": ..., "batch_stats": ...}."""
-    return _initial(config)(key)
+    return _initial(make_model(config), config)(key)
 
 
 @functools.lru_cache(KEPT)
-def _initial(config: Model) -> Any:
+def _initial(model: ClickModel, config: Model) -> Any:
     """`init_variables` as a function of the key, compiled once."""
-    model, side = make_model(config), config.image_size
+    side = config.image_size
 
     def init(key: jax.Array) -> dict[str, Any]:
         image, prev_mask = jnp.zeros((1, side, side, 3)), jnp.zeros((1, side, side))

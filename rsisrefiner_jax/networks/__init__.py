@@ -2,7 +2,7 @@
 
 box: RS-ISRefiner on MobileSAM's frozen encoder and decoder (`configs/box.py`), with which the
 annotator opens. small: a small one of generated scenes alone (`configs/annotator.py`), quick on a
-weak machine. Each folder is a checkpoint.
+weak machine. Each folder is a checkpoint, which `checkpoint.runs` describes.
 """
 
 from pathlib import Path
@@ -11,6 +11,8 @@ from rsisrefiner_jax.errors import require
 
 PACKAGED = {name: Path(__file__).parent / name for name in ("box", "small")}
 DEFAULT = "box"  # where people click and name none
+FROZEN = "frozen.npz"  # a file that every checkpoint has
+CHECKPOINTS = "checkpoints"  # a work directory's folder of checkpoints
 
 
 def checkpoint_folder(name: str | Path) -> Path:
@@ -27,3 +29,9 @@ def require_checkpoint(name: str | Path) -> Path:
         f"{', '.join(PACKAGED)}",
     )
     return folder
+
+
+def checkpoint_in(folder: Path) -> Path | None:
+    """The checkpoint that a folder is, or as a run's work directory holds; None: neither."""
+    places = (folder / CHECKPOINTS, folder)
+    return next((place for place in places if (place / FROZEN).is_file()), None)

@@ -1,7 +1,6 @@
 """The training step: a loop of simulated clicks, wholly on the device (paper section IV-B)."""
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -37,8 +36,6 @@ from rsisrefiner_jax.training.optimizer import (
     where,
 )
 from rsisrefiner_jax.weights import merge
-
-KEPT = 16  # configurations whose steps stay compiled: rows of tables, one a device
 
 
 class TrainState(NamedTuple):
@@ -85,9 +82,10 @@ class ClickStep:
 
     def __init__(self, config: Config, devices: parallel.DataParallel):
         self._config, self._devices = config, devices
-        self._alike = make_model(config.model).first_passes == 1  # first clicks and later ones
+        model = make_model(config.model)
+        self._alike = model.first_passes == 1  # first clicks and later ones
         # The seed is in the state and in the batches.
-        self._begin, self._steps = _programs(dataclasses.replace(config, seed=0), devices)
+        self._begin, self._steps = _programs(devices, model, dataclasses.replace(config, seed=0))
 
     def __call__(self, state: TrainState, frozen: Any, batch: Any, step: int) -> Any:
         """Step number `step`, counted from 0. Donates `state`; see `make_step`."""
@@ -107,10 +105,11 @@ class ClickStep:
         return state, mean | {"iterations": jnp.float32(iterations)}, shown
 
 
-@functools.lru_cache(KEPT)
-def _programs(config: Config, devices: parallel.DataParallel) -> tuple[Any, dict[bool, Any]]:
+@parallel.keep(1)
+def _programs(
+    devices: parallel.DataParallel, model: ClickModel, config: Config
+) -> tuple[Any, dict[bool, Any]]:
     """What begins a batch, and the step by whether it is for first clicks; each compiled once."""
-    model = make_model(config.model)
     make = make_step if config.clicks.gradient == "last" else make_click_step
     begun = devices.on_each(
         lambda frozen, batch: begin(config, batch) | fixed_features(model, frozen, batch)

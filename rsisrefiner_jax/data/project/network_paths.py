@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rsisrefiner_jax.networks import PACKAGED
+from rsisrefiner_jax.networks import PACKAGED, checkpoint_in
 
 FOLDER = "networks"  # in the project's; each folder in it is a checkpoint
 
@@ -28,9 +28,5 @@ def own_networks(project: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    found = [path for path in found if (path / "frozen.npz").is_file() or _is_run(path)]
+    found = [path for path in found if checkpoint_in(path)]
     return sorted(found, key=lambda path: (-path.stat().st_mtime, path.name))
-
-
-def _is_run(path: Path) -> bool:
-    return (path / "checkpoints" / "frozen.npz").is_file()
