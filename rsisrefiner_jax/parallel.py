@@ -40,11 +40,12 @@ def keep_compiled_programs(shortest: float = 1.0) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
 
 
-def keep(most: int) -> Callable[[Callable], Callable]:
-    """Decorates a function of (devices, ...): its last `most` results for the same devices stay.
+def keep_last(most: int) -> Callable[[Callable], Callable]:
+    """Decorates a function of (devices, ...) that compiles programs for these devices.
 
-    For programs: one that a CPU runs takes 50 to 250 MB and 1000 to 4000 of the 65 530 memory maps
-    that Linux gives a process, and the process dies of the one too many.
+    The last `most` results for the same devices are kept and given again. Few, because a program
+    for a CPU takes 90 to 240 MB and 1200 to 2000 memory maps (measured, ViT-S at 96 px), and Linux
+    gives a process 65 530 maps; without a free one the compiler fails and the process crashes.
     """
 
     def decorate(function: Callable) -> Callable:

@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict
 from rsisrefiner_jax.config import Clicks, Config, Parallel
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.models import registry
-from rsisrefiner_jax.parallel import DataParallel, keep
+from rsisrefiner_jax.parallel import DataParallel, keep_last
 from rsisrefiner_jax.training.step import ClickStep
 from tests import tiny
 
@@ -166,6 +166,25 @@ def test_two_processes_equal_one(small, tmp_path):
 KEPT = ("params", "batch_stats", "metrics")
 
 
+def test_what_was_made_last_for_a_device_is_kept():
+    made = []
+
+    @keep_last(2)
+    def make(device, what):
+        made.append((device, what))
+        return object()
+
+    first = make("a", 1)
+    assert make("b", 1) is not first
+    assert make("a", 1) is first
+    make("a", 2)
+    make("b", 2)
+    make("a", 3)  # instead of ("a", 1)
+    assert make("a", 1) is not first
+    make("b", 1)
+    assert made == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("a", 1)]
+
+
 def one_of_two_processes(folder: Path) -> None:
     """What `test_two_processes_equal_one` starts."""
     from flax.traverse_util import unflatten_dict
@@ -189,22 +208,3 @@ def one_of_two_processes(folder: Path) -> None:
 
 if __name__ == "__main__":
     one_of_two_processes(Path(sys.argv[1]))
-
-
-def test_what_was_made_last_for_a_device_is_kept():
-    made = []
-
-    @keep(2)
-    def make(device, what):
-        made.append((device, what))
-        return object()
-
-    first = make("a", 1)
-    assert make("b", 1) is not first
-    assert make("a", 1) is first
-    make("a", 2)
-    make("b", 2)
-    make("a", 3)  # instead of ("a", 1)
-    assert make("a", 1) is not first
-    make("b", 1)
-    assert made == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("a", 1)]

@@ -14,7 +14,7 @@ from rsisrefiner_jax.interaction.clicks import Click
 from rsisrefiner_jax.interaction.loop import Loop, Objects
 from rsisrefiner_jax.interaction.padding import pad
 from rsisrefiner_jax.interaction.simulate import Trace
-from rsisrefiner_jax.parallel import keep
+from rsisrefiner_jax.parallel import keep_last
 
 KEPT = 8  # programs that stay compiled for a device: one for each shape of most data sets
 
@@ -126,7 +126,7 @@ class Slots:
             )
 
 
-@keep(KEPT)
+@keep_last(KEPT)
 def _compiled(
     device: jax.Device, loop: Loop, shapes: tuple[jax.ShapeDtypeStruct, ...], tree: Any
 ) -> Any:

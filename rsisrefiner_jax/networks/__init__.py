@@ -32,6 +32,6 @@ def require_checkpoint(name: str | Path) -> Path:
 
 
 def checkpoint_in(folder: Path) -> Path | None:
-    """The checkpoint that a folder is, or as a run's work directory holds; None: neither."""
+    """The folder's checkpoint: that of a run's work directory, or the folder itself; else None."""
     places = (folder / CHECKPOINTS, folder)
     return next((place for place in places if (place / FROZEN).is_file()), None)

@@ -105,7 +105,7 @@ class ClickStep:
         return state, mean | {"iterations": jnp.float32(iterations)}, shown
 
 
-@parallel.keep(1)
+@parallel.keep_last(1)
 def _programs(
     devices: parallel.DataParallel, model: ClickModel, config: Config
 ) -> tuple[Any, dict[bool, Any]]:
