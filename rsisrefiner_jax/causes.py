@@ -42,6 +42,12 @@ def _explain(error: BaseException) -> str | None:
             f"a data worker process was killed (exit code {code}), for want of memory as a rule; "
             "set data.workers to fewer, or to 0"
         )
+    if text.startswith("RESOURCE_EXHAUSTED") and "memory" in text:
+        return (
+            f"the device's memory does not hold this ({text.partition(': ')[2][:200]}); a smaller "
+            "train.batch_size with optim.accumulate, or eval.batch_size, takes less, and so do "
+            "model.remat=True and model.dtype=bfloat16"
+        )
     if isinstance(error, RuntimeError) and (
         "nable to initialize backend" in text or "nknown backend" in text
     ):

@@ -31,6 +31,10 @@ def caused(error: Exception) -> Exception:
             ),
             "(exit code -9)",
         ),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Ran out of memory on HBM,\n 35.55G of 15.75G"),
+            "(Ran out of memory on HBM, 35.55G of 15.75G); a smaller train.batch_size",
+        ),
         (RuntimeError("Unable to initialize backend 'cuda': no driver"), "JAX_PLATFORMS=cuda"),
     ],
     ids=lambda value: type(value).__name__,

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 from rsisrefiner_jax.interaction.click_model import ClickModel
 from rsisrefiner_jax.interaction.clicks import empty
@@ -35,30 +36,41 @@ def click_flops(model: ClickModel, variables: Any, max_clicks: int) -> dict[str,
     }
 
 
-def flops(function: Callable, *args: Any, rounds: int = 1) -> int:
+def flops(function: Callable, *args: Any, rounds: int = 1, once: bool = False) -> int:
     """Operations (2 a multiply-add) of the matrix products and convolutions of `function(*args)`.
 
-    rounds: of loops whose length is not known; XLA's own count takes one round of every loop.
+    Without those whose results nothing uses, and those with the zeros that a gradient puts
+    between the values of a strided convolution. rounds: of loops whose length is not known.
+    once: one round of every loop, as XLA's own count has it.
     """
-    return operations(function, *args, rounds=rounds).total()
+    return operations(function, *args, rounds=rounds, once=once).total()
 
 
-def operations(function: Callable, *args: Any, rounds: int = 1) -> Counter[str]:
+def operations(function: Callable, *args: Any, rounds: int = 1, once: bool = False) -> Counter[str]:
     """The same by module: {"backbone/block_0/mlp/fc1": operations}; "" outside of any.
 
     What resizing takes, which here is a matrix product too, has names that end in "resize".
     """
-    return _count(jax.make_jaxpr(function)(*args).jaxpr, rounds, ())
+    traced = jax.make_jaxpr(function)(*args).jaxpr
+    used, _ = partial_eval.dce_jaxpr(traced, [True] * len(traced.outvars))
+    return _count(used, Rounds(rounds, once), ())
 
 
-def _count(jaxpr: Any, rounds: int, scope: tuple[str, ...]) -> Counter[str]:
+class Rounds(NamedTuple):
+    """How often the body of a loop counts: of unknown length `unknown` times; `once`: any once."""
+
+    unknown: int
+    once: bool
+
+
+def _count(jaxpr: Any, rounds: Rounds, scope: tuple[str, ...]) -> Counter[str]:
     total: Counter[str] = Counter()
     for equation in jaxpr.eqns:
         total += _equation(equation, rounds, scope)
     return total
 
 
-def _equation(equation: Any, rounds: int, scope: tuple[str, ...]) -> Counter[str]:
+def _equation(equation: Any, rounds: Rounds, scope: tuple[str, ...]) -> Counter[str]:
     params = equation.params
     scope = (*scope, *str(equation.source_info.name_stack).split("/"))
     match equation.primitive.name:
@@ -69,15 +81,17 @@ def _equation(equation: Any, rounds: int, scope: tuple[str, ...]) -> Counter[str
         case "conv_general_dilated":
             kernel = equation.invars[1].aval.shape
             features = kernel[params["dimension_numbers"].rhs_spec[0]]
-            factors = math.prod(kernel) // features
+            factors = math.prod(kernel) / features / math.prod(params["lhs_dilation"])
         case "mul" if "depthwise" in scope:  # a convolution as a sum of shifted products
             factors = 1
         case "scan":
             inner = _count(params["jaxpr"].jaxpr, rounds, scope)
-            return Counter({name: params["length"] * n for name, n in inner.items()})
+            length = 1 if rounds.once else params["length"]
+            return Counter({name: length * n for name, n in inner.items()})
         case "while":
             inner = _count(params["body_jaxpr"].jaxpr, rounds, scope)
-            return Counter({name: rounds * n for name, n in inner.items()})
+            times = 1 if rounds.once else rounds.unknown
+            return Counter({name: times * n for name, n in inner.items()})
         case "cond":  # alternatives that do the same, or one of which does nothing
             branches = (_count(branch.jaxpr, rounds, scope) for branch in params["branches"])
             return max(branches, key=Counter.total)
@@ -87,7 +101,7 @@ def _equation(equation: Any, rounds: int, scope: tuple[str, ...]) -> Counter[str
                 total += _count(inner, rounds, scope)
             return total
     size = math.prod(equation.outvars[0].aval.shape)
-    return Counter({_module(scope): 2 * size * factors})
+    return Counter({_module(scope): round(2 * size * factors)})
 
 
 def _module(scope: tuple[str, ...]) -> str:
