@@ -4,8 +4,8 @@
     python -m benchmarks.compile --config configs/base.py --set model.remat=True
 
 Nothing runs. With --topology the programs are compiled for TPUs that need not be there (pip install
-libtpu); without, for the devices at hand. Figures are those of one device; in XLA's GFLOP and the
-first that is counted by hand, one round of every loop.
+libtpu); without, for the devices at hand. Figures are those of one device. XLA's GFLOP and
+those "by hand" have one round of every loop; "every round" has all where their number is known.
 """
 
 import argparse
@@ -97,7 +97,7 @@ class Program(NamedTuple):
 
     name: str
     lower: Callable[[], Any]
-    operations: Callable[[bool], int]  # given whether a loop counts once
+    operations: Callable[[int | None], int]  # given the rounds of a loop, see `flops`
     given: int | None = None  # bytes of arguments
 
 
@@ -121,11 +121,11 @@ def training_programs(config: Config, devices: list[Any]) -> Iterator[Program]:
             compiled: Any = spread.compile(step)
             return compiled.lower(*placed)
 
-        def count(once: bool, step: Any = step) -> int:
+        def count(rounds: int | None, step: Any = step) -> int:
             mapped = jax.vmap(step, (None, None, 0, None), 0, axis_name=parallel.AXIS)
             state, frozen, batch, last = step_inputs(config, share)
             one = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), batch)
-            return flops(mapped, state, frozen, one, last, once=once)
+            return flops(mapped, state, frozen, one, last, rounds=rounds)
 
         kind = "a click with a gradient" if every else "training step"
         name = f"{kind}, {'first clicks' if first else 'any' if alike else 'later'}"
@@ -193,8 +193,8 @@ def evaluation_programs(config: Config, devices: list[Any]) -> Iterator[Program]
     given = place((variables, *idle, limits, limits))
     run = slots.jitted(loop)
 
-    def count(once: bool) -> int:
-        return flops(run, *given, once=once)
+    def count(rounds: int | None) -> int:
+        return flops(run, *given, rounds=rounds)
 
     yield Program(f"evaluation, {size} objects in flight", lambda: run.lower(*given), count)
 
@@ -216,8 +216,8 @@ def figures(program: Program) -> dict[str, Any]:
         "donated GB": memory.alias_size_in_bytes / 1e9,
         "temporaries GB": memory.temp_size_in_bytes / 1e9,
         "GFLOP": cost.get("flops", 0) / 1e9,
-        "by hand": program.operations(True) / 1e9,
-        "by hand, all rounds": program.operations(False) / 1e9,
+        "by hand": program.operations(None) / 1e9,
+        "by hand, every round": program.operations(1) / 1e9,
         "GB accessed": cost.get("bytes accessed", 0) / 1e9,
         "collective MB": collective_bytes(compiled.as_text()) / 1e6,
     }

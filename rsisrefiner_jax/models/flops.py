@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,41 +36,34 @@ def click_flops(model: ClickModel, variables: Any, max_clicks: int) -> dict[str,
     }
 
 
-def flops(function: Callable, *args: Any, rounds: int = 1, once: bool = False) -> int:
+def flops(function: Callable, *args: Any, rounds: int | None = 1) -> int:
     """Operations (2 a multiply-add) of the matrix products and convolutions of `function(*args)`.
 
     Without those whose results nothing uses, and those with the zeros that a gradient puts
-    between the values of a strided convolution. rounds: of loops whose length is not known.
-    once: one round of every loop, as XLA's own count has it.
+    between the values of a strided convolution. rounds: of loops whose length is not known;
+    None: one round of every loop, as XLA counts.
     """
-    return operations(function, *args, rounds=rounds, once=once).total()
+    return operations(function, *args, rounds=rounds).total()
 
 
-def operations(function: Callable, *args: Any, rounds: int = 1, once: bool = False) -> Counter[str]:
+def operations(function: Callable, *args: Any, rounds: int | None = 1) -> Counter[str]:
     """The same by module: {"backbone/block_0/mlp/fc1": operations}; "" outside of any.
 
     What resizing takes, which here is a matrix product too, has names that end in "resize".
     """
     traced = jax.make_jaxpr(function)(*args).jaxpr
     used, _ = partial_eval.dce_jaxpr(traced, [True] * len(traced.outvars))
-    return _count(used, Rounds(rounds, once), ())
+    return _count(used, rounds, ())
 
 
-class Rounds(NamedTuple):
-    """How often the body of a loop counts: of unknown length `unknown` times; `once`: any once."""
-
-    unknown: int
-    once: bool
-
-
-def _count(jaxpr: Any, rounds: Rounds, scope: tuple[str, ...]) -> Counter[str]:
+def _count(jaxpr: Any, rounds: int | None, scope: tuple[str, ...]) -> Counter[str]:
     total: Counter[str] = Counter()
     for equation in jaxpr.eqns:
         total += _equation(equation, rounds, scope)
     return total
 
 
-def _equation(equation: Any, rounds: Rounds, scope: tuple[str, ...]) -> Counter[str]:
+def _equation(equation: Any, rounds: int | None, scope: tuple[str, ...]) -> Counter[str]:
     params = equation.params
     scope = (*scope, *str(equation.source_info.name_stack).split("/"))
     match equation.primitive.name:
@@ -86,11 +79,11 @@ def _equation(equation: Any, rounds: Rounds, scope: tuple[str, ...]) -> Counter[
             factors = 1
         case "scan":
             inner = _count(params["jaxpr"].jaxpr, rounds, scope)
-            length = 1 if rounds.once else params["length"]
+            length = 1 if rounds is None else params["length"]
             return Counter({name: length * n for name, n in inner.items()})
         case "while":
             inner = _count(params["body_jaxpr"].jaxpr, rounds, scope)
-            times = 1 if rounds.once else rounds.unknown
+            times = 1 if rounds is None else rounds
             return Counter({name: times * n for name, n in inner.items()})
         case "cond":  # alternatives that do the same, or one of which does nothing
             branches = (_count(branch.jaxpr, rounds, scope) for branch in params["branches"])
