@@ -25,6 +25,34 @@ def test_half_pixel_by_hand() -> None:
     np.testing.assert_allclose(out[0, 0, :, 0], [1, 2], atol=1e-6)
 
 
+def test_half_pixel_by_a_power_of_two_by_hand() -> None:
+    out = resize_half_pixel(_row(0, 8), (1, 8))
+    np.testing.assert_allclose(out[0, 0, :, 0], [0, 0, 1, 3, 5, 7, 8, 8], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(6, 10), (12, 5), (24, 40), (7, 20), (9, 15)])
+def test_half_pixel_is_that_of_jax(size: tuple[int, int]) -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
+
+    def theirs(x: jax.Array) -> jax.Array:
+        return jax.image.resize(x, (2, *size, 4), "bilinear", antialias=False)
+
+    def ours(x: jax.Array) -> jax.Array:
+        return resize_half_pixel(x, size)
+
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
+    gradients = [jax.grad(lambda x, f=f: jnp.square(f(x)).sum())(x) for f in (ours, theirs)]
+    np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-5)
+
+
+def test_half_precision_is_rounded_once() -> None:
+    x = jax.random.normal(jax.random.key(0), (1, 3, 5, 4), jnp.bfloat16)
+    whole = resize_half_pixel(x.astype(jnp.float32), (6, 20))
+    rows = resize_half_pixel(x.astype(jnp.float32), (6, 5)).astype(jnp.bfloat16)
+    np.testing.assert_array_equal(resize_half_pixel(x, (6, 5)), rows)
+    np.testing.assert_allclose(resize_half_pixel(x, (6, 20)).astype(jnp.float32), whole, atol=0.02)
+
+
 def test_rows_and_columns_by_hand() -> None:
     x = jnp.asarray([[0, 2], [4, 10]], jnp.float32)[None, :, :, None]
     expected = [[0, 1, 2], [2, 4, 6], [4, 7, 10]]
