@@ -377,3 +377,22 @@ def test_an_object_is_made_of_an_outline(client, here, data):
     assert [one.id for one in again.project.objects(1)] == [1]
     assert again.project.objects(1)[0].shape.bounds == tuple(made["bbox"])
     again.project.close()
+
+
+def test_outlines_in_pixels_come_to_a_thousandth_and_are_kept_as_they_are(client, here):
+    corners = ((1.23456789, 2.00049), (9.87654321, 2), (5, 7.1234567))
+    made = ok(client.post("/api/images/1/objects", json={"geometry": polygon(*corners)}))
+    expected = {(1.235, 2.0), (9.877, 2.0), (5.0, 7.123)}
+    (listed,) = ok(client.get("/api/images/1/objects"))
+    for reply in (made, listed):
+        assert set(map(tuple, reply["geometry"]["coordinates"][0])) == expected
+    kept = shapely.get_coordinates(here.project.object(1).shape)
+    assert set(map(tuple, kept)) == set(corners)
+    (placed,) = ok(client.get("/api/images/1/objects?crs=EPSG:32632"))
+    back = georeference.shapes_in_pixels(
+        here.project.image(1).info,
+        "EPSG:32632",
+        np.array([geometry.from_json(placed["geometry"])]),
+    )
+    difference = shapely.get_coordinates(back[0])[:, None] - np.array(corners)
+    assert abs(difference).max(axis=2).min(axis=1).max() < 1e-6

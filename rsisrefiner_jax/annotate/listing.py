@@ -3,13 +3,12 @@
 import weakref
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import shapely
 
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.data.project.records import Object, measure
-from rsisrefiner_jax.formats import georeference
 from rsisrefiner_jax.formats.json_stream import compact
+from rsisrefiner_jax.formats.outlines import outlines_given
 
 MOST = 200_000  # objects whose texts are made before anybody asks
 
@@ -49,14 +48,17 @@ def _made(objects: Sequence[Object], crs: str | None) -> Iterator[str]:
         return
     measure(objects)
     info, shapes = objects[0].image.info, [object.shape for object in objects]
-    georeference.require_system(info, crs)
-    placed = np.array(shapes) if crs is None else georeference.shapes_in_crs(info, shapes, crs)
+    given = outlines_given(shapes, info, crs)
     for object, box, outline in zip(
-        objects, shapely.bounds(shapes).tolist(), shapely.to_geojson(placed), strict=True
+        objects, shapely.bounds(shapes).tolist(), shapely.to_geojson(given), strict=True
     ):
-        yield (
-            f'{{"id": {object.id}, "class_id": {compact(object.class_id)}, '
-            f'"attributes": {compact(object.attributes)}, "area_px": {object.area_px}, '
-            f'"area_m2": {compact(object.area_m2)}, "clicks": {object.clicks}, '
-            f'"bbox": {box}, "geometry": {outline}}}'
-        )
+        fields = {
+            "id": object.id,
+            "class_id": object.class_id,
+            "attributes": object.attributes,
+            "area_px": object.area_px,
+            "area_m2": object.area_m2,
+            "clicks": object.clicks,
+            "bbox": box,
+        }
+        yield f'{compact(fields)[:-1]}, "geometry": {outline}}}'

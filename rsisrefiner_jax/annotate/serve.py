@@ -69,7 +69,7 @@ def _serve(
                 print(f"left out: {error}", flush=True)
     opened.use_network(network)
     worker = Worker(lambda: load(chosen))
-    threading.Thread(target=_prepare, args=(opened,), daemon=True).start()
+    threading.Thread(target=prepare, args=(opened,), daemon=True).start()
     token = access.token_for(opened.folder)
     context = Context(opened, worker, network, upload_quota, load)
     listening = _listen(access.host, access.port)
@@ -120,7 +120,7 @@ def used_last(project: Project) -> Path:
     return PACKAGED[DEFAULT]
 
 
-def _prepare(project: Project) -> None:
+def prepare(project: Project) -> None:
     """Makes lists of objects and previews before anybody asks for them, then takes note of what
     the files hold."""
     listing.prepare(project)

@@ -17,7 +17,7 @@ from rsisrefiner_jax.data.project.records import Image, Object, Session
 from rsisrefiner_jax.data.project.state import recipe_to
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats import geometry, georeference
-from rsisrefiner_jax.formats.outlines import Outline
+from rsisrefiner_jax.formats.outlines import Outline, outlines_given
 from rsisrefiner_jax.formats.raster_info import Raster
 
 
@@ -75,8 +75,8 @@ def outline(info: Raster, shape: BaseGeometry, crs: str | None) -> dict[str, Any
     Raises:
         UserError: there is no such system, or the shape has no place in it.
     """
-    georeference.require_system(info, crs)
-    return geometry.to_json(shape if crs is None else georeference.shape_in_crs(info, shape, crs))
+    (given,) = outlines_given([shape], info, crs)
+    return geometry.to_json(given)
 
 
 def object_out(object: Object, crs: str | None = None) -> ObjectOut:

@@ -1,4 +1,5 @@
-"""Outlines, whichever way they come in: cut to the image, with the pixels that they cover."""
+"""Outlines, whichever way they come in: cut to the image, with the pixels that they cover; and as
+clients are given them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.raster_info import Raster
 
-SAME = 1e-3  # pixels; outlines that are no further apart count as the same
+DIGITS = 3  # of pixels, in what clients are given
+SAME = 10.0**-DIGITS  # pixels; outlines that are no further apart count as the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,3 +84,18 @@ def outline_sent(given: dict[str, Any], info: Raster, crs: str | None) -> Outlin
     require(not found.shape.is_empty, f"geometry: it lies outside {size}")
     require(found.mask.area > 0, f"geometry: it covers the centre of no pixel of {size}")
     return found
+
+
+def outlines_given(
+    shapes: Sequence[BaseGeometry], info: Raster, crs: str | None = None
+) -> np.ndarray:
+    """Shapes [n] of pixels as a client is given them: in a system, or in pixels, of which it gets
+    no more digits than count.
+
+    Raises:
+        UserError: there is no such system, or a shape has no place in it.
+    """
+    georeference.require_system(info, crs)
+    if crs is None:
+        return shapely.transform(np.array(shapes), lambda xy: xy.round(DIGITS))
+    return georeference.shapes_in_crs(info, shapes, crs)

@@ -10,7 +10,17 @@ import type { Annotation, Id } from "../types";
 import { shapeToMap, toMap } from "./geometry";
 import { NO_CLASS, selectedStyles, shapeStyles } from "./styles";
 
-type ObjectFeature = Feature<Polygon | MultiPolygon>;
+/** Its object is a field, not one of OpenLayers' properties: it is read very often. */
+class ObjectFeature extends Feature<Polygon | MultiPolygon> {
+  constructor(public object: Annotation) {
+    super(shapeToMap(object.geometry));
+  }
+
+  update(object: Annotation): void {
+    this.object = object;
+    this.setGeometry(shapeToMap(object.geometry));
+  }
+}
 
 export const objectSource = new VectorSource<ObjectFeature>();
 const cache = new Map<string, Style[]>();
@@ -19,7 +29,7 @@ const MANY = 3000; // objects: beyond, they are drawn anew only when the map sta
 const COARSE = 3; // pixels per screen pixel: beyond, objects are small and many, their lines thin
 
 function styleOf(feature: ObjectFeature, resolution: number): Style[] | undefined {
-  const object = feature.get("object") as Annotation;
+  const { object } = feature;
   const { session, selected, outlineOnly, opacity, tool } = state.now;
   if (session?.object_id === object.id) return undefined; // its correction is shown instead
   if (tool === "vertices" && selected === object.id) return undefined;
@@ -36,7 +46,7 @@ function styleOf(feature: ObjectFeature, resolution: number): Style[] | undefine
   return styles;
 }
 
-const classIdOf = (feature: FeatureLike) => (feature.get("object") as Annotation).class_id ?? 0;
+const classIdOf = (feature: FeatureLike) => (feature as ObjectFeature).object.class_id ?? 0;
 
 const look = {
   source: objectSource,
@@ -75,13 +85,10 @@ function synchronise(): void {
   const added: ObjectFeature[] = [];
   for (const object of objects.values()) {
     const feature = known.get(object.id);
-    if (feature?.get("object") === object) continue;
-    if (feature) {
-      feature.set("object", object, true);
-      feature.setGeometry(shapeToMap(object.geometry));
-    } else {
-      const fresh: ObjectFeature = new Feature(shapeToMap(object.geometry));
-      fresh.set("object", object, true);
+    if (feature?.object === object) continue;
+    if (feature) feature.update(object);
+    else {
+      const fresh = new ObjectFeature(object);
       known.set(object.id, fresh);
       added.push(fresh);
     }
@@ -91,9 +98,7 @@ function synchronise(): void {
 
 /** The smallest object at a pixel position, or null. */
 export function objectAt(x: number, y: number): Annotation | null {
-  const under = objectSource
-    .getFeaturesAtCoordinate(toMap(x, y))
-    .map((feature) => feature.get("object") as Annotation);
+  const under = objectSource.getFeaturesAtCoordinate(toMap(x, y)).map(({ object }) => object);
   return under.sort((a, b) => a.area_px - b.area_px)[0] ?? null;
 }
 
