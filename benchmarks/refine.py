@@ -88,8 +88,7 @@ def main() -> None:
     }
     if options.kills:
         again = options.out / "killed.gpkg"
-        kill(command, again, options.kills, seconds, options.seed)
-        about["killed"] = options.kills
+        about["killed"] = kill(command, again, options.kills, seconds, options.seed)
         about["same bytes"] = whole.read_bytes() == again.read_bytes()
     report("Refined layers", about, rows(things, whole), options.json)
 
@@ -169,20 +168,27 @@ def write(path: Path, things: Sequence[Thing]) -> None:
         write_layer(path, shapes, columns, CRS, driver="GPKG", layer="rough")
 
 
-def kill(command: list[str], out: Path, kills: int, seconds: float, seed: int) -> None:
-    """Runs a command that is killed so often on the way, and then comes to its end."""
+def kill(command: list[str], out: Path, kills: int, seconds: float, seed: int) -> int:
+    """Runs a command that is killed on the way, and then comes to its end.
+
+    kills: how often at most; so late, at random, that about two thirds are done by then.
+
+    Returns:
+        How often it was killed: less often where it came to its end before.
+    """
     out.unlink(missing_ok=True)
     rng = random.Random(seed)
-    for _ in range(kills):
+    for done in range(kills):
         process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL)
         try:
-            process.wait(rng.uniform(0.1, 0.9) * seconds)
+            process.wait(rng.uniform(0.1, 0.9) * seconds * 4 / 3 / kills)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         if out.exists():
-            return
+            return done
     subprocess.run([*command, "--out", str(out)], check=True)
+    return kills
 
 
 def rows(things: Sequence[Thing], refined: Path) -> list[dict[str, Any]]:
