@@ -143,6 +143,13 @@ def test_the_network_in_use_is_what_it_continues_from(here, tmp_path):
         make_plan(project, out, None, [], 10, None)
 
 
+@pytest.mark.parametrize("field", ["data.train", "data.weights", "data.eval"])
+def test_other_data_are_refused(tmp_path, field):
+    with pytest.raises(UserError, match=f"^--set {field}: the objects of the project are"):
+        make_plan(tmp_path, tmp_path / "out", None, [f"{field}=[]"], 10, None)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_changed_for_it():
     own = dataclasses.replace(tiny.CONFIG, data=dataclasses.replace(tiny.CONFIG.data, bands=(3,)))
     plan = plan_of("/p", until=7, changes=("model.image_size=96", "train.keep=5"))

@@ -12,6 +12,7 @@ from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.networks import DEFAULT, PACKAGED
 
 FILE = "finetune.json"  # in the directory that a fine-tuning writes
+GIVEN = ("data.train", "data.weights", "data.eval")  # by the project, not by --set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +48,16 @@ def make_plan(
         network: a checkpoint to continue from; None: the one in use in the project.
 
     Raises:
-        UserError: no project, or `out` holds another fine-tuning or anything else.
+        UserError: no project, `out` holds another fine-tuning or anything else, or a change is of
+            the data.
     """
+    for change in changes:
+        field = change.partition("=")[0]
+        require(
+            field not in GIVEN,
+            f"--set {field}: the objects of the project are trained on and held out; "
+            "`rsisrefiner train` takes other data",
+        )
     in_use, last = _in_use(project)
     if network is not None:
         in_use = network if network in PACKAGED else str(Path(network).resolve())
