@@ -52,10 +52,10 @@ def make_plan(
             the data.
     """
     for change in changes:
-        field = change.partition("=")[0]
+        changed = change.partition("=")[0]
         require(
-            field not in GIVEN,
-            f"--set {field}: the objects of the project are trained on and held out; "
+            changed not in GIVEN,
+            f"--set {changed}: the objects of the project are trained on and held out; "
             "`rsisrefiner train` takes other data",
         )
     in_use, last = _in_use(project)
