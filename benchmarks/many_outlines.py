@@ -6,7 +6,7 @@ Outlines are made by a rule: stars of a dozen corners, some with a hole, one in 
 along the edges of pixels. The server runs in this process, without a model. Seconds are those of a
 clock, CPU seconds those of all threads of this process. --page opens the page in Chromium
 (playwright) after the import and after another start, zooms it in and out, and counts frames. What
-the annotator begins to make when it starts is made before anything else.
+the annotator makes in advance when it starts is made first.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def server(folder: Path) -> Iterator[tuple[Any, Any, int]]:
 
 
 def start(clock: Clock, project: Any) -> None:
-    """What the annotator makes beside its first requests."""
+    """What the annotator makes in advance when it starts."""
     from rsisrefiner_jax.annotate.serve import prepare
 
     clock.run("made at the start", lambda: prepare(project))

@@ -169,26 +169,28 @@ def write(path: Path, things: Sequence[Thing]) -> None:
 
 
 def kill(command: list[str], out: Path, kills: int, seconds: float, seed: int) -> int:
-    """Runs a command that is killed on the way, and then comes to its end.
+    """Runs a command again and again, killed at random moments, and then to its end.
 
-    kills: how often at most; so late, at random, that about two thirds are done by then.
+    kills: how often at most. seconds: that the command takes undisturbed; the moments are drawn so
+    that about two thirds of it are done after the last kill.
 
     Returns:
         How often it was killed: less often where it came to its end before.
     """
     out.unlink(missing_ok=True)
-    rng = random.Random(seed)
-    for done in range(kills):
+    rng, killed = random.Random(seed), 0
+    for _ in range(kills):
         process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL)
         try:
             process.wait(rng.uniform(0.1, 0.9) * seconds * 4 / 3 / kills)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            killed += 1
         if out.exists():
-            return done
+            return killed
     subprocess.run([*command, "--out", str(out)], check=True)
-    return kills
+    return killed
 
 
 def rows(things: Sequence[Thing], refined: Path) -> list[dict[str, Any]]:

@@ -252,7 +252,7 @@ def test_long_edges_stay_straight_on_the_ground(tmp_path):
     """An edge of 3000 coarse pixels goes to degrees and back within a fraction of one."""
     info = _info("EPSG:3035", (1000, 0, 3e6, 0, -1000, 5e6))
     shape = shapely.box(0, 0, 3000, 2000)
-    placed = georeference.shape_in_crs(info, shape, "EPSG:4326")
+    (placed,) = georeference.shapes_in_crs(info, [shape], "EPSG:4326")
     assert placed.is_valid
     dense = shapely.segmentize(placed, 0.01)
     back = georeference.to_pixels(

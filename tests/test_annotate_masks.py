@@ -142,7 +142,8 @@ def test_an_outline_that_is_changed_is_cut_to_the_image(client, crs):
     def there(shape):
         if crs is None:
             return shape
-        return geometry.to_json(georeference.shape_in_crs(info, geometry.from_json(shape), crs))
+        (placed,) = georeference.shapes_in_crs(info, [geometry.from_json(shape)], crs)
+        return geometry.to_json(placed)
 
     ok(client.post(f"/api/sessions/{session(client, box(5, 5, 20, 20))}/finish"))
     inside = polygon((1, 1), (90, 1), (90, 60), (1, 60))
@@ -185,7 +186,8 @@ def test_outlines_that_are_imported_are_cut_to_the_image(client, name):
     rings = [inner, outer, bar]
     if name == "a.geojson":
         shapes = [
-            georeference.shape_in_crs(info, shapely.Polygon(r), georeference.WGS84) for r in rings
+            georeference.shapes_in_crs(info, [shapely.Polygon(r)], georeference.WGS84)[0]
+            for r in rings
         ]
         content = {
             "type": "FeatureCollection",
@@ -258,7 +260,7 @@ def test_a_mask_is_replaced_added_or_taken_away(client, form, mode):
 
 def test_outlines_of_a_session_lie_on_the_ground(client, here):
     info = here.project.image(1).info
-    shape = georeference.shape_in_crs(info, shapely.box(30, 20, 60, 40), "EPSG:32632")
+    (shape,) = georeference.shapes_in_crs(info, [shapely.box(30, 20, 60, 40)], "EPSG:32632")
     given = {"geometry": geometry.to_json(shape), "crs": "EPSG:32632", "mode": "add"}
     id, more, _ = start_all(client)
     put(client, id, **given)

@@ -45,7 +45,7 @@ def test_half_pixel_is_that_of_jax(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-5)
 
 
-def test_half_precision_is_rounded_once() -> None:
+def test_half_precision_is_rounded_once_an_axis() -> None:
     x = jax.random.normal(jax.random.key(0), (1, 3, 5, 4), jnp.bfloat16)
     whole = resize_half_pixel(x.astype(jnp.float32), (6, 20))
     rows = resize_half_pixel(x.astype(jnp.float32), (6, 5)).astype(jnp.bfloat16)

@@ -8,7 +8,7 @@ import shapely
 from rsisrefiner_jax.annotate.project import Project
 from rsisrefiner_jax.data.project.records import Object, measure
 from rsisrefiner_jax.formats.json_stream import compact
-from rsisrefiner_jax.formats.outlines import outlines_given
+from rsisrefiner_jax.formats.outlines import outlines_for_reply
 
 MOST = 200_000  # objects whose texts are made before anybody asks
 
@@ -48,9 +48,9 @@ def _made(objects: Sequence[Object], crs: str | None) -> Iterator[str]:
         return
     measure(objects)
     info, shapes = objects[0].image.info, [object.shape for object in objects]
-    given = outlines_given(shapes, info, crs)
+    outlines = outlines_for_reply(shapes, info, crs)
     for object, box, outline in zip(
-        objects, shapely.bounds(shapes).tolist(), shapely.to_geojson(given), strict=True
+        objects, shapely.bounds(shapes).tolist(), shapely.to_geojson(outlines), strict=True
     ):
         fields = {
             "id": object.id,

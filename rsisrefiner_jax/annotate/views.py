@@ -17,7 +17,7 @@ from rsisrefiner_jax.data.project.records import Image, Object, Session
 from rsisrefiner_jax.data.project.state import recipe_to
 from rsisrefiner_jax.errors import UserError
 from rsisrefiner_jax.formats import geometry, georeference
-from rsisrefiner_jax.formats.outlines import Outline, outlines_given
+from rsisrefiner_jax.formats.outlines import Outline, outlines_for_reply
 from rsisrefiner_jax.formats.raster_info import Raster
 
 
@@ -75,8 +75,8 @@ def outline(info: Raster, shape: BaseGeometry, crs: str | None) -> dict[str, Any
     Raises:
         UserError: there is no such system, or the shape has no place in it.
     """
-    (given,) = outlines_given([shape], info, crs)
-    return geometry.to_json(given)
+    (replied,) = outlines_for_reply([shape], info, crs)
+    return geometry.to_json(replied)
 
 
 def object_out(object: Object, crs: str | None = None) -> ObjectOut:

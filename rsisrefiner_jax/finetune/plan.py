@@ -12,7 +12,7 @@ from rsisrefiner_jax.errors import UserError, require
 from rsisrefiner_jax.networks import DEFAULT, PACKAGED
 
 FILE = "finetune.json"  # in the directory that a fine-tuning writes
-GIVEN = ("data.train", "data.weights", "data.eval")  # by the project, not by --set
+FIXED = ("data.train", "data.weights", "data.eval")  # by the project; --set may not change them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def make_plan(
     for change in changes:
         changed = change.partition("=")[0]
         require(
-            changed not in GIVEN,
+            changed not in FIXED,
             f"--set {changed}: the objects of the project are trained on and held out; "
             "`rsisrefiner train` takes other data",
         )

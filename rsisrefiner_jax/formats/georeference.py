@@ -163,11 +163,6 @@ def lonlat(info: Raster, x: float, y: float) -> tuple[float, float] | None:
     return (lon + 180) % 360 - 180 if abs(lon) > 180 else lon, lat
 
 
-def shape_in_crs(info: Raster, shape: BaseGeometry, crs: str | None = None) -> BaseGeometry:
-    """One geometry as `shapes_in_crs` gives many."""
-    return shapes_in_crs(info, [shape], crs)[0]
-
-
 def shapes_in_crs(
     info: Raster, shapes: Sequence[BaseGeometry], crs: str | None = None
 ) -> np.ndarray:

@@ -1,5 +1,5 @@
-"""Outlines, whichever way they come in: cut to the image, with the pixels that they cover; and as
-clients are given them."""
+"""Outlines, whichever way they come in: cut to the image, with the pixels that they cover; and
+whichever way they go out in a reply."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from rsisrefiner_jax.formats import geometry, georeference
 from rsisrefiner_jax.formats.masks import Mask
 from rsisrefiner_jax.formats.raster_info import Raster
 
-DIGITS = 3  # of pixels, in what clients are given
+DIGITS = 3  # decimals of a pixel in replies
 SAME = 10.0**-DIGITS  # pixels; outlines that are no further apart count as the same
 
 
@@ -86,11 +86,9 @@ def outline_sent(given: dict[str, Any], info: Raster, crs: str | None) -> Outlin
     return found
 
 
-def outlines_given(
-    shapes: Sequence[BaseGeometry], info: Raster, crs: str | None = None
-) -> np.ndarray:
-    """Shapes [n] of pixels as a client is given them: in a system, or in pixels, of which it gets
-    no more digits than count.
+def outlines_for_reply(shapes: Sequence[BaseGeometry], info: Raster, crs: str | None) -> np.ndarray:
+    """Shapes [n] of pixels as the server replies them: in a coordinate system, or, where `crs` is
+    None, in pixels rounded to `DIGITS`.
 
     Raises:
         UserError: there is no such system, or a shape has no place in it.

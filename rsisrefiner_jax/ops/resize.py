@@ -52,7 +52,8 @@ def _enlarge(x: Array, axis: int, factor: int) -> Array:
     Sums of shifted copies: XLA takes ten times as long to compile the matrix product for a TPU.
     """
     side = x.shape[axis]
-    beyond = [(int(i == axis),) * 2 for i in range(x.ndim)]
+    beyond = [(0, 0)] * x.ndim
+    beyond[axis] = (1, 1)
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     wide = jnp.pad(wide, beyond, mode="edge")
     before, at, after = (jax.lax.slice_in_dim(wide, i, i + side, axis=axis) for i in range(3))
