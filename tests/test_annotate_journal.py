@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsisrefiner_jax.annotate import journal
+from rsisrefiner_jax.annotate.lease import Lease
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.routes import files
 from rsisrefiner_jax.annotate.safety import Roots
 from rsisrefiner_jax.annotate.segmenter import Segmenter
@@ -34,6 +36,7 @@ CLICKER = """
 import sys
 from pathlib import Path
 from rsisrefiner_jax.annotate.project import Project
+from rsisrefiner_jax.annotate.refusals import Conflict
 from rsisrefiner_jax.annotate.safety import Roots
 folder = Path(sys.argv[1])
 project = Project(folder / "project", Roots([folder]))
@@ -118,6 +121,26 @@ def test_a_project_opens_as_it_was(tmp_path):
     again = Project(tmp_path / "project", Roots([tmp_path]))
     assert everything(again) == before
     again.close()
+
+
+def test_what_is_still_at_work_when_the_project_is_closed(tmp_path, monkeypatch):
+    """Closing takes a moment, in which the journal is closed and the lease is still held."""
+    annotating.raster(tmp_path)
+    release = Lease.release
+    seen = []
+
+    def late(lease):
+        project.files.remember(1)  # says nothing: nobody asked for it
+        with pytest.raises(Conflict, match="the server is stopping"):
+            project.sessions.start(1)
+        seen.append(lease.held)
+        release(lease)
+
+    monkeypatch.setattr(Lease, "release", late)
+    project = Project(tmp_path / "project", Roots([tmp_path]))
+    project.add_image(tmp_path / "scene.tif")
+    project.close()
+    assert seen == [True]
 
 
 def test_project_and_rasters_may_be_moved_together(tmp_path):

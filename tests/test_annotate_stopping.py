@@ -190,6 +190,28 @@ def test_jobs_of_a_model_that_is_being_loaded():
     loading.set()
 
 
+def test_stopped_at_the_moment_at_which_it_is_loaded(monkeypatch):
+    """Before the thread runs that compiles what larger windows need."""
+    stopped = []
+
+    class Late(threading.Thread):
+        def start(self):
+            if self.name != "model":
+                here.stop()
+                stopped.append(self)
+            super().start()
+
+    loading = threading.Event()
+    monkeypatch.setattr(threading, "Thread", Late)
+    here = Worker(lambda: loading.wait() and Loaded())
+    waiting = here.submit(lambda _: None)
+    loading.set()
+    here._thread.join()
+    assert stopped
+    assert here.error is None
+    assert waiting.cancelled()
+
+
 def test_a_job_that_does_not_end(monkeypatch):
     monkeypatch.setattr(worker, "PATIENCE", 0.05)
     begun, never = threading.Event(), threading.Event()

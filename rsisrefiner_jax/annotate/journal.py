@@ -53,6 +53,7 @@ class Journal:
         self._lock = threading.RLock()
         self._lease = lease
         self._unfolded = True
+        self._closed = False
         with _said(file):
             locks = _has_locks(file.parent) if locks is None else locks
             # Without locks the lease alone keeps others out.
@@ -93,7 +94,7 @@ class Journal:
 
         Raises:
             NoSpace: the disk is full; the event is not written.
-            Conflict: another server has taken over.
+            Conflict: it was closed, or another server has taken over.
         """
         now = time.time()
         text = json.dumps(payload, allow_nan=False)
@@ -107,7 +108,7 @@ class Journal:
             return Event(cursor.lastrowid, now, kind, json.loads(text))
 
     def _write(self, statement: str, values: tuple) -> sqlite3.Cursor:
-        self._lease.require_held()
+        self._require_open()
         self._unfolded = True
         try:
             return self._db.execute(statement, values)
@@ -141,8 +142,13 @@ class Journal:
 
     def _read(self, statement: str, value: int | str) -> Any:
         with self._lock:
-            self._lease.require_held()  # the file may have changed under SQLite's feet
+            self._require_open()
             return self._db.execute(statement, (value,)).fetchone()
+
+    def _require_open(self) -> None:
+        if self._closed:  # by the thread that stops the server, while others are at work
+            raise Conflict("the server is stopping; nothing was done; start it again")
+        self._lease.require_held()  # else the file may have changed under SQLite's feet
 
     def fold(self) -> None:
         """Moves what was written since into the file itself, where there is room for it."""
@@ -157,6 +163,7 @@ class Journal:
         self._folding.stop()
         with self._lock:
             self.fold()
+            self._closed = True
             if self._lease.held:
                 self._db.close()
             else:  # SQLite folds when it closes, and may then write over what others wrote

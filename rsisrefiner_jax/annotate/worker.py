@@ -84,8 +84,8 @@ class Worker:
         """Answers with a model from now on."""
         self.segmenter, self.error = segmenter, None
         compiling = threading.Thread(target=self._compile, args=(segmenter, larger), daemon=True)
-        self._warm_up = compiling
         compiling.start()
+        self._warm_up = compiling  # `stop` may wait for it now
 
     def refuse(self) -> None:
         """Cancels the jobs that wait, and all that come; the one at hand goes on."""
