@@ -135,9 +135,9 @@ def import_and_export(clock: Clock, port: int, file: Path, folder: Path) -> None
 
         clock.run("preview of the import", lambda: send("/images/1/import/preview"))
         clock.run("import", lambda: send("/images/1/import"))
-        listed = clock.run("objects as JSON", lambda: client.get("/images/1/objects"))
+        listed = clock.run("objects as JSON", lambda: client.get("/images/1/objects/flat"))
         clock.rows[-1]["note"] = f"{len(listed.content) / 1e6:.0f} MB"
-        clock.run("objects as JSON, again", lambda: client.get("/images/1/objects"))
+        clock.run("objects as JSON, again", lambda: client.get("/images/1/objects/flat"))
         for name in EXPORTS:
 
             def fetch(name: str = name) -> Any:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rsisrefiner_jax.annotate import imports
 from rsisrefiner_jax.annotate.importing import reading
 from rsisrefiner_jax.annotate.listing import prepare
+from rsisrefiner_jax.annotate.replies import FlatObjectOut
 from rsisrefiner_jax.annotate.views import object_out
 from rsisrefiner_jax.formats import geometry, packing
 from rsisrefiner_jax.formats.masks import Mask, areas_of
@@ -218,8 +219,34 @@ def test_the_list_of_objects_is_that_of_each(start, crs):
     for _ in range(2):
         found = client.get("/api/images/1/objects", params=query).json()
         expected = [object_out(one, crs).model_dump() for one in here.project.objects(1)]
-        assert found == json.loads(json.dumps(expected))
+        expected = json.loads(json.dumps(expected))
+        assert found == expected
+        if crs is None:
+            assert flat_objects(client) == [flattened(one) for one in expected]
         ok(client.patch("/api/objects/1", json={"attributes": {"note": "other"}}))
     prepare(here.project)
     assert client.get("/api/images/1/objects").json()[0]["attributes"] == {"note": "other"}
+    assert flat_objects(client)[0]["attributes"] == {"note": "other"}
     assert client.get("/api/images/1/objects?deleted=true").json() == []
+    assert flat_objects(client, deleted=True) == []
+
+
+def flat_objects(client, deleted=False):
+    """The list of objects with their outlines as lists of numbers; as its schema says."""
+    found = client.get("/api/images/1/objects/flat", params={"deleted": deleted}).json()
+    assert [FlatObjectOut(**one).model_dump(mode="json") for one in found] == found
+    return found
+
+
+def flattened(given):
+    """An object whose outline is GeoJSON as one whose outline is a list of numbers."""
+    shape = given["geometry"]
+    parts = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
+    flat, ends = [], []
+    for part in parts:
+        ends.append([])
+        for ring in part:
+            for point in ring:
+                flat += point
+            ends[-1].append(len(flat))
+    return given | {"geometry": {"flat": flat, "ends": ends}}

@@ -243,6 +243,49 @@ export interface components {
             overwrite: boolean;
         };
         /**
+         * FlatObjectOut
+         * @description An object whose outline is one list of numbers: a browser reads tens of thousands of them
+         *     much quicker than GeoJSON.
+         */
+        FlatObjectOut: {
+            /** Id */
+            id: number;
+            /** Class Id */
+            class_id: number | null;
+            /** Attributes */
+            attributes: {
+                [key: string]: unknown;
+            };
+            /** Area Px */
+            area_px: number;
+            /** Area M2 */
+            area_m2: number | null;
+            /** Clicks */
+            clicks: number;
+            /**
+             * Bbox
+             * @description left, top, right, bottom, in pixels
+             */
+            bbox: [
+                number,
+                number,
+                number,
+                number
+            ];
+            geometry: components["schemas"]["FlatShape"];
+        };
+        /**
+         * FlatShape
+         * @description flat: x, y, x, y ... of all rings, one after the other. ends: for every part a list of where
+         *     its rings end in flat; the first ring of a part is its border, the others are holes.
+         */
+        FlatShape: {
+            /** Flat */
+            flat: number[];
+            /** Ends */
+            ends: number[][];
+        };
+        /**
          * ForecastOut
          * @description finished: objects that it is drawn from, with what they took each.
          */

@@ -6,9 +6,11 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type Id = number;
-export type Annotation = Schemas["ObjectOut"];
+/** A list of many comes with flat outlines, a single object with GeoJSON. */
+export type Annotation = Omit<Schemas["ObjectOut"], "geometry"> & { geometry: Shape | FlatShape };
 /** GeoJSON; rings are closed, the first of a polygon is its border, the others are holes. */
-export type Shape = Annotation["geometry"];
+export type Shape = Schemas["ObjectOut"]["geometry"];
+export type FlatShape = Schemas["FlatObjectOut"]["geometry"];
 export type Box = Annotation["bbox"];
 export type ObjectClass = Schemas["ClassOut"];
 /** A class as it is sent: without an id it is new. */

@@ -1,6 +1,13 @@
 import { MultiPolygon, Polygon } from "ol/geom";
 import { expect, test } from "vitest";
-import { boxToExtent, shapeFromMap, shapeToMap, toMap, toPixel } from "../src/map/geometry";
+import {
+  boxToExtent,
+  flatten,
+  shapeFromMap,
+  shapeToMap,
+  toMap,
+  toPixel,
+} from "../src/map/geometry";
 import type { Shape } from "../src/types";
 
 const square = (x: number, y: number, side: number) => [
@@ -30,4 +37,16 @@ test("shapes with holes and parts go to the map and back", () => {
     square(20, 30, 5).map(([x, y]) => [x, -(y ?? 0)]),
   ]);
   for (const shape of [one, two]) expect(shapeFromMap(shapeToMap(shape))).toEqual(shape);
+});
+
+test("outlines with one list of numbers are the same outlines", () => {
+  const shape: Shape = {
+    type: "MultiPolygon",
+    coordinates: [[square(1, 2, 9), square(3, 4, 2)], [square(20, 30, 5)]],
+  };
+  const flat = flatten(shape);
+  expect(flat.ends).toEqual([[10, 20], [30]]);
+  expect(flat.flat.slice(20, 24)).toEqual([20, 30, 25, 30]);
+  expect(shapeFromMap(shapeToMap(flat))).toEqual(shape);
+  expect(flat.flat[21]).toBe(30); // the map has its own
 });

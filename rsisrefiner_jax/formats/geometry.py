@@ -237,6 +237,30 @@ def to_json_all(shapes: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
+def to_flat_json(shapes: np.ndarray) -> list[str]:
+    """Polygons and MultiPolygons [n] as JSON texts with one list of numbers each, which a browser
+    reads much quicker than GeoJSON's lists in lists.
+
+    Returns:
+        Of each an object with `flat`: x, y, x, y ... of its rings one after the other, the last
+        point of each being its first; and `ends`: for every part a list of where its rings end in
+        `flat`. The first ring of a part is its border, the others are holes.
+    """
+    parts, shape_of = shapely.get_parts(shapes, return_index=True)
+    rings, part_of = shapely.get_rings(parts, return_index=True)
+    ring_ends = shapely.get_num_coordinates(rings).cumsum()
+    begins = np.searchsorted(shape_of[part_of], np.arange(len(shapes)))  # the first ring of each
+    before = np.concatenate([[0], ring_ends])[begins]
+    ring_ends -= before[shape_of[part_of]]
+    in_parts = _grouped((2 * ring_ends).tolist(), part_of, len(parts))
+    ends = _grouped(in_parts, shape_of, len(shapes))
+    texts = []
+    for own, text in zip(ends, shapely.to_geojson(shapes), strict=True):
+        numbers = text[text.index("[") : -1].replace("[", "").replace("]", "")
+        texts.append(f'{{"flat":[{numbers}],"ends":{own}}}')
+    return texts
+
+
 def _grouped(items: list[Any], of: np.ndarray, count: int) -> list[list[Any]]:
     """Items by the numbers of what they belong to, which rise."""
     ends = np.searchsorted(of, np.arange(count + 1)).tolist()

@@ -54,6 +54,31 @@ def test_corners_by_hand(few_corners, server):
     assert undone["geometry"] == before["geometry"]
 
 
+def test_corners_snap_to_other_objects(few_corners, server):
+    driver, image = few_corners
+    (before,) = server.get(f"images/{image}/objects")
+    driver.press("Escape")
+    ring = np.array(before["geometry"]["coordinates"][0])
+    x, y = ring[ring[:, 0].argmin()] - (8.4, 0)  # a corner of its neighbour
+    square = [[x - 9, y - 9], [x, y - 9], [x, y], [x - 9, y], [x - 9, y - 9]]
+    shape = {"type": "Polygon", "coordinates": [square]}
+    server.send("POST", f"images/{image}/objects", {"geometry": shape})
+    driver.page.reload()
+    driver.loaded()
+    driver.page.locator("[data-object='1']").click()
+    driver.settled()
+    driver.press("e")
+    left, top = driver.on_screen(np.array([[x, y]]))[0]
+    driver.page.mouse.move(*leftmost(driver, before))
+    driver.page.mouse.down()
+    driver.page.mouse.move(left + 3, top + 2, steps=5)
+    driver.page.mouse.up()
+    driver.press("Enter")
+    driver.settled()
+    after = {one["id"]: one for one in server.get(f"images/{image}/objects")}[before["id"]]
+    assert after["bbox"][0] == pytest.approx(x, abs=2e-3)
+
+
 def test_corners_by_keyboard(few_corners, server):
     driver, image = few_corners
 

@@ -1,28 +1,16 @@
 // Finished objects on the map.
-import Feature, { type FeatureLike } from "ol/Feature";
+import type { FeatureLike } from "ol/Feature";
 import VectorLayer from "ol/layer/Vector";
 import VectorImageLayer from "ol/layer/VectorImage";
 import VectorSource from "ol/source/Vector";
 import type { Style } from "ol/style";
-import type { MultiPolygon, Polygon } from "ol/geom";
 import { classOf, state } from "../state";
-import type { Annotation, Id } from "../types";
-import { shapeToMap, toMap } from "./geometry";
+import type { Annotation, Box, Id } from "../types";
+import { boxToExtent, shapeToMap, toMap } from "./geometry";
+import { ObjectFeature } from "./objectFeature";
 import { NO_CLASS, selectedStyles, shapeStyles } from "./styles";
 
-/** Its object is a field, not one of OpenLayers' properties: it is read very often. */
-class ObjectFeature extends Feature<Polygon | MultiPolygon> {
-  constructor(public object: Annotation) {
-    super(shapeToMap(object.geometry));
-  }
-
-  update(object: Annotation): void {
-    this.object = object;
-    this.setGeometry(shapeToMap(object.geometry));
-  }
-}
-
-export const objectSource = new VectorSource<ObjectFeature>();
+const objectSource = new VectorSource<ObjectFeature>();
 const cache = new Map<string, Style[]>();
 
 const MANY = 3000; // objects: beyond, they are drawn anew only when the map stands still
@@ -77,28 +65,34 @@ const known = new Map<Id, ObjectFeature>();
 
 function synchronise(): void {
   const { objects } = state.now;
-  for (const [id, feature] of known) {
-    if (objects.has(id)) continue;
-    objectSource.removeFeature(feature);
-    known.delete(id);
+  const removed = [...known.values()].filter(({ object }) => objects.get(object.id) !== object);
+  if (removed.length === known.size) {
+    objectSource.clear(true);
+    known.clear();
+  } else {
+    objectSource.removeFeatures(removed);
+    for (const { object } of removed) known.delete(object.id);
   }
   const added: ObjectFeature[] = [];
   for (const object of objects.values()) {
-    const feature = known.get(object.id);
-    if (feature?.object === object) continue;
-    if (feature) feature.update(object);
-    else {
-      const fresh = new ObjectFeature(object);
-      known.set(object.id, fresh);
-      added.push(fresh);
-    }
+    if (known.has(object.id)) continue;
+    const feature = new ObjectFeature(object);
+    known.set(object.id, feature);
+    added.push(feature);
   }
   objectSource.addFeatures(added);
 }
 
+/** The objects whose boxes meet a box, in no order. */
+export function objectsIn(box: Box): Annotation[] {
+  return objectSource.getFeaturesInExtent(boxToExtent(box)).map(({ object }) => object);
+}
+
 /** The smallest object at a pixel position, or null. */
 export function objectAt(x: number, y: number): Annotation | null {
-  const under = objectSource.getFeaturesAtCoordinate(toMap(x, y)).map(({ object }) => object);
+  const under = objectsIn([x, y, x, y]).filter(({ geometry }) =>
+    shapeToMap(geometry).intersectsCoordinate(toMap(x, y)),
+  );
   return under.sort((a, b) => a.area_px - b.area_px)[0] ?? null;
 }
 

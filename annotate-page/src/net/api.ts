@@ -44,9 +44,9 @@ export const api = {
   point: async (id: Id, x: number, y: number): Promise<PointInfo> =>
     (await send("GET", url(`images/${id}/point`, { x: String(x), y: String(y) }))).json(),
 
-  objects: (image: Id) => json<Annotation[]>("GET", `images/${image}/objects`),
+  objects: (image: Id) => json<Annotation[]>("GET", `images/${image}/objects/flat`),
   deletedObjects: async (image: Id): Promise<Annotation[]> =>
-    (await send("GET", url(`images/${image}/objects`, { deleted: "true" }))).json(),
+    (await send("GET", url(`images/${image}/objects/flat`, { deleted: "true" }))).json(),
   patchObject: (
     id: Id,
     change: { class_id?: Id | null; attributes?: Record<string, unknown>; geometry?: Shape },

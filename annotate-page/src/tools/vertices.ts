@@ -11,7 +11,7 @@ import VectorSource from "ol/source/Vector";
 import { Fill, Stroke, Style } from "ol/style";
 import { setGeometry } from "../actions/objects";
 import { shapeFromMap, shapeToMap } from "../map/geometry";
-import { objectSource } from "../map/objectsLayer";
+import { objectsIn } from "../map/objectsLayer";
 import { LIVE, VERTEX, translucent } from "../map/styles";
 import { map } from "../map/view";
 import { drawing } from "../net/operations";
@@ -23,6 +23,7 @@ import type { Annotation } from "../types";
 type Area = Polygon | MultiPolygon;
 
 const feature = new Feature<Area>();
+const neighbours = new Collection<Feature>();
 const undoable: Area[] = [];
 const redoable: Area[] = [];
 let edited: Annotation | null = null;
@@ -108,6 +109,13 @@ export function simplifyVertices(tolerance: number): void {
   else changeRings(simple, true);
 }
 
+/** Objects no further away than it is long, to whose outlines its corners may be moved. */
+function around({ id, bbox: [x0, y0, x1, y1] }: Annotation): Annotation[] {
+  const reach = Math.max(x1 - x0, y1 - y0);
+  const found = objectsIn([x0 - reach, y0 - reach, x1 + reach, y1 + reach]);
+  return found.filter((one) => one.id !== id);
+}
+
 export function editVertices(): void {
   const { selected, objects } = state.now;
   const object = selected === null ? undefined : objects.get(selected);
@@ -117,6 +125,8 @@ export function editVertices(): void {
     edited = object;
     undoable.length = redoable.length = 0;
     feature.setGeometry(shapeToMap(object.geometry));
+    neighbours.clear();
+    neighbours.extend(around(object).map((one) => new Feature(shapeToMap(one.geometry))));
     state.set({ tool: "vertices" });
     tell();
   }
@@ -143,7 +153,7 @@ export function watchVertices(): void {
     condition: primaryAction,
     deleteCondition: (event) => altKeyOnly(event) && singleClick(event),
   });
-  const snap = new Snap({ source: objectSource, pixelTolerance: 6 });
+  const snap = new Snap({ features: neighbours, pixelTolerance: 6 });
   modify.on("modifystart", remember);
   modify.on("modifyend", () => {
     if (calledOff()) move(undoable, []);

@@ -167,6 +167,9 @@ class Annotator:
     ) -> list[models.ObjectOut]:
         return self._json("GET", f"/images/{id}/objects", crs=crs, deleted=deleted)
 
+    def flat_objects(self, id: int, deleted: bool = False) -> list[models.FlatObjectOut]:
+        return self._json("GET", f"/images/{id}/objects/flat", deleted=deleted)
+
     def add_object(self, id: int, **given: Unpack[models.ObjectIn]) -> models.DrawnOut:
         return self._json("POST", f"/images/{id}/objects", given)
 

@@ -194,7 +194,7 @@ class PointOut(TypedDict):
     values: list[float | None] | None
 
 
-class ObjectOut(TypedDict):
+class _ObjectFields(TypedDict):
     id: int
     class_id: int | None
     attributes: dict[str, Any]
@@ -202,7 +202,19 @@ class ObjectOut(TypedDict):
     area_m2: float | None
     clicks: int
     bbox: list[float]
+
+
+class ObjectOut(_ObjectFields):
     geometry: dict[str, Any]
+
+
+class FlatShape(TypedDict):
+    flat: list[float]
+    ends: list[list[int]]
+
+
+class FlatObjectOut(_ObjectFields):
+    geometry: FlatShape
 
 
 class DrawnOut(ObjectOut):

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from rsisrefiner_jax.annotate.context import Here
-from rsisrefiner_jax.annotate.listing import listed
-from rsisrefiner_jax.annotate.replies import Done, DrawnOut, ObjectOut
+from rsisrefiner_jax.annotate.listing import listed, listed_flat
+from rsisrefiner_jax.annotate.replies import Done, DrawnOut, FlatObjectOut, ObjectOut
 from rsisrefiner_jax.annotate.requests import Crs, ObjectIn, ObjectPatch
 from rsisrefiner_jax.annotate.views import drawn_out, object_out
 from rsisrefiner_jax.formats import georeference
@@ -21,6 +21,13 @@ def objects(id: Number, here: Here, crs: Crs | None = None, deleted: bool = Fals
     """The objects of an image without the deleted ones; or the deleted ones, the last one first."""
     found = here.project.objects(id, deleted)
     return Response(listed(found, crs), media_type="application/json")
+
+
+@router.get("/images/{id}/objects/flat", response_model=list[FlatObjectOut])
+def flat_objects(id: Number, here: Here, deleted: bool = False) -> Response:
+    """The same, in pixels, with every outline as one list of numbers in place of GeoJSON."""
+    found = here.project.objects(id, deleted)
+    return Response(listed_flat(found), media_type="application/json")
 
 
 @router.post("/images/{id}/objects")
