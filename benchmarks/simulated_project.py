@@ -2,11 +2,14 @@
 
     python -m benchmarks.simulated_project --data coco:images,instances.json \\
         --pictures 'scene1_*' --objects 36 --out scene1.annotations
+    python -m benchmarks.simulated_project --data coco:images,instances.json \\
+        --pictures 'scene1_*' --skip 5 --objects 60 --each 4 --clicks 0 --out others.annotations
 
 Every object is clicked through the HTTP interface, where the answer is most wrong, until it is
-right to 90 % or after 20 clicks, and then finished with the mask of the data set, as a person who
+right to 90 % or after `--clicks`, and then finished with the mask of the data set, as a person who
 corrects the rest by hand. Prints the clicks; then the counts and the object hash of the project,
 and of its export, which are the same. `rsisrefiner finetune` and `forecast` take it from there.
+The second command draws objects of other pictures of the same scene by hand, for evaluation.
 """
 
 import argparse
@@ -37,7 +40,7 @@ from rsisrefiner_jax.errors import require, run_main
 from rsisrefiner_jax.formats import geometry
 from rsisrefiner_jax.formats.masks import Mask
 
-MOST_CLICKS, RIGHT = 20, 0.9
+RIGHT = 0.9  # IoU
 SMALLEST = 256  # pixels of an object
 
 
@@ -56,18 +59,20 @@ def main() -> None:
     told = network_paths.name_of(checkpoint, project.folder)
     app = make_app(Context(project, worker, told), LOOPBACK)
     person = Person(TestClient(app, base_url="http://localhost"))
-    chosen = choose(named, options.objects, options.each)
+    chosen = choose(named[options.skip :], options.objects, options.each)
     bar = tqdm(total=sum(len(objects) for _, objects in chosen), unit="object")
     for picture, objects in chosen:
         image = project.add_image(Path(picture.path))
         for _, category, encoded in objects:
-            person.draw(image.id, category, Mask.decode(encoded), picture.size)
+            known = Mask.decode(encoded)
+            person.draw(image.id, category, known, picture.size, options.clicks)
             bar.update()
     bar.close()
     worker.stop()
     project.close()
-    print(f"{len(person.clicks)} objects, {np.mean(person.clicks):.2f} clicks each, of which")
-    print(f"{sum(n == MOST_CLICKS for n in person.clicks)} took {MOST_CLICKS}")
+    print(f"{len(person.clicks)} objects of {len(chosen)} pictures, ", end="")
+    print(f"{np.mean(person.clicks):.2f} clicks each, of which ", end="")
+    print(f"{sum(n == options.clicks for n in person.clicks)} took {options.clicks}")
     for spec in (f"project:{options.out}", export_project(options.out, options.out / "export")):
         print(f"{spec}: {' '.join(counts_and_hash(spec))}")
 
@@ -99,13 +104,15 @@ class Person:
         require(reply.status_code < 300, reply.text)
         return reply.json()
 
-    def draw(self, image: int, category: str, known: Mask, size: tuple[int, int]) -> None:
-        """Clicks an object, corrects it and finishes it."""
+    def draw(
+        self, image: int, category: str, known: Mask, size: tuple[int, int], most: int
+    ) -> None:
+        """Clicks an object up to `most` times, corrects it and finishes it."""
         height, width = size
         target = known.within(0, 0, width, height)
         session = f"sessions/{self._ask('POST', 'sessions', {'image_id': image})['id']}"
         answer, count, iou = np.zeros(size, bool), 0, 0.0
-        while count < MOST_CLICKS and iou < RIGHT:
+        while count < most and iou < RIGHT:
             x, y, positive = next_click(target, answer)
             click = {"x": x + 0.5, "y": y + 0.5, "positive": positive}
             reply = self._ask("POST", f"{session}/clicks", click)
@@ -162,6 +169,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", required=True, metavar="SPEC", help="coco:IMAGES,FILE.json")
     add("--pictures", default="*", metavar="PATTERN", help="of the names of pictures")
     add("--objects", type=int, default=36, metavar="N", help="in all (%(default)s)")
+    add("--skip", type=int, default=0, metavar="N", help="leave out the first N pictures")
+    add("--clicks", type=int, default=20, metavar="N", help="for an object at most (%(default)s)")
     add("--each", type=int, default=8, metavar="N", help="of a picture (%(default)s)")
     add("--out", type=Path, required=True, metavar="DIR", help="the project's folder")
     return parser

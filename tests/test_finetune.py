@@ -162,6 +162,7 @@ def test_what_is_changed_for_it():
     assert config.data.min_object_area == 25
     assert config.optim.lr == pytest.approx(0.3 * own.optim.lr)
     assert config.train.last_step == 30
+    assert (config.data.augment.zoom, config.data.augment.scale[0]) == ((0.2, 0.7), 0.05)
     assert from_json(json.dumps(dataclasses.asdict(config))) == config
 
 

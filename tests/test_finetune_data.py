@@ -127,6 +127,16 @@ def test_windows_of_a_project_show_what_they_may(here, tmp_path):
         assert scene.mask(own).sum() == whole.mask(about).sum()
 
 
+def test_all_objects_of_a_project_that_nothing_was_trained_on(here, tmp_path):
+    spec = f"project:{tmp_path / 'project'},window=40"
+    held_out, everything = (open_source(f"{spec},part={part}") for part in ("held-out", "all"))
+    assert [[o.id for o in scene.objects] for scene in everything] == [[i] for i in range(1, 25)]
+    by_name = {scene.name: scene for scene in everything}
+    for scene in held_out:
+        np.testing.assert_array_equal(by_name[scene.name].image, scene.image)
+        np.testing.assert_array_equal(by_name[scene.name].labels > 0, scene.labels > 0)
+
+
 def placed(whole, part):
     """(y, x) of a part of a picture of noise."""
     height, width = part.shape[:2]
@@ -170,7 +180,7 @@ def test_an_export_is_divided_in_the_same_way(here, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("part=test", "the parts are train and held-out"),
+        ("part=test", "the parts are train, held-out, all"),
         ("part=train,window=big", "window is a whole number"),
         ("part=train,part=held-out", "part is given twice"),
     ],

@@ -10,7 +10,7 @@
     yolo:DATA.yaml[,split=val]            ... or a split (train) of a YOLO data set
     geo:RASTER.tif,VECTORS.gpkg           a georeferenced raster with polygons in any CRS
     project:DIR                           a project of the annotator, or an export of a whole one
-    project:DIR,part=held-out             ... windows about the objects of a part of it
+    project:DIR,part=all                  ... windows about its objects, or about a part of them
 
 Options follow at the end: `classes:...,class=2,ignore=255` (pixels that count as nothing),
 `classes:...,class=NAME` (masks that name their classes), `geo:...,class=FIELD` (the attribute

@@ -14,7 +14,8 @@ AVERAGE = 0.98  # decay of the average of the weights
 WARMUP = 10  # steps
 FEWEST, MOST = 40, 1000  # steps that are chosen
 SMALLEST = 16  # pixels of a target in training, at least
-SHRUNK = 0.5  # pictures are made smaller to this scale at most: a window then fills the crop
+ZOOM = (0.2, 0.7)  # share of the crop that an object takes, about as in clicking
+FAR = 0.05  # scale to which pictures are made smaller at most, so that large objects are seen whole
 
 
 def network_of(plan: Plan, own: Config) -> Config:
@@ -49,8 +50,10 @@ def training_of(plan: Plan, network: Config, smallest: int, steps: int) -> Confi
 
     smallest: pixels of the smallest object that is trained on.
     """
-    low, high = network.data.augment.scale
-    augment = dataclasses.replace(network.data.augment, scale=(max(low, SHRUNK), max(high, SHRUNK)))
+    own = network.data.augment
+    # Crops lie about objects, as in clicking: of those cut out anywhere it learns halves of objects.
+    scale = (min(own.scale[0], FAR), own.scale[1])
+    augment = dataclasses.replace(own, zoom=own.zoom or ZOOM, scale=scale)
     least = max(SMALLEST, smallest // 4)
     batch = min(network.train.batch_size, 8)
     config = dataclasses.replace(

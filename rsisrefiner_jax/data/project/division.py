@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rsisrefiner_jax.data.windows import Box
 
-PARTS = ("train", "held-out")
+PARTS = ("train", "held-out", "all")
 SHARE = 0.25  # of the objects that is held out
 CUT = 4  # objects of a picture that is cut in two
 
@@ -43,6 +43,11 @@ def divide(sizes: Sequence[tuple[int, int]], boxes: Sequence[Sequence[Box]]) -> 
         owed -= len(division.held_out)
         divisions.append(division)
     return divisions
+
+
+def undivided(boxes: Sequence[Sequence[Box]]) -> list[Division]:
+    """All objects held out, of a project that nothing was trained on. boxes: as `divide`."""
+    return [Division([], list(range(len(own))), None) for own in boxes]
 
 
 def _cut(size: tuple[int, int], boxes: Sequence[Box], count: int) -> Division:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rsisrefiner_jax.data.annotated_picture import AnnotatedPicture
-from rsisrefiner_jax.data.project.division import divide
+from rsisrefiner_jax.data.project.division import divide, undivided
 from rsisrefiner_jax.data.raster import read_window
 from rsisrefiner_jax.data.scene import Scene, SceneObject
 from rsisrefiner_jax.data.stretch import Recipe
@@ -38,8 +38,8 @@ class ObjectWindows:
     """A scene for every object of a part.
 
     Scenes of `train` have all objects of that part that they show, and nothing of what is held out
-    (see `division`). A scene of `held-out` has the one object that it is about. It is called
-    PICTURE#ID.
+    (see `division`). A scene of `held-out` or `all` has the one object that it is about. It is
+    called PICTURE#ID.
 
     Args:
         pictures: each with how it becomes RGB.
@@ -62,7 +62,8 @@ class ObjectWindows:
         self.unusable = unusable
         pictures = [(_trimmed(picture), recipe) for picture, recipe in pictures]
         boxes = [[encoded_box(mask) for *_, mask in one.objects] for one, _ in pictures]
-        divisions = divide([one.size for one, _ in pictures], boxes)
+        sizes = [one.size for one, _ in pictures]
+        divisions = undivided(boxes) if part == "all" else divide(sizes, boxes)
         self.objects = sum(map(len, boxes))  # of all parts, and those between them
         self._places: list[_Place] = []
         for (picture, recipe), own, division in zip(pictures, boxes, divisions, strict=True):

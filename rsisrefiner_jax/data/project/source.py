@@ -2,8 +2,8 @@
 
 Options follow, as in `project:DIR,until=120,part=train,window=320`:
 
-part    `train` or `held-out`: a scene for every object of that part (`division`), a window about it
-        at native resolution; without it every picture is one scene, whole.
+part    `train`, `held-out` (`division`) or `all`: a scene for every object of that part, a window
+        about it at native resolution; without it every picture is one scene, whole.
 window  the least side of these windows, pixels.
 until   the number of the last event of the project that counts, so that the objects stay the same
         while an annotator goes on.
@@ -75,7 +75,7 @@ def split_options(argument: str) -> tuple[str, dict[str, str]]:
         )
     require(
         given.get("part", PARTS[0]) in PARTS,
-        f"project:{argument}: the parts are {' and '.join(PARTS)}",
+        f"project:{argument}: the parts are {', '.join(PARTS)}",
     )
     return folder.strip(), {name: given.get(name, "") for name in ("part", "window", "until")}
 
