@@ -51,7 +51,7 @@ def training_of(plan: Plan, network: Config, smallest: int, steps: int) -> Confi
     smallest: pixels of the smallest object that is trained on.
     """
     own = network.data.augment
-    # Crops lie about objects, as in clicking: of those cut out anywhere it learns halves of objects.
+    # Crops lie about objects, as in clicking: anywhere else they show halves of objects.
     scale = (min(own.scale[0], FAR), own.scale[1])
     augment = dataclasses.replace(own, zoom=own.zoom or ZOOM, scale=scale)
     least = max(SMALLEST, smallest // 4)
