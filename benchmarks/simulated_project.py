@@ -59,7 +59,7 @@ def main() -> None:
     told = network_paths.name_of(checkpoint, project.folder)
     app = make_app(Context(project, worker, told), LOOPBACK)
     person = Person(TestClient(app, base_url="http://localhost"))
-    chosen = choose(named[options.skip :], options.objects, options.each)
+    chosen = choose(named, options.objects, options.each, options.skip)
     bar = tqdm(total=sum(len(objects) for _, objects in chosen), unit="object")
     for picture, objects in chosen:
         image = project.add_image(Path(picture.path))
@@ -78,12 +78,16 @@ def main() -> None:
 
 
 def choose(
-    pictures: list[AnnotatedPicture], count: int, each: int
+    pictures: list[AnnotatedPicture], count: int, each: int, skip: int
 ) -> list[tuple[AnnotatedPicture, list[tuple[int, str, dict[str, Any]]]]]:
-    """The first `count` objects that are large enough, at most `each` of a picture."""
+    """The first `count` objects that are large enough, at most `each` of a picture, without those
+    of the first `skip` pictures that have some."""
     found, left = [], count
     for picture in pictures:
         large = [one for one in picture.objects if Mask.decode(one[2]).area >= SMALLEST]
+        if large and skip:
+            skip -= 1
+            continue
         chosen = large[: min(each, left)]
         left -= len(chosen)
         if chosen:
@@ -169,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", required=True, metavar="SPEC", help="coco:IMAGES,FILE.json")
     add("--pictures", default="*", metavar="PATTERN", help="of the names of pictures")
     add("--objects", type=int, default=36, metavar="N", help="in all (%(default)s)")
-    add("--skip", type=int, default=0, metavar="N", help="leave out the first N pictures")
+    add("--skip", type=int, default=0, metavar="N", help="leave out N pictures")
     add("--clicks", type=int, default=20, metavar="N", help="for an object at most (%(default)s)")
     add("--each", type=int, default=8, metavar="N", help="of a picture (%(default)s)")
     add("--out", type=Path, required=True, metavar="DIR", help="the project's folder")
