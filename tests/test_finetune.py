@@ -168,10 +168,11 @@ def test_what_is_changed_for_it():
 
 @pytest.mark.parametrize(
     ("minutes", "seconds_per_click", "steps"),
-    [(1, 0.1, 75), (0.01, 0.1, FEWEST), (1e6, 0.1, MOST), (1, None, running.UNMEASURED)],
+    [(2, 0.1, 75), (0.01, 0.1, FEWEST), (1e6, 0.1, MOST), (1, None, running.UNMEASURED)],
 )
 def test_minutes_become_steps(monkeypatch, minutes, seconds_per_click, steps):
-    """A step of two pictures and two clicks, the last with a gradient: eight forward passes."""
+    """A step of two pictures and two clicks, the last with a gradient: eight forward passes, and
+    as much beside."""
     config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, batch_size=4))
     plan = plan_of("/p", minutes=minutes, changes=("train.batch_size=2",))
     monkeypatch.setattr(running, "entry_of", lambda _: {"seconds_per_click": seconds_per_click})

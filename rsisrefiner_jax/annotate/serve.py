@@ -121,12 +121,12 @@ def used_last(project: Project) -> Path:
 
 
 def prepare(project: Project) -> None:
-    """Makes lists of objects and previews before anybody asks for them, then takes note of what
-    the files hold."""
+    """Makes lists of objects, previews and stretches before anybody asks for them, then takes note
+    of what the files hold."""
     listing.prepare(project)
     for image in project.images():
         with contextlib.suppress(UserError):  # said when the image is looked at
-            project.source(image)
+            project.source(image).stretch(image.recipe)
     for image in project.images():
         project.files.remember(image.id)
 

@@ -25,6 +25,7 @@ from rsisrefiner_jax.finetune.settings import FEWEST, MOST, network_of, training
 
 LEAST_TRAINED, LEAST_HELD_OUT = 8, 4  # objects
 UNMEASURED = 200  # steps where nothing says how long one takes
+BESIDE = 2.0  # what a step takes, in its passes: `small` on two cores took 2.0 to 2.4 of them
 
 
 class Objects(NamedTuple):
@@ -136,7 +137,7 @@ def expected(steps: int, before: Run, config: Config) -> float:
     if seconds is None:
         return math.nan
     forward = seconds / (2 if config.protocol.flip else 1)  # of one picture
-    return steps * forward * passes_of_step(config)
+    return steps * forward * passes_of_step(config) * BESIDE
 
 
 def about(seconds: float) -> str:
