@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -103,10 +104,15 @@ def test_the_whole_command(here, network, tmp_path, capsys, monkeypatch):
     assert difference["low"] <= difference["mean"] <= difference["high"]
     assert (out / "report" / "report.html").is_file()
 
-    tuned, before = load_weights(out), load_weights(network)
-    assert tuned.step == 3
+    tuned, before, trained = map(load_weights, (out, network, out / "training"))
+    assert (tuned.meta["step"], trained.step) == (3, 3)
     np.testing.assert_equal(tuned.params["backbone"], before.params["backbone"])  # frozen
-    assert not np.array_equal(tuned.params["head"]["kernel"], before.params["head"]["kernel"])
+    kernels = [one.params["head"]["kernel"] for one in (before, tuned, trained)]
+    assert not np.array_equal(kernels[0], kernels[2])
+    np.testing.assert_allclose(kernels[1], 0.3 * kernels[0] + 0.7 * kernels[2], atol=1e-7)
+    means = [jax.tree.leaves(one.batch_stats)[0] for one in (before, tuned, trained)]
+    assert not np.array_equal(means[0], means[2])
+    np.testing.assert_allclose(means[1], 0.3 * means[0] + 0.7 * means[2], atol=1e-6)
     offered = project / "networks" / "first"
     assert network_paths.own_networks(project) == [offered]
     again = load_model(offered)
@@ -167,17 +173,23 @@ def test_what_is_changed_for_it():
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds_per_click", "steps"),
-    [(2, 0.1, 75), (0.01, 0.1, FEWEST), (1e6, 0.1, MOST), (1, None, running.UNMEASURED)],
+    ("minutes", "seconds_per_click", "objects", "steps"),
+    [
+        (2, 0.1, 100, 75),
+        (0.01, 0.1, 100, FEWEST),
+        (1e6, 0.1, 100, MOST),
+        (1e6, 0.1, 20, 320),
+        (1, None, 100, running.UNMEASURED),
+    ],
 )
-def test_minutes_become_steps(monkeypatch, minutes, seconds_per_click, steps):
+def test_minutes_become_steps(monkeypatch, minutes, seconds_per_click, objects, steps):
     """A step of two pictures and two clicks, the last with a gradient: eight forward passes, and
     as much beside."""
     config = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, batch_size=4))
     plan = plan_of("/p", minutes=minutes, changes=("train.batch_size=2",))
     monkeypatch.setattr(running, "entry_of", lambda _: {"seconds_per_click": seconds_per_click})
-    assert running.with_steps(plan, None, config).steps == steps
-    assert running.with_steps(dataclasses.replace(plan, steps=7), None, config).steps == 7
+    assert running.with_steps(plan, None, config, objects).steps == steps
+    assert running.with_steps(dataclasses.replace(plan, steps=7), None, config, 1).steps == 7
 
 
 def test_too_few_objects_are_one_sentence(tmp_path):

@@ -19,11 +19,14 @@ from rsisrefiner_jax.evaluation.runs import Run, read_run
 from rsisrefiner_jax.experiment import evaluation, training
 from rsisrefiner_jax.experiment.estimate import passes_of_step
 from rsisrefiner_jax.finetune import plan as plans
+from rsisrefiner_jax.finetune.blending import blend
 from rsisrefiner_jax.finetune.outcome import Outcome, outcome_of
 from rsisrefiner_jax.finetune.plan import Plan
-from rsisrefiner_jax.finetune.settings import FEWEST, MOST, network_of, training_of
+from rsisrefiner_jax.finetune.settings import FEWEST, MOST, PER_OBJECT, network_of, training_of
+from rsisrefiner_jax.networks import CHECKPOINTS, checkpoint_in
 
 LEAST_TRAINED, LEAST_HELD_OUT = 8, 4  # objects
+TRAINING = "training"  # the training's own work directory, in that of the fine-tuning
 UNMEASURED = 200  # steps where nothing says how long one takes
 BESIDE = 2.0  # what a step takes, in its passes: `small` on two cores took 2.0 to 2.4 of them
 
@@ -46,19 +49,21 @@ def run(plan: Plan, out: Path) -> Outcome:
     own = load_model(plan.network)
     network = network_of(plan, own.config)
     objects = open_objects(plan, network)
-    training.make_workdir(out)
+    training.make_workdir(out / TRAINING)
     plans.write(plan, out)
     held, left = len(objects.held_out), objects.left_out
     between = f"; {left} lie across the border between them and are left out" if left else ""
     print(f"{len(objects.trained)} objects to train on, {held} held out{between}")
     print(f"1 of 3: {plan.network} on the objects held out")
     before = evaluate(plan.network, network, out / "before")
-    plan = with_steps(plan, before, network)
+    plan = with_steps(plan, before, network, len(objects.trained))
     plans.write(plan, out)
     assert plan.steps is not None
     config = training_of(plan, network, objects.trained.smallest_area(), plan.steps)
     print(f"2 of 3: training, {plan.steps} steps, {about(expected(plan.steps, before, config))}")
-    train(config, out, objects)
+    train(config, out / TRAINING, objects)
+    if checkpoint_in(out) is None:
+        blend(plan.network, out / TRAINING, out / CHECKPOINTS)
     print("3 of 3: what has come of it on the same objects")
     after = evaluate(str(out), network, out / "after")
     return outcome_of(plan, before, after, objects_counted(objects))
@@ -122,13 +127,14 @@ def entry_of(run: Run) -> dict[str, Any]:
     return found
 
 
-def with_steps(plan: Plan, before: Run, network: Config) -> Plan:
-    """With as many steps as fit into the minutes."""
+def with_steps(plan: Plan, before: Run, network: Config, trained: int) -> Plan:
+    """With as many steps as fit into the minutes, and are good for so many objects trained on."""
     if plan.steps is not None:
         return plan
     one = expected(1, before, training_of(plan, network, 0, 1))
     steps = UNMEASURED if math.isnan(one) else int(60 * plan.minutes / one)
-    return dataclasses.replace(plan, steps=min(max(steps, FEWEST), MOST))
+    most = min(PER_OBJECT * trained, MOST)
+    return dataclasses.replace(plan, steps=max(min(steps, most), FEWEST))
 
 
 def expected(steps: int, before: Run, config: Config) -> float:

@@ -13,6 +13,7 @@ RATE = 0.3  # of the network's own first learning rate
 AVERAGE = 0.98  # decay of the average of the weights
 WARMUP = 10  # steps
 FEWEST, MOST = 40, 1000  # steps that are chosen
+PER_OBJECT = 16  # steps for each object trained on, at most: with more it learns these by heart
 SMALLEST = 16  # pixels of a target in training, at least
 ZOOM = (0.2, 0.7)  # share of the crop that an object takes, about as in clicking
 FAR = 0.05  # scale to which pictures are made smaller at most, so that large objects are seen whole
