@@ -8,10 +8,11 @@ import numpy as np
 from PIL import TiffImagePlugin  # comes with matplotlib
 
 from rsisrefiner_jax.errors import UserError, require
+from rsisrefiner_jax.formats import opencv_messages
 from rsisrefiner_jax.formats.picture_file import file_problem
 
 # OpenCV prints a line for every GeoTIFF tag that it does not know.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+opencv_messages.print_only(opencv_messages.ERRORS)
 
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _BITS, _PHOTOMETRIC, _BANDS, _PLANAR = 258, 262, 277, 284  # tags of the TIFF 6.0 specification

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import cv2
 from tqdm import tqdm
 
 from rsisrefiner_jax.data.doctor.traps import Finding
 from rsisrefiner_jax.data.raster import read_picture
 from rsisrefiner_jax.errors import UserError
+from rsisrefiner_jax.formats import opencv_messages
 from rsisrefiner_jax.formats.left_out import Problem
 from rsisrefiner_jax.formats.picture_file import picture_format, promised_format, read_content
 
@@ -33,7 +33,7 @@ class Picture:
 
 def quiet_decoders() -> None:
     """Keeps OpenCV from printing every oddity it meets; findings say it better."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    opencv_messages.print_only(opencv_messages.SILENT)
 
 
 def look(path: str) -> Picture:
