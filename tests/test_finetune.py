@@ -135,6 +135,13 @@ def plan_of(project, **changes):
     return dataclasses.replace(Plan(str(project), None, "small", (), 10, None), **changes)
 
 
+def test_one_that_an_earlier_version_began(network, tmp_path):
+    """Its checkpoints are those of the training itself."""
+    (tmp_path / "out" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(UserError, match="out: an earlier version"):
+        running.run(plan_of(tmp_path, network=network), tmp_path / "out")
+
+
 def test_the_network_in_use_is_what_it_continues_from(here, tmp_path):
     project, out = tmp_path / "project", tmp_path / "out"
     assert make_plan(project, out, None, [], 10, None).network == DEFAULT

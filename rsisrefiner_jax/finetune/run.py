@@ -46,6 +46,10 @@ def run(plan: Plan, out: Path) -> Outcome:
         UserError: too few objects, or data or a network that cannot be opened.
         Stopped, KeyboardInterrupt: by a signal; the same call goes on from there.
     """
+    require(
+        (out / TRAINING).is_dir() or not (out / CHECKPOINTS).exists(),
+        f"--out {out}: an earlier version of this program began it; name a new directory",
+    )
     own = load_model(plan.network)
     network = network_of(plan, own.config)
     objects = open_objects(plan, network)
