@@ -1,4 +1,4 @@
-"""The network that was trained further and the one before, in one network between the two.
+"""A network between the one before a fine-tuning and the one trained further.
 
 A network that was trained on a few dozen objects finds others with fewer clicks at first and is
 worse in the details, which it had learned from thousands. Weights in between keep most of both

@@ -6,7 +6,7 @@ SILENT, ERRORS = 0, 2  # OpenCV's levels
 
 
 def print_only(level: int) -> None:
-    """Lets OpenCV print messages of a level and graver ones. Version 5 moved the function."""
+    """Lets OpenCV print messages of a level and graver ones. In version 5 it lies elsewhere."""
     if hasattr(cv2, "setLogLevel"):
         cv2.setLogLevel(level)
     else:

@@ -19,7 +19,7 @@ export class ObjectFeature extends RenderFeature {
     super("Polygon", flat, ends.length === 1 ? (ends[0] ?? []) : ends.flat(), 2, {}, undefined);
   }
 
-  /** With no more corners than can be seen; as polygons are painted that keep their topology. */
+  /** With no more corners than can be seen. On a grid, so that neighbours keep touching. */
   override simplifyTransformed(squaredTolerance: number): RenderFeature {
     if (!this.coarse || this.tolerance !== squaredTolerance) {
       const [flat, ends]: [number[], number[]] = [[], []];

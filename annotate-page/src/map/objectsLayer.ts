@@ -67,6 +67,7 @@ function synchronise(): void {
   const { objects } = state.now;
   const removed = [...known.values()].filter(({ object }) => objects.get(object.id) !== object);
   if (removed.length === known.size) {
+    // Another image: much quicker than one by one.
     objectSource.clear(true);
     known.clear();
   } else {
