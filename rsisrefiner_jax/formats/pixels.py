@@ -8,15 +8,24 @@ import numpy as np
 from PIL import TiffImagePlugin  # comes with matplotlib
 
 from rsisrefiner_jax.errors import UserError, require
-from rsisrefiner_jax.formats import opencv_messages
 from rsisrefiner_jax.formats.picture_file import file_problem
 
-# OpenCV prints a line for every GeoTIFF tag that it does not know.
-opencv_messages.print_only(opencv_messages.ERRORS)
+SILENT, ERRORS = 0, 2  # levels of OpenCV's messages
 
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _BITS, _PHOTOMETRIC, _BANDS, _PLANAR = 258, 262, 277, 284  # tags of the TIFF 6.0 specification
 _RGB, _YCBCR = 2, 6
+
+
+def print_only(level: int) -> None:
+    """Lets OpenCV print messages of a level and graver ones. In version 5 it lies elsewhere."""
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(level)
+    else:
+        cv2.utils.logging.setLogLevel(level)
+
+
+print_only(ERRORS)  # else a line for every GeoTIFF tag that OpenCV does not know
 
 
 def decode(path: str, flags: int, what: str = "picture") -> np.ndarray:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from rsisrefiner_jax.data.doctor.traps import Finding
 from rsisrefiner_jax.data.raster import read_picture
 from rsisrefiner_jax.errors import UserError
-from rsisrefiner_jax.formats import opencv_messages
+from rsisrefiner_jax.formats import pixels
 from rsisrefiner_jax.formats.left_out import Problem
 from rsisrefiner_jax.formats.picture_file import picture_format, promised_format, read_content
 
@@ -33,7 +33,7 @@ class Picture:
 
 def quiet_decoders() -> None:
     """Keeps OpenCV from printing every oddity it meets; findings say it better."""
-    opencv_messages.print_only(opencv_messages.SILENT)
+    pixels.print_only(pixels.SILENT)
 
 
 def look(path: str) -> Picture:
