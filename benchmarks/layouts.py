@@ -4,7 +4,9 @@
     python -m benchmarks.layouts --only chain    # 4 processes, then 2, 1 and 2 again
 
 `chain`: the losses, BatchNorm statistics and previews of four processes whose run two take up, then
-one and two again, are those of one device. `open`: what two devices saved is resumed on 1, 2 and 8
+one and two again, are those of one device. With --float64 to the last digits; in float32 a pixel
+that lies within rounding of a boundary (equation 9, the threshold of a mask) may fall on either
+side, after which losses differ by 1e-5. `open`: what two devices saved is resumed on 1, 2 and 8
 of them and opened by every program on one, also where it names devices of another platform.
 """
 
@@ -20,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
@@ -32,7 +35,9 @@ STEPS = 20
 # Adam without eps would turn the rounding noise of a zero gradient into a full step.
 SETTINGS = (*SMALL, f"train.samples_per_epoch={8 * STEPS}", "optim.lr=0.03", "optim.eps=1.0")
 CHAIN = ((4, 1), (2, 2), (1, 4), (2, 1))  # (processes, devices of each), each for 5 steps
-SAME = 1e-5  # of losses and, relative to its largest, of each BatchNorm statistic
+# Of losses; ten times that, relative to its largest, of each BatchNorm statistic.
+SAME = {"float32": 1e-5, "float64": 1e-12}
+FLAT = 1e-5  # a statistic no larger than this is compared with this
 TPU = "TPU_0(process=0,(0,0,0,0))"
 PREDICT = """
 import sys
@@ -49,11 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=("chain", "open"))
+    parser.add_argument("--float64", action="store_true", help="train in float64")
     parser.add_argument("--folder", type=Path, help="where runs and logs stay")
     parser.add_argument("--program", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--config", default="configs/quickstart.py")
     parser.add_argument("--set", nargs="+", default=list(SETTINGS), metavar="FIELD=VALUE")
     options = parser.parse_args(arguments)
+    # For this process, which compares weights, and for those that it starts.
+    jax.config.update("jax_enable_x64", options.float64)
+    os.environ["JAX_ENABLE_X64"] = str(int(options.float64))
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         check = Check(options, folder.absolute())
@@ -71,6 +80,7 @@ class Check:
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self._options, self._folder = options, folder
+        self._same = SAME["float64" if options.float64 else "float32"]
         self.faults: list[str] = []
 
     def run(self, name: str, processes: int, devices: int, until: int | None = None) -> None:
@@ -97,15 +107,17 @@ class Check:
         losses = [{line["step"]: line["loss"] for line in metrics(run)} for run in (one, other)]
         same = losses[0].keys() == losses[1].keys() and len(losses[0]) == STEPS
         off = max(abs(losses[0][k] - losses[1][k]) for k in losses[0]) if same else np.inf
-        self._say(off <= SAME, f"{name}: {len(losses[1])} losses differ by at most {off:.1e}")
+        self._say(off <= self._same, f"{name}: {len(losses[1])} losses differ by at most {off:.1e}")
         stats: list[dict[str, Any]] = [
             flatten_dict(load_weights(run).batch_stats, sep="/") for run in (one, other)
         ]
         off = max(
-            float(np.abs(stats[0][k] - stats[1][k]).max() / max(np.abs(stats[0][k]).max(), SAME))
+            float(np.abs(stats[0][k] - stats[1][k]).max() / max(np.abs(stats[0][k]).max(), FLAT))
             for k in stats[0]
         )
-        self._say(off <= 10 * SAME, f"{name}: BatchNorm statistics differ by at most {off:.1e}")
+        self._say(
+            off <= 10 * self._same, f"{name}: BatchNorm statistics differ by at most {off:.1e}"
+        )
         sheets = {path.name for path in one.glob("previews/*")}
         found = {path.name for path in other.glob("previews/*")}
         self._say(sheets <= found, f"{name}: {len(found)} previews")
@@ -141,6 +153,7 @@ class Check:
             "PYTHONPATH": str(ROOT),
             "JAX_PLATFORMS": "cpu",
             "JAX_NUM_CPU_DEVICES": "1",
+            "JAX_ENABLE_X64": "0",
             "JAX_COMPILATION_CACHE_DIR": str(self._folder / "cache"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }

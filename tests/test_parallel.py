@@ -53,10 +53,12 @@ def train(config: Config, devices: DataParallel, values: dict, steps: int = 2) -
     return {path: np.asarray(leaf) for path, leaf in flatten_dict(result, sep="/").items()}
 
 
-def assert_same(got: dict, expected: dict) -> None:
+def assert_same(got: dict, expected: dict, within: float = 1e-5) -> None:
     assert got.keys() == expected.keys()
     for path in expected:
-        np.testing.assert_allclose(got[path], expected[path], atol=1e-5, rtol=1e-5, err_msg=path)
+        np.testing.assert_allclose(
+            got[path], expected[path], atol=within, rtol=within, err_msg=path
+        )
 
 
 @pytest.fixture
@@ -90,6 +92,18 @@ def test_four_devices_equal_one(small_network, small, backend, j):
     before = flatten_dict(values, sep="/")
     moved = [path for path in before if "backbone" not in path]
     assert all(np.abs(four[path] - before[path]).max() > 1e-4 for path in moved)
+
+
+@pytest.mark.parametrize("backend", ["pmap", "shard_map"])
+def test_four_devices_equal_one_to_the_last_digits_of_float64(small_network, backend):
+    config = configure(backend, 3)
+    with jax.enable_x64(True):
+        values = jax.tree.map(lambda x: x.astype(np.float64), tiny.small_variables())
+        one = train(config, DataParallel(backend, BATCH, jax.devices()[:1]), values)
+        four = train(config, DataParallel(backend, BATCH), values)
+    assert one["prob"].dtype == one["params/head/kernel"].dtype == np.float64
+    # The learning rate and the pictures are float32 and the same.
+    assert_same(four, one, within=1e-12)
 
 
 def test_without_synchronised_statistics_the_result_differs(small_network, small):

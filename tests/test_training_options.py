@@ -123,6 +123,8 @@ def test_what_is_said_of_precision():
     assert "default (TF32" in describe_precision("float32", "default", "gpu")
     assert "default (bfloat16)" in describe_precision("float32", "default", "tpu")
     assert "highest (float32)" in describe_precision("float32", "highest", "tpu")
+    with jax.enable_x64(True):
+        assert describe_precision("float32", "default", "cpu").startswith("computes in float64")
 
 
 def test_narrow_frozen_kernels_change_no_bit_of_a_bfloat16_network():

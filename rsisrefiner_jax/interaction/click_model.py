@@ -69,7 +69,7 @@ class ClickModel(nn.Module):
         *,
         group: int = 1,
     ) -> Float[Array, "b s s"]:
-        """The answer to the last click: logits, float32.
+        """The answer to the last click: logits, float32 or wider.
 
         Args:
             prev_mask: probabilities; all zero where nothing was predicted yet.

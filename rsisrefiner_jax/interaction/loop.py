@@ -339,9 +339,8 @@ def paste_answer(
     protocol = loop.protocol
     mean = (logits[:, 0] + logits[:, 1, :, ::-1]) * 0.5 if protocol.flip else logits[:, 0]
     crops = jax.vmap(lambda roi: zoom_in.crop_size(roi, loop.zoom_size, protocol.zoom_keep_aspect))
-    return zoom_in.paste(
-        now.probs, nn.sigmoid(mean), now.roi, crops(now.roi), protocol.zoom_outside
-    )
+    probs = nn.sigmoid(mean).astype(now.probs.dtype)
+    return zoom_in.paste(now.probs, probs, now.roi, crops(now.roi), protocol.zoom_outside)
 
 
 def record(objects: Objects, state: LoopState, protocol: Protocol) -> LoopState:

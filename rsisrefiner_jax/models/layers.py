@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from rsisrefiner_jax.ops.convolution import dense, depthwise_by_taps, pointwise
 from rsisrefiner_jax.ops.deform_conv import deform_conv
+from rsisrefiner_jax.ops.precision import wide
 
 
 def uniform(fan_in: int) -> Initializer:
@@ -187,7 +188,7 @@ class DeformConv(nn.Module):
         kernel = self.param("kernel", init, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", init, (self.features,))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return deform_conv(x, offset.astype(jnp.float32), kernel, bias)
+        return deform_conv(x, wide(offset), kernel, bias)
 
 
 class BatchNorm(nn.Module):
@@ -206,17 +207,17 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", zeros, (channels,))
         mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        wide = x.astype(jnp.float32)
+        x_wide = wide(x)
         if train and not self.is_initializing():
-            count = wide.size // channels * self._devices()
-            batch_mean = self._average(wide.mean((0, 1, 2)))
-            batch_var = self._average(jnp.square(wide - batch_mean).mean((0, 1, 2)))
+            count = x_wide.size // channels * self._devices()
+            batch_mean = self._average(x_wide.mean((0, 1, 2)))
+            batch_var = self._average(jnp.square(x_wide - batch_mean).mean((0, 1, 2)))
             if self.is_mutable_collection("batch_stats"):
                 mean.value = 0.9 * mean.value + 0.1 * batch_mean
                 var.value = 0.9 * var.value + 0.1 * batch_var * (count / (count - 1))
         else:
             batch_mean, batch_var = mean.value, var.value
-        y = (wide - batch_mean) * (scale * jax.lax.rsqrt(batch_var + 1e-5)) + bias
+        y = (x_wide - batch_mean) * (scale * jax.lax.rsqrt(batch_var + 1e-5)) + bias
         return y.astype(self.dtype or x.dtype)
 
     def _average(self, x: Float[Array, " c"]) -> Float[Array, " c"]:
@@ -304,7 +305,7 @@ def _attend_in_turn(
     def attend_one(qkv: tuple[Array, Array, Array]) -> Array:
         q, k, v = qkv
         scores = q @ k.T / math.sqrt(d)
-        return nn.softmax(scores.astype(jnp.float32)).astype(v.dtype) @ v
+        return nn.softmax(wide(scores)).astype(v.dtype) @ v
 
     folded = tuple(x.swapaxes(1, 2).reshape(b * heads, -1, d) for x in (q, k, v))
     return jax.lax.map(attend_one, folded).reshape(b, heads, n, d).swapaxes(1, 2)

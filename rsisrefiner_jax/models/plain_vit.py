@@ -18,6 +18,7 @@ from rsisrefiner_jax.interaction.clicks import Clicks, disks
 from rsisrefiner_jax.models.fpn import SimpleFPN
 from rsisrefiner_jax.models.refiner.modulation import modulated_mask
 from rsisrefiner_jax.models.vit import PatchEmbed, ViT
+from rsisrefiner_jax.ops.precision import wide, widest_float
 from rsisrefiner_jax.ops.resize import resize_align_corners
 
 
@@ -129,6 +130,7 @@ class PlainViTModel(ClickModel):
             logits = model.one_pass(features, prev_mask, clicks, draft=draft, group=group)
             return number + 1, model.drafted(prev_mask, logits), logits
 
+        prev_mask = prev_mask.astype(widest_float())  # that of logits
         start = (jnp.int32(0), prev_mask, jnp.zeros_like(prev_mask))
         variables = ("params", "batch_stats")
         return nn.while_loop(is_open, one, self, start, broadcast_variables=variables)[2]
@@ -179,7 +181,7 @@ class PlainViTModel(ClickModel):
         plain = is_empty(prev_mask)[:, None, None] if self.first_passes == 1 else draft
         aux = self.auxiliary(prev_mask, clicks, plain, group)
         self.sow("intermediates", "coord_features", aux)
-        logits = self.decode(features, aux, group=group, train=train).astype(jnp.float32)
+        logits = wide(self.decode(features, aux, group=group, train=train))
         self.sow("intermediates", "logits_112", logits)
         size = self.image_size, self.image_size
         return resize_align_corners(logits[..., None], size)[..., 0]

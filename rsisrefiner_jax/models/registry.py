@@ -15,6 +15,7 @@ from rsisrefiner_jax.models.refiner.image_only import ImageOnlyRefiner
 from rsisrefiner_jax.models.refiner.network import Refiner
 from rsisrefiner_jax.models.sam.network import Sam
 from rsisrefiner_jax.models.simpleclick import SimpleClick
+from rsisrefiner_jax.ops.precision import widest_float
 
 KEPT = 2  # networks whose first weights are not compiled anew
 NETWORKS: dict[str, Any] = {"sam": Sam, "mfp": Mfp, "simpleclick": SimpleClick}
@@ -30,7 +31,10 @@ def make_model(config: Model, axis_name: str | None = None) -> ClickModel:
 
 
 def init_variables(config: Model, key: jax.Array) -> dict[str, Any]:
-    """Random parameters and fresh BatchNorm statistics: {"params": ..., "batch_stats": ...}."""
+    """Random parameters and fresh BatchNorm statistics: {"params": ..., "batch_stats": ...}.
+
+    float32; float64 under `jax_enable_x64`, where training computes in it.
+    """
     return _initial(make_model(config), config)(key)
 
 
@@ -45,7 +49,8 @@ def _initial(model: ClickModel, config: Model) -> Any:
         params = dict(variables["params"])
         if config.lora_rank:
             params[NAME] = init_lora(config, params["backbone"], key)
-        return {"params": params, "batch_stats": variables.get("batch_stats", {})}
+        drawn = {"params": params, "batch_stats": variables.get("batch_stats", {})}
+        return jax.tree.map(lambda x: x.astype(widest_float()), drawn)
 
     return jax.jit(init)
 

@@ -15,6 +15,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Float
 
 from rsisrefiner_jax.models.layers import conv, gelu, layer_norm, linear
+from rsisrefiner_jax.ops.precision import wide
 
 CHANNELS = (64, 128, 160, 320)  # of the four stages
 DEPTHS = (2, 2, 6, 2)  # blocks of a stage
@@ -138,7 +139,7 @@ class WindowAttention(nn.Module):
             3, 0, 2, 1, 4
         )
         scores = q @ k.swapaxes(-1, -2) * (width // self.heads) ** -0.5 + bias
-        y = nn.softmax(scores.astype(jnp.float32)).astype(v.dtype) @ v
+        y = nn.softmax(wide(scores)).astype(v.dtype) @ v
         y = y.swapaxes(1, 2).reshape(-1, n * n, width)
         y = linear(y, width, name="proj", dtype=self.dtype)
         y = y.reshape(b, rows, columns, n, n, width).swapaxes(2, 3)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from rsisrefiner_jax.ops.precision import precision_here
+from rsisrefiner_jax.ops.precision import precision_here, wide, wide_dtype
 
 
 def deform_conv(x: Array, offset: Array, kernel: Array, bias: Array | None = None) -> Array:
@@ -40,11 +40,10 @@ def deform_conv(x: Array, offset: Array, kernel: Array, bias: Array | None = Non
 def _tap_positions(offset: Array, k: int) -> Array:
     """Where each tap reads: (y, x) float [k * k, b * h * w, 2], at least float32."""
     b, h, w, _ = offset.shape
-    dtype = jnp.promote_types(offset.dtype, jnp.float32)  # bfloat16 cannot count pixels
-    moved = offset.astype(dtype).reshape(b, h, w, k * k, 2)
+    moved = wide(offset).reshape(b, h, w, k * k, 2)  # bfloat16 cannot count pixels
     pixel = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij"), -1)
     tap = jnp.stack(jnp.divmod(jnp.arange(k * k), k), -1) - (k - 1) // 2
-    rest = (pixel[:, :, None] + tap).astype(dtype)
+    rest = (pixel[:, :, None] + tap).astype(moved.dtype)
     return jnp.moveaxis(moved + rest, 3, 0).reshape(k * k, b * h * w, 2)
 
 
@@ -64,7 +63,7 @@ def _sample_and_project(
         yx, weight = tap
         return total + _matmul(_sample(size, x, yx), weight, precision), None
 
-    total = jnp.zeros((x.shape[0], kernel.shape[-1]), _accumulator(x))
+    total = jnp.zeros((x.shape[0], kernel.shape[-1]), wide_dtype(x))
     return jax.lax.scan(add_tap, total, (yx, kernel))[0].astype(x.dtype)
 
 
@@ -91,12 +90,12 @@ def _backward(
             samples,
             grad_out,
             precision=precision,
-            preferred_element_type=_accumulator(x),
+            preferred_element_type=wide_dtype(x),
         )
         return grad_x, (grad_yx, grad_weight.astype(kernel.dtype))
 
     grad_x, (grad_yx, grad_kernel) = jax.lax.scan(
-        tap_grads, jnp.zeros(x.shape, _accumulator(x)), (yx, kernel)
+        tap_grads, jnp.zeros(x.shape, wide_dtype(x)), (yx, kernel)
     )
     return grad_x.astype(x.dtype), grad_yx, grad_kernel
 
@@ -169,10 +168,6 @@ def _take(x: Array, index: Array) -> Array:
     return x.at[index].get(mode="promise_in_bounds")
 
 
-def _accumulator(x: Array) -> jnp.dtype:
-    return jnp.promote_types(x.dtype, jnp.float32)
-
-
 def _matmul(a: Array, b: Array, precision: str | None) -> Array:
     b = b.astype(a.dtype)
-    return jnp.matmul(a, b, precision=precision, preferred_element_type=_accumulator(a))
+    return jnp.matmul(a, b, precision=precision, preferred_element_type=wide_dtype(a))

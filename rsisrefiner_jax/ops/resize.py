@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from rsisrefiner_jax.ops.precision import wide
+
 
 def resize_align_corners(x: Array, size: tuple[int, int]) -> Array:
     """x [b, h, w, c] -> [b, *size, c]; the centres of the corner pixels stay where they are."""
@@ -54,9 +56,8 @@ def _enlarge(x: Array, axis: int, factor: int) -> Array:
     side = x.shape[axis]
     beyond = [(0, 0)] * x.ndim
     beyond[axis] = (1, 1)
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    wide = jnp.pad(wide, beyond, mode="edge")
-    before, at, after = (jax.lax.slice_in_dim(wide, i, i + side, axis=axis) for i in range(3))
+    padded = jnp.pad(wide(x), beyond, mode="edge")
+    before, at, after = (jax.lax.slice_in_dim(padded, i, i + side, axis=axis) for i in range(3))
     parts = []
     for i in range(factor):
         away = (i + 0.5) / factor - 0.5  # from the old pixel's centre, in old pixels

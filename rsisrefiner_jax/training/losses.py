@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
+from rsisrefiner_jax.ops.precision import wide
+
 
 def normalized_focal_loss(
     logits: Float[Array, "b h w"],
@@ -23,11 +25,11 @@ def normalized_focal_loss(
         alpha: weight of object pixels; background pixels weigh 1 - alpha.
         gamma: exponent of the focal weight.
     Returns:
-        float32; 0 for a sample whose pixels are all ignored.
+        float32 or wider; 0 for a sample whose pixels are all ignored.
     """
     eps = 1e-12
     valid = (label >= 0).astype(jnp.float32)
-    prob = jax.nn.sigmoid(logits.astype(jnp.float32))
+    prob = jax.nn.sigmoid(wide(logits))
     is_object = label == 1
     right = jnp.where(is_object, prob, 1 - prob)  # probability of the true class
     right = jnp.where(label >= 0, right, 1.0)

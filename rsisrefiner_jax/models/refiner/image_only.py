@@ -33,6 +33,7 @@ from rsisrefiner_jax.models.sam.mask_decoder import MaskDecoder
 from rsisrefiner_jax.models.sam.network import ask, best
 from rsisrefiner_jax.models.sam.prompt_encoder import PromptEncoder
 from rsisrefiner_jax.models.tiny_vit import Stages, TinyViT
+from rsisrefiner_jax.ops.precision import wide
 from rsisrefiner_jax.ops.resize import halve, resize_half_pixel
 
 SURE = 8.0  # the largest of SAM's logits that is passed on
@@ -116,7 +117,7 @@ class ImageOnlyRefiner(ClickModel):
         aux = jnp.concatenate([masks, maps], -1)
         sam = self.ask_sam(features, prev_mask, clicks) if config.sam_mask else None
         logits = self.pyramid(aux, features, sam)
-        return resize_half_pixel(logits.astype(jnp.float32), size)[..., 0]
+        return resize_half_pixel(wide(logits), size)[..., 0]
 
     def ask_sam(
         self, features: PictureFeatures, prev_mask: Float[Array, "b s s"], clicks: Clicks

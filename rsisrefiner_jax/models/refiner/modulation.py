@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from rsisrefiner_jax.config import Model
 from rsisrefiner_jax.interaction.clicks import Clicks
+from rsisrefiner_jax.ops.precision import widest_float
 
 Pixels = float | Float[Array, ""]
 GOAL = {"positive": 0.99, "negative": 0.01}  # probability that the clicked pixel is taken to
@@ -133,7 +134,7 @@ def _distance_map(
     size: tuple[int, ...], y: Float[Array, ""], x: Float[Array, ""]
 ) -> Float[Array, "h w"]:
     """Distance of every pixel to (y, x)."""
-    dtype = _widest_float()
+    dtype = widest_float()
     rows, cols = (
         jnp.arange(n, dtype=dtype) - c.astype(dtype) for n, c in zip(size, (y, x), strict=True)
     )
@@ -167,7 +168,7 @@ def _same_side(
     positive: Bool[Array, ""],
 ) -> Bool[Array, "h w"]:
     """Pixels as likely to be the click's kind as the least of p, mean and median (equation 9)."""
-    total = jnp.where(window, prob, 0).sum(dtype=_widest_float())
+    total = jnp.where(window, prob, 0).sum(dtype=widest_float())
     mean = (total / jnp.maximum(window.sum(), 1)).astype(prob.dtype)
     marks = jnp.stack([p, mean, _lower_median(prob, window)])
     return jnp.where(positive, prob >= marks.min(), prob <= marks.max())
@@ -176,7 +177,7 @@ def _same_side(
 def _gamma_max(p: Float[Array, ""], positive: Bool[Array, ""]) -> Float[Array, ""]:
     """The exponent at the click, which takes its probability to the goal; 1 if it is there."""
     between = (p > 0) & (p < 1)
-    log_p = jnp.log(jnp.where(between, p, 0.5).astype(_widest_float()))
+    log_p = jnp.log(jnp.where(between, p, 0.5).astype(widest_float()))
     up = 1 / (math.log(GOAL["positive"]) / log_p + 1e-8)
     down = math.log(GOAL["negative"]) / log_p
     needed = between & jnp.where(positive, p < GOAL["positive"], p > GOAL["negative"])
@@ -217,8 +218,3 @@ def _lower_median(values: Float[Array, "h w"], mask: Bool[Array, "h w"]) -> Floa
 
     bounds = (jnp.int32(0), jnp.int32(0x7FFFFFFF))
     return jax.lax.bitcast_convert_type(jax.lax.fori_loop(0, 31, halve, bounds)[0], jnp.float32)
-
-
-def _widest_float() -> jnp.dtype:
-    """float64 under `jax.enable_x64`, else float32."""
-    return jax.dtypes.canonicalize_dtype(jnp.float64)

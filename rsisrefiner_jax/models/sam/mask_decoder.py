@@ -11,6 +11,7 @@ from jax.nn.initializers import normal
 from jaxtyping import Bool, Float
 
 from rsisrefiner_jax.models.layers import Up2, gelu, layer_norm, linear
+from rsisrefiner_jax.ops.precision import wide
 
 MASKS = 4  # the first is meant for many clicks, the others are readings of a single one
 HEADS = 8
@@ -52,8 +53,8 @@ class MaskDecoder(nn.Module):
         x = gelu(layer_norm(x, name="up_norm", epsilon=1e-6, dtype=d))
         x = gelu(Up2(width // 8, d, name="up_2")(x))
         kernels = [mlp(tokens[:, 1 + i], width, width // 8, f"mask_{i}", d) for i in range(MASKS)]
-        masks = jnp.einsum("bhwc,bmc->bhwm", x, jnp.stack(kernels, 1)).astype(jnp.float32)
-        iou = mlp(tokens[:, 0], width, MASKS, "iou", d).astype(jnp.float32)
+        masks = wide(jnp.einsum("bhwc,bmc->bhwm", x, jnp.stack(kernels, 1)))
+        iou = wide(mlp(tokens[:, 0], width, MASKS, "iou", d))
         return Answer(masks, iou, x)
 
 
@@ -111,7 +112,7 @@ class DotAttention(nn.Module):
             return x.reshape(*x.shape[:2], HEADS, -1).swapaxes(1, 2)
 
         q, k, v = heads(query, "query"), heads(key, "key"), heads(value, "value")
-        scores = (q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])).astype(jnp.float32)
+        scores = wide(q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1]))
         if heeded is not None:
             scores = jnp.where(heeded[:, None, None], scores, -jnp.inf)
         y = nn.softmax(scores).astype(v.dtype) @ v
