@@ -169,5 +169,5 @@ def make_workdir(workdir: Path) -> None:
             pass
     except OSError as error:
         raise UserError(
-            f"--workdir {workdir} cannot be written ({error.strerror}); name another directory"
+            f"{workdir}: cannot be written ({error.strerror}); name another directory"
         ) from error
