@@ -149,11 +149,6 @@ def gelu(x: Float[Array, "*n c"]) -> Float[Array, "*n c"]:
     return nn.gelu(x, approximate=False)
 
 
-def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
-    """2x2 maximum, stride 2."""
-    return nn.max_pool(x, (2, 2), (2, 2))
-
-
 class Up2(nn.Module):
     """Transposed convolution, kernel 2, stride 2: every pixel becomes a 2x2 cell.
 

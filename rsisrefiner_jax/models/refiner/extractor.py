@@ -7,8 +7,9 @@ from flax.typing import Dtype
 from jax import Array
 from jaxtyping import Float
 
-from rsisrefiner_jax.models.layers import BatchNorm, DeformConv, conv, linear, max_pool
+from rsisrefiner_jax.models.layers import BatchNorm, DeformConv, conv, linear
 from rsisrefiner_jax.models.remat import recomputed
+from rsisrefiner_jax.ops.pooling import max_pool
 from rsisrefiner_jax.ops.resize import halve
 
 
