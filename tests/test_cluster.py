@@ -21,6 +21,8 @@ from rsisrefiner_jax.cluster.stopping import stop_request
 from rsisrefiner_jax.errors import UserError
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "cluster"
+# Threads that would end the process end alone here, by SystemExit (`left`).
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 @pytest.fixture
