@@ -4,10 +4,11 @@
     python -m benchmarks.layouts --only chain    # 4 processes, then 2, 1 and 2 again
 
 `chain`: the losses, BatchNorm statistics and previews of four processes whose run two take up, then
-one and two again, are those of one device. With --float64 to the last digits; in float32 a pixel
-that lies within rounding of a boundary (equation 9, the threshold of a mask) may fall on either
-side, after which losses differ by 1e-5. `open`: what two devices saved is resumed on 1, 2 and 8
+one and two again, are those of one device. `open`: what two devices saved is resumed on 1, 2 and 8
 of them and opened by every program on one, also where it names devices of another platform.
+
+In float32 rounding may put a pixel on either side of a boundary (equation 9, the threshold of a
+mask), after which losses differ by 1e-5 or more. With --float64 they agree to the last digits.
 """
 
 import argparse
@@ -60,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", default="configs/quickstart.py")
     parser.add_argument("--set", nargs="+", default=list(SETTINGS), metavar="FIELD=VALUE")
     options = parser.parse_args(arguments)
-    # For this process, which compares weights, and for those that it starts.
-    jax.config.update("jax_enable_x64", options.float64)
-    os.environ["JAX_ENABLE_X64"] = str(int(options.float64))
+    jax.config.update("jax_enable_x64", options.float64)  # weights are read here to be compared
     with contextlib.ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         check = Check(options, folder.absolute())
@@ -88,7 +87,7 @@ class Check:
         given = {"program": self._options.program} if self._options.program else {}
         flags = ["--config", self._options.config, "--set", *self._options.set]
         places = (self._folder / name, self._folder / "logs" / name, self._folder / "cache")
-        run = Trainer(*places, flags, processes, devices, **given)
+        run = Trainer(*places, flags, processes, devices, float64=self._options.float64, **given)
         run.start(*(["--set", f"train.max_steps={until}"] if until else []))
         codes, what = run.ends(), f"{name}: {processes} x {devices}"
         self._say(set(codes) == {0}, f"{what}, exit codes {codes}", run.said()[0][-2000:])
@@ -153,7 +152,6 @@ class Check:
             "PYTHONPATH": str(ROOT),
             "JAX_PLATFORMS": "cpu",
             "JAX_NUM_CPU_DEVICES": "1",
-            "JAX_ENABLE_X64": "0",
             "JAX_COMPILATION_CACHE_DIR": str(self._folder / "cache"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }

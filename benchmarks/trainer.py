@@ -50,11 +50,12 @@ class Trainer:
         processes: int = 1,
         devices: int = 1,
         program: Path = ROOT / "train.py",
+        float64: bool = False,
     ) -> None:
         """flags: of train.py. cache: compiled programs. devices: of each process."""
         self.workdir, self._logs, self._cache = workdir, logs, cache
         self._flags, self._program = [*flags, "--workdir", str(workdir)], program
-        self.processes, self.devices = processes, devices
+        self.processes, self.devices, self._float64 = processes, devices, float64
         self.starts = 0
         self._running: list[subprocess.Popen] = []
         self._before: set[Any] = set()
@@ -73,6 +74,7 @@ class Trainer:
             "PYTHONUNBUFFERED": "1",  # what a killed process has said is in its log
             "JAX_PLATFORMS": "cpu",
             "JAX_NUM_CPU_DEVICES": str(self.devices),
+            "JAX_ENABLE_X64": str(int(self._float64)),
             "JAX_COMPILATION_CACHE_DIR": str(cache or self._cache),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }

@@ -9,7 +9,7 @@ from rsisrefiner_jax.ops.pooling import by_windows, max_pool
 
 
 def pictures(levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of so many values, few of them are often equal; a gradient of their maxima."""
+    """Pictures of so many different values (few: many ties), and a gradient of their maxima."""
     rng = np.random.default_rng(levels)
     x = rng.integers(0, levels, (2, 6, 8, 3)).astype(np.float32)
     return x, rng.normal(size=(2, 3, 4, 3)).astype(np.float32)

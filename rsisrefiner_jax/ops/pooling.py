@@ -1,8 +1,8 @@
 """2x2 maxima.
 
-Except on TPUs the gradient is a comparison at every pixel. XLA's own gradient of a maximum over
-windows searches each window again: more than ten times as long on a CPU, from a copy of the input.
-On a TPU it needs less memory than the comparison, whose inputs are spread out there.
+Their gradient goes to the pixel that was the maximum. XLA's own finds it by searching every window
+of a copy of the input again, which takes about ten times as long on a CPU. So the place of each
+maximum is kept instead, except on TPUs, where XLA's needs less memory.
 """
 
 import functools
@@ -24,13 +24,13 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
 
 
 def by_windows(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
-    """`max_pool` with XLA's gradient."""
+    """`max_pool` whose gradient searches the input again."""
     return nn.max_pool(x, (2, 2), (2, 2))
 
 
 @jax.custom_vjp
 def by_quarters(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
-    """`max_pool` with a gradient that compares."""
+    """`max_pool` whose gradient knows the place of each maximum."""
     return functools.reduce(jnp.maximum, _quarters(x))
 
 
@@ -42,8 +42,8 @@ def _quarters(x: Float[Array, "b h w c"]) -> list[Float[Array, "b h/2 w/2 c"]]:
 
 
 def _forward(x: Array) -> tuple[Array, Array]:
-    quarters = _quarters(x)
-    highest = functools.reduce(jnp.maximum, quarters)
+    """The maxima, and which of the `_quarters` is the first that has each: uint8, 0 to 3."""
+    quarters, highest = _quarters(x), by_quarters(x)
     first = jnp.uint8(3)
     for place in (2, 1, 0):
         first = jnp.where(quarters[place] == highest, jnp.uint8(place), first)
